@@ -1,0 +1,81 @@
+# The only door: `make demo` and `make test` need Python 3.10 to 3.12, make and a Rust toolchain.
+# Everything else is installed below .venv and the user's caches.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+JAR := python/rtea/flink/rtea-flink.jar
+RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard rust_core/*/Cargo.toml) Cargo.toml Cargo.lock
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint test-rust test-python test-e2e bench bench-gate bench-live bench-drain docs wheel lock clean
+
+help: ## Show the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
+
+$(VENV)/installed: requirements.lock
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or set PYTHON=/path/to/python"; exit 2; }
+	@command -v cargo >/dev/null || { echo "error: no cargo found: install a Rust toolchain"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+# The package is installed in place; only Rust has to be compiled, in release mode.
+$(VENV)/built: $(VENV)/installed pyproject.toml $(RUST)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(JAR): $(VENV)/built jars/maven.toml jars/build.py $(shell find jars/src -name '*.java')
+	$(BIN)/rtea jars fetch
+	$(BIN)/python jars/build.py
+
+setup: $(JAR) ## Install dependencies, build the extension, fetch and build the jars.
+
+demo: setup ## Run the whole pipeline for three minutes and prove its rows.
+	$(BIN)/rtea demo $(DEMO)
+
+test: setup lint test-rust test-python test-e2e ## Everything CI runs, but the benchmark gate.
+
+lint: setup ## Format, lints, types and the rooms' boundaries.
+	cargo fmt --check
+	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-rust: ## Unit tests, laws and vectors of the Rust crates.
+	cargo test --quiet --workspace --exclude rtea-py --locked
+
+test-python: setup ## Python tests without Kafka and Flink.
+	$(BIN)/pytest tests/unit tests/laws tests/conformance
+
+test-e2e: setup ## Tests on a real Kafka and a real Flink cluster.
+	$(BIN)/pytest tests/stack tests/flink
+
+bench: setup ## Measure decode, fold, merge and encode.
+	$(BIN)/pytest bench --benchmark-only
+
+bench-gate: setup ## Fail when this tree is more than 10 % slower than the merge base.
+	$(BIN)/python -m bench.gate
+
+bench-live: setup ## Hold 50,000 msg/s for three minutes within the promised limits.
+	$(BIN)/python -m bench.live
+
+bench-drain: setup ## Drain a full topic, against Flink SQL.
+	$(BIN)/python -m bench.drain
+
+docs: setup ## Generate docs/configuration.md.
+	$(BIN)/rtea config docs > docs/configuration.md
+
+wheel: setup ## Build the wheel into dist/.
+	$(BIN)/maturin build --release --locked --out dist
+
+lock: ## Resolve requirements.lock again (needs uv).
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
+		--extra flink --group pyproject.toml:dev pyproject.toml --output-file requirements.lock
+
+clean: ## Remove what was built here; caches and the demo's rows stay.
+	rm -rf $(VENV) target build dist $(JAR) python/rtea/_core.abi3.so

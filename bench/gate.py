@@ -1,0 +1,127 @@
+"""The benchmark gate: fails when the working tree is slower than the merge base.
+
+Both trees are built and measured in one run, their rounds interleaved, because machines drift. A
+benchmark fails when its median is more than 10 % worse in two tries.
+
+    python -m bench.gate [--base REVISION]
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from bench import machine
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE = ROOT / "bench" / "test_core.py"
+MOST_RATIO = 1.10
+ROUNDS = 5
+TRIES = 2
+
+Medians = dict[str, float]
+"""Seconds by benchmark."""
+
+
+def measure(tree: Path, select: str = "") -> Medians:
+    """Run this tree's suite against the package of a tree; benchmarks it lacks are left out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.json"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SUITE), "--benchmark-only"]
+        command += ["--benchmark-warmup=on", "--benchmark-max-time=0.5", f"--benchmark-json={report}", "-k", select]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(tree / part) for part in ("python", "generator"))}
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        if not report.exists() or (tree == ROOT and ran.returncode):
+            raise click.ClickException(f"the suite did not run on {tree}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+        measured = json.loads(report.read_text())["benchmarks"]
+    return {entry["name"]: entry["stats"]["median"] for entry in measured}
+
+
+def ratios(base: Path, head: Path, select: str = "", rounds: int = ROUNDS) -> dict[str, float]:
+    """Median of `head` over median of `base` by benchmark, each tree in its best round.
+
+    Other work on the machine only ever adds time, to some rounds more than to others; a tree that is
+    slower by itself is slower in its best round as well.
+    """
+    best: dict[Path, Medians] = {base: {}, head: {}}
+    for number in range(rounds):
+        for tree in (base, head) if number % 2 == 0 else (head, base):
+            for name, median in measure(tree, select).items():
+                best[tree][name] = min(median, best[tree].get(name, median))
+    shared = sorted(best[base].keys() & best[head].keys())
+    return {name: best[head][name] / best[base][name] for name in shared}
+
+
+def slower(measured: Mapping[str, float]) -> set[str]:
+    """The benchmarks beyond the limit."""
+    return {name for name, ratio in measured.items() if ratio > MOST_RATIO}
+
+
+def judge(base: Path, head: Path, select: str = "", rounds: int = ROUNDS) -> set[str]:
+    """The benchmarks that were slower in every try."""
+    failing: set[str] | None = None
+    for attempt in range(1, TRIES + 1):
+        measured = ratios(base, head, select, rounds)
+        if not measured:
+            raise click.ClickException("the trees share no benchmark: nothing was compared")
+        for name, ratio in measured.items():
+            print(f"try {attempt}: {name}: {ratio:.3f} of the base's time", flush=True)
+        failing = slower(measured) if failing is None else failing & slower(measured)
+        if not failing:
+            return set()
+    return failing or set()
+
+
+def merge_base() -> str:
+    """The commit to compare with: the merge base with origin's main, or, on main, the parent."""
+    candidates = [["merge-base", "HEAD", "origin/main"], ["rev-parse", "HEAD~1"], ["rev-parse", "HEAD"]]
+    head = _git("rev-parse", "HEAD")
+    found = [revision for command in candidates if (revision := _git(*command))]
+    changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    return next((revision for revision in found if revision != head or changed), head)
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def build_base(revision: str) -> Path:
+    """Check a revision out below build/ and build its extension there."""
+    tree = ROOT / "build" / "gate" / "base"
+    shutil.rmtree(tree, ignore_errors=True)
+    _git("worktree", "prune")
+    subprocess.run(
+        ["git", "worktree", "add", "--quiet", "--force", "--detach", str(tree), revision], cwd=ROOT, check=True
+    )
+    command = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "rtea-py", "--features", "extension-module"]
+    target = ROOT / "build" / "gate" / "target"
+    subprocess.run(command, cwd=tree, env=os.environ | {"CARGO_TARGET_DIR": str(target)}, check=True)
+    shutil.copy(target / "release" / "lib_core.so", tree / "python" / "rtea" / "_core.abi3.so")
+    return tree
+
+
+@click.command
+@click.option("--base", "revision", default=None, help="Revision to compare with [default: the merge base].")
+def main(revision: str | None) -> None:
+    """Compare the working tree with a base; exit code 1 when a benchmark became slower."""
+    chosen = revision or merge_base()
+    print(f"{machine.describe()}; base {chosen[:12]}")
+    tree = build_base(chosen)
+    try:
+        failing = judge(tree, ROOT)
+    finally:
+        _git("worktree", "remove", "--force", str(tree))
+    if failing:
+        print(f"slower by more than {MOST_RATIO - 1:.0%} in {TRIES} tries: {', '.join(sorted(failing))}")
+        sys.exit(1)
+    print("no benchmark became slower")
+
+
+if __name__ == "__main__":
+    main()

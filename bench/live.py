@@ -1,0 +1,65 @@
+"""The whole stack held at 50,000 msg/s for three minutes: rows, lag, CPU and freshness.
+
+Runs `rtea demo`, whose rows are compared with the manifest, and checks its figures.
+
+    python -m bench.live
+
+Promises: every finished window matches; lag does not grow; the TaskManager below 0.4 core; freshness
+p99 at most the watermark delay plus 1.5 s.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import msgspec
+
+from bench import machine
+from rtea import config as configuration
+from rtea.demo.summary import Summary
+
+RATE_HZ = 50_000
+MOST_TASKMANAGER_CORES = 0.4
+MOST_LAG_SECONDS = 0.2
+"""Lag below this is the time a record spends on its way, not a growing queue."""
+FRESHNESS_BEYOND_DELAY_S = 1.5
+
+
+@click.command
+@click.option("--minutes", default=3.0, show_default=True, type=click.FloatRange(min=1.2))
+def main(minutes: float) -> None:
+    """Run the benchmark; exit code 1 when a promise is not kept."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "summary.json"
+        flags = ["--rate", str(RATE_HZ), "--minutes", str(minutes), "--json", str(report)]
+        subprocess.run([sys.executable, "-m", "rtea", "demo", *flags], check=False)
+        if not report.exists():
+            sys.exit("the demo failed: nothing was measured")
+        summary = msgspec.json.decode(report.read_bytes(), type=Summary)
+    print(machine.describe())
+    kept = promises(summary)
+    for promise, is_kept in kept.items():
+        print(f"{promise}: {'kept' if is_kept else 'NOT KEPT'}")
+    sys.exit(0 if all(kept.values()) else 1)
+
+
+def promises(summary: Summary) -> dict[str, bool]:
+    """Each promise with its figure, and whether it was kept."""
+    most_freshness_s = configuration.load().job.watermark_delay_ms / 1000 + FRESHNESS_BEYOND_DELAY_S
+    cores = summary.cores("taskmanager")
+    return {
+        f"{summary.matching} of {summary.windows} windows match": summary.passed,
+        f"rate {summary.rate_hz:,.0f} msg/s of {RATE_HZ:,}": summary.rate_hz >= 0.97 * RATE_HZ,
+        f"lag at most {summary.lag_first_third:,.0f} records at first, {summary.lag_last_third:,.0f} at last": (
+            summary.lag_last_third <= max(summary.lag_first_third, MOST_LAG_SECONDS * RATE_HZ)
+        ),
+        f"TaskManager {cores:.2f} of {MOST_TASKMANAGER_CORES} cores": cores < MOST_TASKMANAGER_CORES,
+        f"freshness p99 {summary.freshness_p99_s:.2f} of {most_freshness_s:.2f} s": summary.freshness_p99_s
+        <= most_freshness_s,
+    }
+
+
+if __name__ == "__main__":
+    main()

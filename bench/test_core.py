@@ -1,0 +1,89 @@
+"""The hot path, function by function: decode, fold, merge, encode.
+
+Each benchmark goes through the Python face that the job and the generator use, and asserts its
+result. `bench.gate` runs this suite on two trees and compares the medians.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from rtea import _core, aggregate, events
+
+EVENTS = 4_000
+"""As many as a full packed batch holds."""
+
+WINDOW_MS = 60_000
+START_MS = 1_760_000_040_000
+
+Benchmark = Callable[..., object]
+
+
+def stream() -> _core.EventStream:
+    """A fresh event stream; equal ones give equal bytes."""
+    return _core.EventStream(
+        seed=7,
+        start_ms=START_MS,
+        rate_hz=EVENTS,
+        window_ms=WINDOW_MS,
+        lanes=20_000,
+        visitors=200_000,
+        products=20_000,
+    )
+
+
+def batch(format: events.Format) -> bytes:
+    """A packed batch of the stream's first events."""
+    _, values, times = stream().batch(0, 1, EVENTS, format)
+    return aggregate.pack_records(
+        [(0, n, time, value) for n, (value, time) in enumerate(zip(values, times, strict=True))]
+    )
+
+
+def folder() -> aggregate.Folder:
+    """A folder with the job's default settings."""
+    return aggregate.Folder(
+        window_ms=WINDOW_MS, timestamp_tolerance_ms=300_000, max_event_bytes=262_144, topic="events"
+    )
+
+
+@pytest.mark.parametrize("format", ["json", "msgpack"])
+def test_decode(benchmark: Benchmark, format: events.Format) -> None:
+    """One event to its Struct."""
+    _, values, _ = stream().batch(0, 1, 200, format)
+
+    def decode_all() -> int:
+        return sum(events.decode(value).event_time for value in values)
+
+    assert benchmark(decode_all) == sum(START_MS + n * 1000 // EVENTS for n in range(200))
+
+
+@pytest.mark.parametrize("format", ["json", "msgpack"])
+def test_fold(benchmark: Benchmark, format: events.Format) -> None:
+    """A full packed batch to its partial."""
+    packed, fold = batch(format), folder().fold
+    folded = benchmark(fold, packed)
+    assert isinstance(folded, aggregate.Folded)
+    assert folded.partial is not None
+    assert not folded.dead_letters
+    assert aggregate.describe_partial(folded.partial).events == EVENTS
+
+
+def test_merge(benchmark: Benchmark) -> None:
+    """A batch's partial into a window that holds many."""
+    partial = folder().fold(batch("json")).partial
+    assert partial is not None
+    merged = benchmark(aggregate.merge_partials, partial, partial)
+    assert isinstance(merged, bytes)
+    assert aggregate.describe_partial(merged).events == 2 * EVENTS
+
+
+@pytest.mark.parametrize("format", ["json", "msgpack"])
+def test_encode(benchmark: Benchmark, format: events.Format) -> None:
+    """Generating and encoding a batch of events."""
+    source = stream()
+    batch = benchmark(source.batch, 0, 1, EVENTS, format)
+    assert isinstance(batch, tuple)
+    values = batch[1]
+    assert len(values) == EVENTS
+    assert events.decode(values[-1]).event_time == START_MS + (EVENTS - 1) * 1000 // EVENTS

@@ -1,0 +1,28 @@
+package rtea;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
+import org.apache.flink.kafka.shaded.org.apache.kafka.clients.producer.ProducerRecord;
+
+/** Splits the key-value frame that {@code record.rs} of rtea-core documents into a Kafka record. */
+public final class FrameSerializer implements KafkaRecordSerializationSchema<byte[]> {
+    private static final long serialVersionUID = 1L;
+
+    private final String topic;
+
+    public FrameSerializer(String topic) {
+        this.topic = topic;
+    }
+
+    @Override
+    public ProducerRecord<byte[], byte[]> serialize(
+            byte[] frame, KafkaSinkContext context, Long timestampMs) {
+        int valueStart =
+                Integer.BYTES + ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN).getInt();
+        byte[] key = Arrays.copyOfRange(frame, Integer.BYTES, valueStart);
+        byte[] value = Arrays.copyOfRange(frame, valueStart, frame.length);
+        return new ProducerRecord<>(topic, key, value);
+    }
+}

@@ -1,0 +1,125 @@
+"""Fold, merge and sketches: Python's face of the Rust aggregation.
+
+Packed batches come from the job's Java pack operator, partial aggregates travel between the job's
+operators as opaque bytes, window results leave for the results topic. All work on bytes runs with
+the interpreter released.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from rtea import _core
+
+SKETCH_STANDARD_ERROR: float = _core.SKETCH_STANDARD_ERROR
+"""Relative standard error of a dense sketch, about 0.575 %."""
+
+
+class Folded(NamedTuple):
+    """What one batch gave: the partial's bytes, if any event was valid, and framed dead letters."""
+
+    partial: bytes | None
+    dead_letters: list[bytes]
+
+
+class Folder:
+    """Folds packed batches with one job's settings; safe to share between threads.
+
+    >>> folder = Folder(window_ms=60_000, timestamp_tolerance_ms=1_000, max_event_bytes=1_000, topic="t")
+    >>> folded = folder.fold(pack_records([(0, 5, 7, b"not an event")]))
+    >>> folded.partial is None, len(folded.dead_letters)
+    (True, 1)
+    """
+
+    def __init__(self, *, window_ms: int, timestamp_tolerance_ms: int, max_event_bytes: int, topic: str) -> None:
+        self._folder = _core.Folder(
+            window_ms=window_ms,
+            timestamp_tolerance_ms=timestamp_tolerance_ms,
+            max_event_bytes=max_event_bytes,
+            topic=topic,
+        )
+
+    def fold(self, batch: bytes) -> Folded:
+        """Fold one batch; about 0.4 us an event.
+
+        Raises:
+            InvalidBatchError: the batch's layout is broken, or it spans windows.
+        """
+        return Folded(*self._folder.fold(batch))
+
+
+def pack_records(records: Sequence[tuple[int, int, int, bytes | None]]) -> bytes:
+    """Pack records of one window: (partition, offset, timestamp in ms, value or None)."""
+    return _core.pack_records(records)
+
+
+def merge_partials(first: bytes, second: bytes) -> bytes:
+    """Merge two partials of the same window; associative and commutative. About 60 us when dense.
+
+    Raises:
+        StateError: the bytes are damaged, of another version, or of different windows.
+    """
+    return _core.merge_partials(first, second)
+
+
+class PartialSummary(NamedTuple):
+    """The window a partial belongs to and the number of events in it."""
+
+    window_start_ms: int
+    events: int
+
+
+def describe_partial(partial: bytes) -> PartialSummary:
+    """Tell window and number of events of a partial.
+
+    Raises:
+        StateError: the bytes are damaged or of another version.
+    """
+    return PartialSummary(*_core.describe_partial(partial))
+
+
+def encode_result(partial: bytes, window_ms: int) -> bytes:
+    """Encode the rows of a window as the framed record of the results topic.
+
+    Raises:
+        StateError: the bytes are damaged or of another version.
+    """
+    return _core.encode_result(partial, window_ms)
+
+
+def encode_late(partial: bytes, topic: str) -> bytes:
+    """Encode a partial that missed its window as a framed dead letter of the events topic.
+
+    Raises:
+        StateError: the bytes are damaged or of another version.
+    """
+    return _core.encode_late(partial, topic)
+
+
+def build_sketch(values: Iterable[bytes]) -> bytes:
+    """Build the HLL++ sketch of some values, byte for byte as BigQuery's `HLL_COUNT` stores it.
+
+    >>> estimate_sketch(build_sketch([b"a", b"b", b"a"]))
+    2
+    """
+    return _core.build_sketch(list(values))
+
+
+def merge_sketches(sketches: Iterable[bytes]) -> bytes:
+    """Merge sketches: the distinct values of their union.
+
+    Raises:
+        StateError: some bytes are not a sketch of this kind.
+
+    >>> estimate_sketch(merge_sketches([build_sketch([b"a"]), build_sketch([b"b"])]))
+    2
+    """
+    return _core.merge_sketches(list(sketches))
+
+
+def estimate_sketch(sketch: bytes) -> int:
+    """Estimate the number of distinct values, equal to BigQuery's `HLL_COUNT.EXTRACT`.
+
+    Raises:
+        StateError: the bytes are not a sketch of this kind.
+    """
+    return _core.estimate_sketch(sketch)

@@ -1,0 +1,98 @@
+"""Entry point of `rtea`: global options, error lines and exit codes."""
+
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+import rtea
+from rtea import config as configuration
+from rtea.config import Config
+from rtea.errors import RteaError
+
+# One line registers a command; modules load when they are called, so that `rtea --help` stays quick.
+COMMANDS = {
+    "config": "rtea.cli.config:group",
+    "demo": "rtea.cli.demo:command",
+    "jars": "rtea.cli.jars:group",
+    "job": "rtea.cli.job:group",
+    "query": "rtea.cli.query:command",
+    "sink": "rtea.cli.sink:group",
+    "stack": "rtea.cli.stack:group",
+    "topics": "rtea.cli.topics:group",
+    "verify": "rtea.cli.verify:command",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name every command without importing it."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(rtea.__version__, prog_name="rtea")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration file [default: rtea.toml].")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeatable.")
+@click.pass_context
+def cli(context: click.Context, file: Path | None, settings: tuple[str, ...]) -> None:
+    """RTEA: e-commerce clickstream analytics on Kafka, Flink and Rust."""
+    context.obj = configuration.Request(file, configuration.parse_flags(settings))
+
+
+def resolve(context: click.Context, **flags: Any) -> Config:
+    """The configuration of a command: the global options, then the command's own flags (dots in
+    the names are written as two underscores).
+    """
+    request: configuration.Request = context.find_root().obj
+    return request.resolve({name.replace("__", "."): value for name, value in flags.items()})
+
+
+def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Run a click command; errors become one line on standard error and an exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Shells start background commands with SIGINT ignored, which Python would leave as it is.
+        signal.signal(number, _interrupt)
+    try:
+        result = command(arguments, standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        hint = f" (see `{error.ctx.command_path} --help`)" if isinstance(error, click.UsageError) and error.ctx else ""
+        print(f"error: {error.format_message()}{hint}", file=sys.stderr)
+        return 2
+    except RteaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    """Treat SIGTERM as Ctrl-C: both stop everything in order."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The console script `rtea`."""
+    sys.exit(run(cli))

@@ -1,0 +1,49 @@
+"""`rtea stack`: the local Kafka and Flink."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from rtea.cli.root import resolve
+
+
+@click.group
+def group() -> None:
+    """The local Kafka and Flink."""
+
+
+@group.command
+@click.pass_context
+def up(context: click.Context) -> None:
+    """Start Kafka and Flink and wait until they are ready."""
+    from rtea.stack import local
+
+    config = resolve(context)
+    started = local.up(config)
+    click.echo(f"stack {'is up' if started else 'was up already'}: Flink {local.rest_address(config)}")
+
+
+@group.command
+@click.pass_context
+def status(context: click.Context) -> int:
+    """Show the processes; exit code 1 when the stack is down."""
+    from rtea.stack import local
+
+    processes = local.status(resolve(context))
+    if not processes:
+        click.echo("stack is down: start it with `rtea stack up`")
+        return 1
+    table = Table("process", "state", "pid", "CPU s")
+    for process in processes:
+        table.add_row(process.name, process.state, str(process.pid or "-"), f"{process.cpu_seconds:.1f}")
+    Console().print(table)
+    return 0
+
+
+@group.command
+@click.pass_context
+def down(context: click.Context) -> None:
+    """Stop every process; files stay."""
+    from rtea.stack import local
+
+    click.echo("stack is down" if local.down(resolve(context)) else "stack was down already")

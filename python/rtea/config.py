@@ -1,0 +1,289 @@
+"""The one configuration, shared by generator, job, sink and the local stack.
+
+Precedence: defaults < `rtea.toml` < environment (`RTEA_SECTION__KEY`) < flags. docs/configuration.md
+is generated from this module (`rtea config docs`), so it cannot drift.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from rtea.errors import ConfigError
+
+DEFAULT_FILE = Path("rtea.toml")
+
+
+class Section(BaseModel):
+    """A table of the configuration file; unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class KafkaSection(Section):
+    """Where events, dead letters and results live."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """Comma-separated brokers, host:port."""
+    timeout_ms: int = Field(10_000, ge=1)
+    """How long a broker may take to answer a request."""
+    events_topic: str = "ecommerce_clickstream"
+    """Topic of the events."""
+    dead_letter_topic: str = "ecommerce_clickstream_dlq"
+    """Topic of refused events."""
+    results_topic: str = "ecommerce_metrics"
+    """Compacted topic of the windows' results."""
+    partitions: int = Field(4, ge=1)
+    """Partitions of the events topic when RTEA makes it."""
+
+
+class JobSection(Section):
+    """The Flink job."""
+
+    window_ms: int = Field(60_000, ge=1_000)
+    """Length of the tumbling event-time windows."""
+    watermark_delay_ms: int = Field(2_000, ge=0)
+    """How far events may be out of order before a window closes."""
+    idle_timeout_ms: int = Field(5_000, ge=1)
+    """A partition without events for this long no longer holds the watermark back."""
+    allowed_lateness_ms: int = Field(60_000, ge=0)
+    """How long after its end a window still takes late events, each batch correcting its rows."""
+    timestamp_tolerance_ms: int = Field(300_000, ge=0)
+    """How far `event_time` may be from the Kafka record's timestamp."""
+    max_event_bytes: int = Field(262_144, ge=1)
+    """Longest value that is decoded; longer ones are refused as `too_large`."""
+    parallelism: int = Field(2, ge=1)
+    """Parallel subtasks that read and fold; at most the number of partitions is useful."""
+    pack_records: int = Field(4_000, ge=1)
+    """Most records of a packed batch."""
+    pack_bytes: int = Field(2_097_152, ge=1_024)
+    """Most bytes of a packed batch; a longer record travels alone."""
+    pack_interval_ms: int = Field(200, ge=1)
+    """Longest wait of a record in an unfinished batch."""
+    checkpoint_interval_ms: int = Field(5_000, ge=100)
+    """Time between checkpoints: what a restarted job has to read again."""
+    start_from: Literal["earliest", "latest"] = "earliest"
+    """Where a job without a checkpoint starts; from the earliest event every window is exact."""
+    python_mode: Literal["auto", "thread", "process"] = "auto"
+    """Where the Python UDFs run: in the TaskManager's JVM, or in processes of their own."""
+
+
+class SinkSection(Section):
+    """The sinks."""
+
+    duckdb_path: Path = Path("rtea.duckdb")
+    """The DuckDB file."""
+    table: str = Field("ecommerce_metrics", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+    """The table, the same in every sink."""
+    group_id: str = "rtea-sink"
+    """Consumer group of the results topic; each table has one of its own with this prefix."""
+
+
+class GeneratorSection(Section):
+    """The generator `rtea-gen`."""
+
+    procs: int = Field(2, ge=1, le=256)
+    """Processes that encode and send."""
+    rate: int = Field(50_000, ge=1)
+    """Events per second of event time."""
+    speed: float = Field(1.0, ge=0)
+    """Event time per real time; 0 sends as fast as possible."""
+    seed: int = Field(1, ge=0, lt=2**64)
+    """Seed: with equal settings, equal seeds give equal events."""
+    format: Literal["json", "msgpack"] = "json"
+    """Format of the events."""
+    visitors: int = Field(2_000_000, ge=1, lt=2**32)
+    """Size of the population."""
+    products: int = Field(20_000, ge=1, lt=2**32)
+    """Size of the catalogue."""
+    lanes: int = Field(200_000, ge=1)
+    """Visitors active at a time; each sends an event every `lanes / rate` seconds."""
+
+
+class StackSection(Section):
+    """The local Kafka and Flink of `rtea stack`."""
+
+    state_dir: Path = Path(".rtea")
+    """Directory of every file of the stack: logs, topics, checkpoints."""
+    kafka_port: int = Field(9092, ge=1, le=65535)
+    """Port of the broker."""
+    controller_port: int = Field(9093, ge=1, le=65535)
+    """Port of Kafka's controller."""
+    rest_port: int = Field(8081, ge=1, le=65535)
+    """Port of Flink's REST interface and web page."""
+    rpc_port: int = Field(6123, ge=1, le=65535)
+    """Port of the JobManager."""
+    blob_port: int = Field(6124, ge=1, le=65535)
+    """Port of the JobManager's file server."""
+    slots: int = Field(4, ge=1)
+    """Task slots of the TaskManager."""
+    taskmanager_memory: str = Field("1728m", pattern=r"^\d+[kmg]$")
+    """Total memory of the TaskManager."""
+    metrics_interval_ms: int = Field(1_000, ge=10)
+    """How often the JobManager asks for the metrics that its REST interface shows."""
+    min_free_bytes: int = Field(1_073_741_824, ge=0)
+    """The stack does not start with less room on the disk."""
+
+
+class JarsSection(Section):
+    """Jars from Maven."""
+
+    mirror: str = Field("https://repo1.maven.org/maven2", pattern=r"^(https?|file)://\S+$")
+    """Base address of a Maven repository: Maven Central or a mirror of it."""
+    cache_dir: Path | None = None
+    """Directory of downloaded jars; by default the user's cache directory."""
+    retries: int = Field(4, ge=0)
+    """Further tries of a failed download."""
+
+
+class Config(Section):
+    """Every setting, resolved."""
+
+    kafka: KafkaSection = KafkaSection()
+    job: JobSection = JobSection()
+    sink: SinkSection = SinkSection()
+    generator: GeneratorSection = GeneratorSection()
+    stack: StackSection = StackSection()
+    jars: JarsSection = JarsSection()
+
+
+def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+    """Resolve the configuration.
+
+    Args:
+        file: a TOML file that must exist; by default `rtea.toml` where there is one.
+        flags: values by dotted name, for example `{"job.window_ms": 10_000}`; None is "not given".
+
+    Raises:
+        ConfigError: the file cannot be read, or a value does not fit.
+
+    >>> load(flags={"job.window_ms": 10_000}).job.window_ms
+    10000
+    """
+    chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    if chosen is not None and not chosen.is_file():
+        raise ConfigError(f"configuration file {chosen} not found: name an existing file with --config")
+
+    class Loader(BaseSettings, Config):
+        model_config = SettingsConfigDict(env_prefix="RTEA_", env_nested_delimiter="__", extra="forbid")
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            *_: PydanticBaseSettingsSource,
+            **__: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=chosen)
+
+    try:
+        resolved = Loader(**_nested(flags or {}))  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError(_first_problem(error, chosen)) from error
+    except ValueError as error:
+        raise ConfigError(f"configuration file {chosen} is not valid TOML: {error}") from error
+    return Config(**{name: getattr(resolved, name) for name in Config.model_fields})
+
+
+def _nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in flags.items():
+        section, _, key = name.partition(".")
+        if not key:
+            raise ConfigError(f"setting {name!r} is unknown: expected section.key, as in docs/configuration.md")
+        if value is not None:
+            sections.setdefault(section, {})[key] = value
+    return sections
+
+
+def _first_problem(error: ValidationError, file: Path | None) -> str:
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"setting {name!r} is unknown: docs/configuration.md lists every setting (file: {file or 'none'})"
+    return f"setting {name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def save(config: Config, path: Path) -> None:
+    """Write the resolved configuration as JSON, readable by its owner alone, for the job to read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        file.write(config.model_dump_json(indent=2))
+
+
+def restore(path: Path) -> Config:
+    """Read what `save` wrote, ignoring file, environment and flags."""
+    return Config.model_validate_json(path.read_text())
+
+
+def as_environment(config: Config) -> dict[str, str]:
+    """Environment variables that give another process this configuration.
+
+    >>> as_environment(load())["RTEA_JOB__WINDOW_MS"]
+    '60000'
+    """
+    return {
+        f"RTEA_{section}__{key}".upper(): str(value)
+        for section, values in config.model_dump(mode="json").items()
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def document() -> str:
+    """The page docs/configuration.md: every setting with its variable, default and meaning."""
+    lines = [
+        "# Configuration",
+        "",
+        "Generated by `rtea config docs`; do not edit.",
+        "",
+        "Precedence: defaults < `rtea.toml` (or `--config FILE`) < environment < flags. Every command takes",
+        "`--set section.key=value`; `rtea config show` prints the result.",
+    ]
+    defaults = Config()
+    for name in Config.model_fields:
+        section = type(getattr(defaults, name))
+        lines += ["", f"## [{name}]", "", section.__doc__ or "", "", "| key | environment | default | meaning |"]
+        lines += ["| --- | --- | --- | --- |"]
+        for key, setting in section.model_fields.items():
+            variable = f"RTEA_{name}__{key}".upper()
+            default = "" if setting.default is None else f"`{setting.default}`"
+            lines.append(f"| `{key}` | `{variable}` | {default} | {setting.description} |")
+    return "\n".join(lines) + "\n"
+
+
+class Request:
+    """What a command line asks for: a file and flags, to be resolved with further flags."""
+
+    def __init__(self, file: Path | None, flags: Mapping[str, Any]) -> None:
+        self.file = file
+        self.flags = dict(flags)
+
+    def resolve(self, flags: Mapping[str, Any]) -> Config:
+        """Load with these flags over the earlier ones.
+
+        Raises:
+            ConfigError: as `load`.
+        """
+        given = {name: value for name, value in flags.items() if value is not None}
+        return load(self.file, self.flags | given)
+
+
+def parse_flags(settings: tuple[str, ...]) -> dict[str, str]:
+    """Parse `section.key=value` settings.
+
+    >>> parse_flags(("job.window_ms=5000",))
+    {'job.window_ms': '5000'}
+    """
+    flags = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"setting {setting!r} has no value: expected section.key=value")
+        flags[name] = value
+    return flags

@@ -1,0 +1,124 @@
+"""Measures a running pipeline: Flink's metrics by REST, CPU seconds by process, rows by the sink."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import IO
+
+import msgspec
+import psutil
+
+from rtea.config import Config
+from rtea.errors import JobError, StackError
+from rtea.job import submit as job
+from rtea.stack import local
+
+SOURCE = "Source__events"
+RECORDS_OUT, PENDING = f"{SOURCE}.numRecordsOut", f"{SOURCE}.pendingRecords"
+WATERMARK = "fold.currentOutputWatermark"
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One line of the sink's JSON progress: a window's rows became readable. Times in ms UTC."""
+
+    window_start_ms: int
+    window_end_ms: int
+    revision: int
+    rows: int
+    readable_at_ms: int
+
+    @property
+    def freshness_s(self) -> float:
+        """Seconds from the window's end to its rows being readable."""
+        return (self.readable_at_ms - self.window_end_ms) / 1000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at the job: records read in all, records still in Kafka, watermark in ms UTC."""
+
+    at_s: float
+    records: float
+    lag: float
+    watermark_ms: float
+
+
+@dataclass
+class Monitor:
+    """Collects samples, CPU seconds and written windows of one run."""
+
+    config: Config
+    job_id: str
+    samples: list[Sample] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    _processes: dict[str, psutil.Process] = field(default_factory=dict)
+    _baselines: dict[str, float] = field(default_factory=dict)
+    _vertex_id: str = ""
+
+    def watch_process(self, name: str, pid: int) -> None:
+        """Count a process's CPU seconds from now on, those of its descendants included."""
+        self._processes[name] = process = psutil.Process(pid)
+        self._baselines[name] = _tree_seconds(process)
+        self.cpu_seconds[name] = 0.0
+
+    def watch_stack(self) -> None:
+        """Count the CPU seconds of Kafka and Flink from now on."""
+        for process in local.status(self.config):
+            if process.pid:
+                self.watch_process(process.name, process.pid)
+
+    def read_progress(self, lines: IO[bytes]) -> threading.Thread:
+        """Collect the sink's progress lines in the background until they end."""
+
+        def collect() -> None:
+            for line in lines:
+                self.written.append(msgspec.json.decode(line, type=Written))
+
+        thread = threading.Thread(target=collect, name="sink-progress", daemon=True)
+        thread.start()
+        return thread
+
+    def sample(self) -> Sample | None:
+        """Take a sample; None while Flink does not answer, as during a restart of the job."""
+        for name, process in self._processes.items():
+            used = _tree_seconds(process) - self._baselines[name]
+            self.cpu_seconds[name] = max(self.cpu_seconds[name], used)
+        try:
+            if not self._vertex_id:
+                vertices = job.describe(self.config, self.job_id)["vertices"]
+                self._vertex_id = next(
+                    vertex["id"] for vertex in vertices if vertex["name"].startswith("Source: events")
+                )
+            found = job.metrics(self.config, self.job_id, self._vertex_id, [RECORDS_OUT, PENDING, WATERMARK])
+            sample = Sample(time.time(), found[RECORDS_OUT]["sum"], found[PENDING]["sum"], found[WATERMARK]["min"])
+        except (StackError, JobError, KeyError):
+            return None
+        self.samples.append(sample)
+        return sample
+
+    def rate_hz(self, over_s: float = 5.0) -> float:
+        """Records per second read by the job over the last seconds."""
+        recent = (
+            [sample for sample in self.samples if sample.at_s >= self.samples[-1].at_s - over_s] if self.samples else []
+        )
+        seconds = recent[-1].at_s - recent[0].at_s if recent else 0.0
+        return (recent[-1].records - recent[0].records) / seconds if seconds else 0.0
+
+    def freshness_s(self) -> list[float]:
+        """Seconds from each window's end to its first rows being readable, in window order."""
+        first: dict[int, Written] = {}
+        for written in list(self.written):
+            first.setdefault(written.window_start_ms, written)
+        return [first[start_ms].freshness_s for start_ms in sorted(first)]
+
+
+def _tree_seconds(process: psutil.Process) -> float:
+    """CPU seconds of a process, its living descendants, and its children that have ended."""
+    try:
+        members = [process.cpu_times(), *(child.cpu_times() for child in process.children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(
+        sum(times.user + times.system for times in members) + members[0].children_user + members[0].children_system
+    )

@@ -1,0 +1,140 @@
+"""Runs the whole pipeline once: stack, job, sink, generator; and leaves nothing running."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import psutil
+from rich.console import Console
+from rich.live import Live
+
+from rtea import config as configuration
+from rtea import manifest, verify
+from rtea.config import Config
+from rtea.demo import summary as summaries
+from rtea.demo import view
+from rtea.demo.monitor import Monitor
+from rtea.demo.summary import Summary
+from rtea.errors import DeliveryError, RteaError, StackError
+from rtea.job import submit as job
+from rtea.sinks.duckdb import DuckDbSink
+from rtea.stack import jars, local, supervisor
+from rtea.stack.layout import Layout
+
+FRAME_SECONDS = 1.0
+STOP_SECONDS = 60
+CATCH_UP_SECONDS = 60
+"""How long the last finished window's rows may take to appear before they count as missing."""
+
+
+def own_config(config: Config) -> Config:
+    """The demo's configuration: a state directory and a DuckDB file of its own, so that every run
+    starts with empty topics and cannot touch what a user keeps.
+    """
+    root = config.stack.state_dir / "demo"
+    return config.model_copy(
+        update={
+            "stack": config.stack.model_copy(update={"state_dir": root}),
+            "kafka": config.kafka.model_copy(update={"bootstrap_servers": local.broker_address(config)}),
+            "sink": config.sink.model_copy(update={"duckdb_path": root / "metrics.duckdb"}),
+        }
+    )
+
+
+def run(config: Config, minutes: float, console: Console) -> Summary:
+    """Run the demo; `config` comes from `own_config`.
+
+    Raises:
+        RteaError: a part did not start, or failed on the way; everything is stopped.
+    """
+    layout = Layout.of(config.stack.state_dir)
+    if supervisor.Supervisor(layout).states() is not None:
+        stop = f"rtea --set stack.state_dir={layout.root} stack down"
+        raise StackError(f"a demo is running already in {layout.root}: wait for it, or stop it with `{stop}`")
+    supervisor.stop_leftovers(layout)
+    shutil.rmtree(layout.root, ignore_errors=True)
+    jars.fetch(config.jars, ("kafka", "flink"))
+    with ExitStack() as parts:
+        with console.status("starting Kafka and Flink"):
+            parts.enter_context(local.running(config))
+        with console.status("submitting the job"):
+            monitor = Monitor(config, job.submit(config))
+        console.print(f"Flink's web page: {local.rest_address(config)}")
+        sink = parts.enter_context(_process(config, layout, "sink", "rtea", "sink", "duckdb", "--progress", "json"))
+        if sink.stdout:
+            monitor.read_progress(sink.stdout)
+        monitor.watch_stack()
+        monitor.watch_process("sink", sink.pid)
+        return _send(config, minutes, console, monitor, sink)
+
+
+def _send(
+    config: Config, minutes: float, console: Console, monitor: Monitor, sink: "subprocess.Popen[bytes]"
+) -> Summary:
+    layout = Layout.of(config.stack.state_dir)
+    path = layout.root / "manifest.jsonl"
+    arguments = ["rtea_gen", "--duration", str(minutes * 60), "--manifest", str(path), "--no-progress"]
+    with (
+        _process(config, layout, "generator", *arguments) as generator,
+        Live(console=console, auto_refresh=False) as live,
+    ):
+        monitor.watch_process("generator", generator.pid)
+        started_s = time.time()
+        while generator.poll() is None:
+            _require_alive(sink, layout)
+            monitor.sample()
+            live.update(view.draw(monitor, "sending"), refresh=True)
+            _wait(generator, FRAME_SECONDS)
+        seconds = time.time() - started_s
+        if generator.returncode:
+            raise DeliveryError(f"the generator failed: {supervisor.tail(layout.logs / 'generator.log', 1)}")
+        live.update(view.draw(monitor, "waiting for the last window"), refresh=True)
+        sent = manifest.read(path)
+        windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
+        table = DuckDbSink(config.sink.duckdb_path, config.sink.table)
+        report = verify.wait_for(windows, table, CATCH_UP_SECONDS)
+        monitor.sample()
+        live.update(view.draw(monitor, "done"), refresh=True)
+    return summaries.summarize(monitor, sent, report, seconds)
+
+
+def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def _require_alive(sink: "subprocess.Popen[bytes]", layout: Layout) -> None:
+    if sink.poll() is not None:
+        raise RteaError(f"the sink ended early: {supervisor.tail(layout.logs / 'sink.log', 1)}")
+
+
+@contextmanager
+def _process(
+    config: Config, layout: Layout, name: str, module: str, *arguments: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run one of our commands with the demo's configuration; stop it gently at the end."""
+    command = [sys.executable, "-m", module, *arguments]
+    environment = os.environ | configuration.as_environment(config)
+    with open(layout.logs / f"{name}.log", "ab") as log:
+        output = subprocess.PIPE if name == "sink" else log
+        process = subprocess.Popen(command, stdout=output, stderr=log, env=environment)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM if name == "sink" else signal.SIGINT)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for member in (*psutil.Process(process.pid).children(recursive=True), process):
+                member.kill()
+            process.wait()
+
+
+def query_command(config: Config) -> str:
+    """The command that shows the demo's rows."""
+    return f"{sys.argv[0]} query --path {config.sink.duckdb_path}"

@@ -1,0 +1,38 @@
+"""The live view of the demo: rate, lag, watermark and the newest finished windows."""
+
+from datetime import datetime, timezone
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+
+from rtea.demo.monitor import Monitor, Written
+
+NEWEST = 8
+
+
+def draw(monitor: Monitor, phase: str) -> Group:
+    """One frame."""
+    sample = monitor.samples[-1] if monitor.samples else None
+    head = Table.grid(padding=(0, 3))
+    head.add_row("rate", "lag", "watermark", "windows")
+    head.add_row(
+        f"{monitor.rate_hz():,.0f} msg/s",
+        f"{sample.lag:,.0f} records" if sample else "-",
+        _clock(sample.watermark_ms) if sample and sample.watermark_ms > 0 else "-",
+        str(len({written.window_start_ms for written in monitor.written})),
+    )
+    return Group(Panel(head, title=f"rtea demo: {phase}"), _windows(monitor.written[-NEWEST:]))
+
+
+def _windows(written: list[Written]) -> Table:
+    table = Table("window", "events", "rows", "readable after its end", title="newest windows")
+    for entry in reversed(written):
+        table.add_row(
+            _clock(entry.window_start_ms), f"{entry.revision:,}", str(entry.rows), f"{entry.freshness_s:.2f} s"
+        )
+    return table
+
+
+def _clock(ms: float) -> str:
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).strftime("%H:%M:%S UTC")

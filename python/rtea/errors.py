@@ -1,0 +1,98 @@
+"""Every error RTEA raises on purpose, with the exit code of the commands.
+
+The Rust extension maps its error data to the classes below the line; the commands print
+`str(error)` as one line and leave with `exit_code`.
+"""
+
+
+class RteaError(Exception):
+    """Base of all; the message is one line that says what was found and what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(RteaError):
+    """A setting or an option is wrong."""
+
+    exit_code = 2
+
+
+class BrokerError(RteaError):
+    """Kafka cannot be reached or refuses a request."""
+
+    exit_code = 3
+
+
+class MissingTopicError(RteaError):
+    """A topic does not exist or is not configured as the pipeline needs it."""
+
+    exit_code = 4
+
+
+class PortInUseError(RteaError):
+    """A port of the local stack is taken."""
+
+    exit_code = 5
+
+
+class JarError(RteaError):
+    """A jar is missing, cannot be downloaded, or has another checksum."""
+
+    exit_code = 6
+
+
+class DiskSpaceError(RteaError):
+    """There is no room on the disk."""
+
+    exit_code = 7
+
+
+class StackError(RteaError):
+    """The local Kafka or Flink did not start, stop or answer."""
+
+    exit_code = 8
+
+
+class JobError(RteaError):
+    """The Flink job could not be submitted or failed."""
+
+    exit_code = 9
+
+
+class SinkError(RteaError):
+    """A sink cannot write."""
+
+    exit_code = 10
+
+
+class DeliveryError(RteaError):
+    """The generator could not deliver events."""
+
+    exit_code = 11
+
+
+# Raised by rtea._core.
+
+
+class InvalidEventError(RteaError, ValueError):
+    """An event breaks the schema.
+
+    Attributes:
+        reason: reason code, one of `rtea.events.REASONS`.
+        field: dotted field name, `""` for the event as a whole.
+        expected: what the schema expects there.
+    """
+
+    def __init__(self, reason: str, field: str, expected: str) -> None:
+        super().__init__(f"{reason}: {field or 'event'}: expected {expected}")
+        self.reason = reason
+        self.field = field
+        self.expected = expected
+
+
+class InvalidBatchError(RteaError):
+    """A packed batch breaks its layout: a bug in the job, never an effect of an event."""
+
+
+class StateError(RteaError, ValueError):
+    """State bytes of a partial aggregate or a sketch cannot be read or do not fit together."""

@@ -1,0 +1,40 @@
+"""Fold: the UDF that hands packed batches to Rust.
+
+Batches come from the Java `PackOperator`; one partial a batch goes on to `rtea.flink.merge`, dead
+letters leave through a side output for the dead letter topic.
+"""
+
+from collections.abc import Iterator
+
+from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
+
+from rtea.aggregate import Folder
+from rtea.config import Config
+from rtea.flink.connect import BYTES
+
+DEAD_LETTERS = OutputTag("dead-letters", BYTES)
+
+
+class Fold(ProcessFunction):
+    """Folds each batch into a partial aggregate of its window."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Make the folder: it lives in Rust and does not travel with the pickled UDF."""
+        job = self._config.job
+        self._folder = Folder(
+            window_ms=job.window_ms,
+            timestamp_tolerance_ms=job.timestamp_tolerance_ms,
+            max_event_bytes=job.max_event_bytes,
+            topic=self._config.kafka.events_topic,
+        )
+
+    def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:
+        """Fold one batch; the interpreter is released meanwhile."""
+        folded = self._folder.fold(bytes(value))
+        for letter in folded.dead_letters:
+            yield DEAD_LETTERS, letter
+        if folded.partial is not None:
+            yield folded.partial

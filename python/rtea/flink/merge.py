@@ -1,0 +1,62 @@
+"""Merge: partial aggregates of a window into one, and its rows when it fires.
+
+Partials come from `rtea.flink.fold`; framed result records go to the results topic, partials that
+missed their window to the dead letter topic.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from pyflink.datastream import AggregateFunction, MapFunction, OutputTag, ProcessWindowFunction
+
+from rtea import aggregate
+from rtea.flink.connect import BYTES
+
+LATE = OutputTag("late", BYTES)
+
+NOTHING = b""
+"""The accumulator of a window without events."""
+
+
+class Merge(AggregateFunction):
+    """Merges partials; the accumulator is the state bytes of a partial."""
+
+    def create_accumulator(self) -> bytes:
+        """A window without events."""
+        return NOTHING
+
+    def add(self, value: bytes, accumulator: bytes) -> bytes:
+        """Merge one partial into the window."""
+        return self.merge(accumulator, bytes(value))
+
+    def get_result(self, accumulator: bytes) -> bytes:
+        """The window's partial."""
+        return accumulator
+
+    def merge(self, acc_a: bytes, acc_b: bytes) -> bytes:
+        """Merge two windows' partials."""
+        if not acc_a or not acc_b:
+            return acc_a or acc_b
+        return aggregate.merge_partials(acc_a, acc_b)
+
+
+class Emit(ProcessWindowFunction):
+    """Turns a fired window into its result record; a late event fires it again with more events."""
+
+    def __init__(self, window_ms: int) -> None:
+        self._window_ms = window_ms
+
+    def process(self, key: int, context: ProcessWindowFunction.Context, elements: Iterable[bytes]) -> Iterator[bytes]:
+        """Encode the rows of one firing."""
+        for partial in elements:
+            yield aggregate.encode_result(partial, self._window_ms)
+
+
+class DescribeLate(MapFunction):
+    """Turns a partial that missed its window into a dead letter."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def map(self, value: bytes) -> bytes:
+        """Encode the letter."""
+        return aggregate.encode_late(bytes(value), self._topic)

@@ -1,0 +1,80 @@
+"""The job's graph: source -> pack -> fold -> merge -> results, refused events aside.
+
+Built in Flink's client by `rtea.job.main`; operators have uids, so that state belongs to a name
+and not to a place in the graph.
+"""
+
+import platform
+from importlib import util
+
+from pyflink.common import Configuration, Time, Types
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream.window import TumblingEventTimeWindows
+
+from rtea.config import Config
+from rtea.flink import connect
+from rtea.flink.connect import BYTES
+from rtea.flink.fold import DEAD_LETTERS, Fold
+from rtea.flink.merge import LATE, DescribeLate, Emit, Merge
+
+JOB_NAME = "rtea"
+
+CHECKPOINT_TIMEOUT = "60 s"
+
+
+def choose_mode(config: Config) -> str:
+    """`thread` or `process`: thread mode needs pemja, which has wheels for x86-64 Linux only."""
+    if config.job.python_mode != "auto":
+        return config.job.python_mode
+    embeddable = platform.system() == "Linux" and platform.machine() == "x86_64" and util.find_spec("pemja") is not None
+    return "thread" if embeddable else "process"
+
+
+def settings(config: Config, python: str) -> dict[str, str]:
+    """Flink's settings of the job, by name. `python` is the interpreter of client and workers."""
+    return {
+        "python.execution-mode": choose_mode(config),
+        "python.executable": python,
+        "python.client.executable": python,
+        # Process mode only: elements are whole batches, so bundles are kept short for freshness.
+        "python.fn-execution.bundle.time": "100",
+        # Elements are immutable byte arrays; copies between chained operators would be waste.
+        "pipeline.object-reuse": "true",
+        "execution.checkpointing.interval": f"{config.job.checkpoint_interval_ms} ms",
+        "execution.checkpointing.timeout": CHECKPOINT_TIMEOUT,
+        # A lost TaskManager is a matter of seconds; the job waits for it rather than give up.
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "2147483647",
+        "restart-strategy.fixed-delay.delay": "1 s",
+    }
+
+
+def build(config: Config, python: str, longest_records: dict[str, int], jars: list[str]) -> StreamExecutionEnvironment:
+    """The environment with the whole graph; `longest_records` in bytes by topic."""
+    flink = Configuration()
+    for name, value in settings(config, python).items():
+        flink.set_string(name, value)
+    env = StreamExecutionEnvironment.get_execution_environment(flink)
+    env.set_parallelism(config.job.parallelism)
+    env.add_jars(*(f"file://{jar}" for jar in jars))
+
+    kafka, job = config.kafka, config.job
+    batches = connect.pack(connect.read_events(env, config), config)
+    partials = batches.process(Fold(config), output_type=BYTES).name("fold").uid("fold")
+    results = (
+        partials.key_by(lambda _: 0, key_type=Types.INT())
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(job.window_ms)))
+        .allowed_lateness(job.allowed_lateness_ms)
+        .side_output_late_data(LATE)
+        .aggregate(Merge(), Emit(job.window_ms), accumulator_type=Types.PICKLED_BYTE_ARRAY(), output_type=BYTES)
+        .set_parallelism(1)
+        .name("merge")
+        .uid("merge")
+    )
+    late = (
+        results.get_side_output(LATE).map(DescribeLate(kafka.events_topic), output_type=BYTES).name("late").uid("late")
+    )
+    letters = partials.get_side_output(DEAD_LETTERS).union(late)
+    connect.write_frames(letters, config, kafka.dead_letter_topic, longest_records[kafka.dead_letter_topic])
+    connect.write_frames(results, config, kafka.results_topic, longest_records[kafka.results_topic])
+    return env

@@ -1,0 +1,1 @@
+"""Sinks: results topic in, table rows out. `rtea.sinks.contract` says what a sink promises."""

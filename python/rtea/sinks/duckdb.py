@@ -1,0 +1,165 @@
+"""The embedded default: a DuckDB file.
+
+DuckDB lets one process write and refuses readers meanwhile. So the file is opened for each write
+only, 20 ms or so, and both sides retry while the other holds it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from rtea.errors import DiskSpaceError, SinkError
+from rtea.sinks.contract import Sink, StoredRow
+from rtea.sinks.result import WindowResult
+
+LOCK_PATIENCE_SECONDS = 60.0
+
+COLUMNS = {
+    "window_start": "TIMESTAMPTZ NOT NULL",
+    "window_end": "TIMESTAMPTZ NOT NULL",
+    "metric": "VARCHAR NOT NULL",
+    "dimension": "VARCHAR NOT NULL",
+    "currency": "VARCHAR NOT NULL",
+    "event_count": "BIGINT",
+    "revenue": "DECIMAL(38, 2)",
+    "unique_visitors": "BIGINT",
+    "visitors_sketch": "BLOB",
+    "revision": "BIGINT NOT NULL",
+    "updated_at": "TIMESTAMPTZ NOT NULL",
+}
+KEY = ("window_start", "metric", "dimension", "currency")
+
+T = TypeVar("T")
+
+
+class DuckDbSink(Sink):
+    """The table in a DuckDB file; `table` must be a plain identifier (the configuration checks it)."""
+
+    def __init__(self, path: Path, table: str, *, lock_patience_s: float = LOCK_PATIENCE_SECONDS) -> None:
+        self._path = path
+        self._name = table
+        self._table = f'"{table}"'
+        self._lock_patience_s = lock_patience_s
+
+    @property
+    def destination(self) -> str:
+        """The file's absolute path and the table."""
+        return f"{self._path.resolve()}#{self._name}"
+
+    def open(self) -> bool:
+        """Make file and table."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(
+                f"folder of {self._path} cannot be made: {error.strerror}: name another with --path"
+            ) from error
+        columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+        ddl = f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, PRIMARY KEY ({', '.join(KEY)}))"
+
+        def make(connection: duckdb.DuckDBPyConnection) -> bool:
+            connection.execute(ddl)
+            return connection.execute(f"SELECT 1 FROM {self._table} LIMIT 1").fetchone() is None
+
+        return self._with_file(make)
+
+    def write(self, results: Sequence[WindowResult]) -> None:
+        """Upsert each result in a transaction of its own; a row yields to greater revisions only."""
+
+        def upsert_all(connection: duckdb.DuckDBPyConnection) -> None:
+            for result in results:
+                self._upsert(connection, result)
+
+        self._with_file(upsert_all)
+
+    def _upsert(self, connection: duckdb.DuckDBPyConnection, result: WindowResult) -> None:
+        names = list(COLUMNS)
+        place = f"({', '.join('?' for _ in names)})"
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in KEY)
+        rows = _values(result)
+        statement = (
+            f"INSERT INTO {self._table} ({', '.join(names)}) VALUES {', '.join([place] * len(rows))} "
+            f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {changes} "
+            f"WHERE excluded.revision > {self._table}.revision"
+        )
+        # One statement is one transaction: the window's rows appear together.
+        connection.execute(statement, [value for row in rows for value in row])
+
+    def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
+        """Read the rows back, in key order."""
+        query = (
+            f"SELECT epoch_ms(window_start), epoch_ms(window_end), metric, dimension, currency, event_count, revenue, "
+            f"unique_visitors, visitors_sketch, revision, epoch_ms(updated_at) FROM {self._table} "
+            f"WHERE window_start >= make_timestamptz(?) AND window_start < make_timestamptz(?) "
+            f"ORDER BY {', '.join(KEY)}"
+        )
+        rows = self._with_file(
+            lambda connection: connection.execute(query, [start_ms * 1000, end_ms * 1000]).fetchall(), read_only=True
+        )
+        return [StoredRow(*row) for row in rows]
+
+    def close(self) -> None:
+        """Nothing to release: the file is open during calls only."""
+
+    def _with_file(self, work: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
+        if read_only and not self._path.exists():
+            raise SinkError(f"DuckDB file {self._path} not found: start `rtea sink duckdb` first")
+        waiting = Retrying(
+            retry=retry_if_exception(_is_locked),
+            stop=stop_after_delay(self._lock_patience_s),
+            wait=wait_random_exponential(multiplier=0.01, max=0.2),
+            reraise=True,
+        )
+        try:
+            with waiting(duckdb.connect, str(self._path), read_only=read_only) as connection:
+                return work(connection)
+        except duckdb.Error as error:
+            raise _explained(error, self._path) from error
+        except (ValueError, OverflowError) as error:
+            raise SinkError(f"a result does not fit the table in {self._path}: {error}") from error
+
+
+def _values(result: WindowResult) -> list[list[object]]:
+    start, end = (_time(ms) for ms in (result.window_start_ms, result.window_end_ms))
+    now = datetime.now(timezone.utc)
+    return [
+        [
+            start,
+            end,
+            row.metric,
+            row.dimension,
+            row.currency,
+            row.event_count,
+            None if row.revenue_minor is None else Decimal(row.revenue_minor).scaleb(-2),
+            row.unique_visitors,
+            row.visitors_sketch,
+            result.revision,
+            now,
+        ]
+        for row in result.rows
+    ]
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, timezone.utc)
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Whether another holds the file: another process, or a reader or writer of this one."""
+    if isinstance(error, duckdb.ConnectionException):
+        return "different configuration" in str(error)
+    return isinstance(error, duckdb.IOException) and "lock" in str(error)
+
+
+def _explained(error: duckdb.Error, path: Path) -> SinkError | DiskSpaceError:
+    first_line = str(error).splitlines()[0]
+    if "No space left" in first_line:
+        return DiskSpaceError(f"no room on the disk of {path}: free some space; nothing is lost, the sink catches up")
+    if _is_locked(error):
+        return SinkError(f"DuckDB file {path} stays locked by another process: close it there ({first_line})")
+    return SinkError(f"DuckDB file {path}: {first_line}")

@@ -1,0 +1,135 @@
+"""The local Flink: a standalone cluster from the pip distribution, on the loopback only."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import rtea
+from rtea.config import Config
+from rtea.errors import StackError
+from rtea.flink import jar
+from rtea.stack import jars, java
+from rtea.stack.kafka import LOOPBACK
+from rtea.stack.layout import Layout
+
+
+def find_home() -> Path:
+    """FLINK_HOME: the distribution inside the apache-flink wheel.
+
+    Raises:
+        StackError: apache-flink is not installed.
+    """
+    spec = util.find_spec("pyflink")
+    if spec is None or spec.origin is None:
+        raise StackError('apache-flink is not installed: run `pip install "rtea[flink]"`')
+    return Path(spec.origin).parent
+
+
+def environment(layout: Layout) -> dict[str, str]:
+    """What Flink's processes and its client need to find their files and our Python packages."""
+    return {
+        "JAVA_HOME": str(java.find_home()),
+        "FLINK_HOME": str(find_home()),
+        "FLINK_CONF_DIR": str(layout.flink_conf),
+        "FLINK_LIB_DIR": str(layout.flink_lib),
+        "FLINK_LOG_DIR": str(layout.logs),
+        "FLINK_PID_DIR": str(layout.flink_tmp),
+        "PYTHONPATH": python_path(),
+        # Embedded interpreters of one JVM share the allocator: fewer arenas keep memory flat.
+        "MALLOC_ARENA_MAX": "4",
+    }
+
+
+def python_path() -> str:
+    """Where the embedded interpreter finds packages: it reads no .pth files, so all are named."""
+    package_root = Path(rtea.__file__).parent.parent
+    paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(package_root)]
+    return os.pathsep.join(dict.fromkeys(paths))
+
+
+def prepare(config: Config, layout: Layout) -> None:
+    """Write FLINK_CONF_DIR and fill FLINK_LIB_DIR.
+
+    Raises:
+        JarError: a jar is missing.
+    """
+    from ruamel.yaml import YAML
+
+    _link_libraries(config, layout)
+
+    yaml = YAML(typ="safe")
+    distribution = find_home() / "conf"
+    shipped: dict[str, Any] = yaml.load(distribution / "config.yaml")
+    settings = _settings(config, layout) | {"env.java.opts.all": shipped["env"]["java"]["opts"]["all"]}
+    with open(layout.flink_conf / "config.yaml", "w") as file:
+        yaml.dump(settings, file)
+    for name in ("log4j-console.properties", "log4j-cli.properties"):
+        shutil.copy(distribution / name, layout.flink_conf / name)
+
+
+def _link_libraries(config: Config, layout: Layout) -> None:
+    """Put PyFlink's, the connector's and our jar beside Flink's own.
+
+    Embedded Python loads native code once per JVM: with flink-python in a job's own class loader, the
+    second job of a TaskManager fails (`NoSuchFieldException: loadedLibraryNames`, pemja 0.5.7 on
+    Java 17 and later). In the cluster's class path all jobs share it, and stay warm as well.
+    """
+    shutil.rmtree(layout.flink_lib, ignore_errors=True)
+    layout.flink_lib.mkdir(parents=True)
+    home = find_home()
+    shipped = [*(home / "lib").glob("*.jar"), *(home / "opt").glob("flink-python-*.jar")]
+    for path in (*shipped, *jars.locate(config.jars, "flink"), jar.locate()):
+        (layout.flink_lib / path.name).symlink_to(path)
+
+
+def _settings(config: Config, layout: Layout) -> dict[str, Any]:
+    stack = config.stack
+    return {
+        "jobmanager.rpc.address": LOOPBACK,
+        "jobmanager.rpc.port": stack.rpc_port,
+        "jobmanager.bind-host": LOOPBACK,
+        "jobmanager.memory.process.size": "1g",
+        "blob.server.port": str(stack.blob_port),
+        "rest.address": LOOPBACK,
+        "rest.port": stack.rest_port,
+        "rest.bind-port": str(stack.rest_port),
+        "rest.bind-address": LOOPBACK,
+        "taskmanager.host": LOOPBACK,
+        "taskmanager.bind-host": LOOPBACK,
+        "taskmanager.numberOfTaskSlots": stack.slots,
+        "taskmanager.memory.process.size": stack.taskmanager_memory,
+        # Partials are small heap state, and no Beam or RocksDB memory is needed in thread mode;
+        # process mode takes its share from what is left to managed memory.
+        "taskmanager.memory.managed.fraction": 0.2,
+        # A killed TaskManager is noticed after 8 s at the latest, usually by its closed connection.
+        "heartbeat.interval": "2 s",
+        "heartbeat.timeout": "8 s",
+        "slot.request.timeout": "30 s",
+        "execution.checkpointing.dir": layout.checkpoints.as_uri(),
+        "execution.checkpointing.savepoint-dir": layout.checkpoints.as_uri(),
+        "io.tmp.dirs": str(layout.flink_tmp),
+        "metrics.fetcher.update-interval": f"{stack.metrics_interval_ms} ms",
+        # A job brings its jars along; those of FLINK_LIB_DIR come first.
+        "classloader.resolve-order": "parent-first",
+        "web.submit.enable": False,
+        "web.cancel.enable": True,
+    }
+
+
+def command(role: str) -> list[str]:
+    """The command of `jobmanager` or `taskmanager`, staying in the foreground."""
+    return ["bash", str(find_home() / "bin" / f"{role}.sh"), "start-foreground"]
+
+
+def client_command(*arguments: str) -> list[str]:
+    """A command of Flink's client, `flink run` and so on."""
+    return ["bash", str(find_home() / "bin" / "flink"), *arguments]
+
+
+def interpreter() -> str:
+    """The Python interpreter for clients and workers: this one."""
+    return sys.executable

@@ -1,0 +1,144 @@
+"""Jars from Maven: pinned, downloaded once, checked.
+
+Coordinates and checksums come from `maven.toml` (kept in `jars/`); files go to the user's cache
+directory and from there to Kafka's and Flink's class paths.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import platformdirs
+import pooch
+import requests
+from rich.console import Console
+from rich.progress import Progress
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from rtea.config import JarsSection
+from rtea.errors import DiskSpaceError, JarError
+
+Group = Literal["kafka", "flink", "build"]
+
+MANIFEST = Path(__file__).with_name("maven.toml")
+
+
+class Jar(msgspec.Struct, frozen=True):
+    """One pinned jar; `coordinates` are Maven's `group:artifact:version`."""
+
+    group: Group
+    coordinates: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file, in the repository and in the cache."""
+        _, artifact, version = self.coordinates.split(":")
+        return f"{artifact}-{version}.jar"
+
+    @property
+    def address(self) -> str:
+        """Path below the repository's base address."""
+        group, artifact, version = self.coordinates.split(":")
+        return f"{group.replace('.', '/')}/{artifact}/{version}/{self.file_name}"
+
+
+class _Manifest(msgspec.Struct):
+    jar: list[Jar]
+
+
+def read_manifest(path: Path = MANIFEST) -> list[Jar]:
+    """The pinned jars.
+
+    >>> sorted({jar.group for jar in read_manifest()})
+    ['build', 'flink', 'kafka']
+    """
+    return msgspec.toml.decode(path.read_bytes(), type=_Manifest).jar
+
+
+def cache_dir(settings: JarsSection) -> Path:
+    """Where downloaded jars are kept."""
+    return settings.cache_dir or platformdirs.user_cache_path("rtea") / "jars"
+
+
+def fetch(
+    settings: JarsSection, groups: Iterable[Group] = ("kafka", "flink", "build"), *, progress: bool = True
+) -> int:
+    """Download what is missing or damaged in the cache; returns the number of downloads.
+
+    Raises:
+        JarError: a download failed after its retries, or its checksum is wrong; no half file stays.
+        DiskSpaceError: the disk is full.
+    """
+    wanted = [jar for jar in read_manifest() if jar.group in set(groups)]
+    missing = [jar for jar in wanted if not _is_intact(jar, settings)]
+    pooch.get_logger().setLevel("WARNING")
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not progress)
+    with bar:
+        for jar in bar.track(missing, description="jars"):
+            _download(jar, settings)
+    return len(missing)
+
+
+def _is_intact(jar: Jar, settings: JarsSection) -> bool:
+    path = cache_dir(settings) / jar.file_name
+    return path.is_file() and pooch.file_hash(str(path), alg="sha256") == jar.sha256
+
+
+def _download(jar: Jar, settings: JarsSection) -> None:
+    source = f"{settings.mirror.rstrip('/')}/{jar.address}"
+    attempts = Retrying(
+        stop=stop_after_attempt(settings.retries + 1),
+        wait=wait_exponential_jitter(max=8),
+        retry=retry_if_exception_type(requests.RequestException),
+        reraise=True,
+    )
+    try:
+        attempts(
+            pooch.retrieve,
+            url=source,
+            known_hash=f"sha256:{jar.sha256}",
+            fname=jar.file_name,
+            path=cache_dir(settings),
+            downloader=_downloader(source),
+        )
+    except requests.RequestException as error:
+        raise JarError(
+            f"jar {jar.coordinates} could not be downloaded from {source}: {error}: "
+            "check the network or set jars.mirror"
+        ) from error
+    except ValueError as error:
+        raise JarError(
+            f"jar {jar.coordinates} from {source} has a wrong SHA-256, expected {jar.sha256}: "
+            "the mirror serves another file; nothing was kept"
+        ) from error
+    except OSError as error:
+        raise DiskSpaceError(f"jar {jar.coordinates} could not be written to {cache_dir(settings)}: {error}") from error
+
+
+class _FileDownloader:
+    """Copies from a mirror that is a directory (`file://`)."""
+
+    def __call__(self, url: str, output_file: str, _: object) -> None:
+        try:
+            Path(output_file).write_bytes(Path(url.removeprefix("file://")).read_bytes())
+        except FileNotFoundError as error:
+            raise requests.ConnectionError(f"{error.filename} not found") from error
+
+
+def _downloader(source: str) -> pooch.HTTPDownloader | _FileDownloader:
+    return _FileDownloader() if source.startswith("file://") else pooch.HTTPDownloader(timeout=30)
+
+
+def locate(settings: JarsSection, group: Group) -> list[Path]:
+    """The paths of a group's jars.
+
+    Raises:
+        JarError: one is missing.
+    """
+    paths = [cache_dir(settings) / jar.file_name for jar in read_manifest() if jar.group == group]
+    for path in paths:
+        if not path.is_file():
+            raise JarError(f"jar {path.name} is missing in {path.parent}: run `rtea jars fetch`")
+    return paths

@@ -1,0 +1,194 @@
+"""`rtea stack up|status|down`: Kafka and Flink on this machine, started and stopped as one.
+
+Everything listens on the loopback, lives below one state directory, and is supervised: a process
+that dies is started again.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+import requests
+from tenacity import RetryError, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying as Waiting
+
+from rtea import topics
+from rtea.config import Config
+from rtea.errors import BrokerError, ConfigError, DiskSpaceError, StackError
+from rtea.stack import flink, kafka, supervisor
+from rtea.stack.layout import Layout
+
+START_SECONDS = 90
+POLL_SECONDS = 0.2
+
+ROLES = ("kafka", "jobmanager", "taskmanager")
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """One process of the stack: `state` is the supervisor's word, for example RUNNING."""
+
+    name: str
+    state: str
+    pid: int | None
+    cpu_seconds: float
+
+
+def up(config: Config) -> bool:
+    """Start the stack and wait until it is ready; returns False when it was running already.
+
+    Raises:
+        ConfigError, PortInUseError, DiskSpaceError, JarError, StackError: it cannot run; nothing is left
+            behind.
+    """
+    if config.kafka.bootstrap_servers not in (broker_address(config), f"localhost:{config.stack.kafka_port}"):
+        raise ConfigError(
+            f"kafka.bootstrap_servers is {config.kafka.bootstrap_servers}, the stack's broker listens on "
+            f"{broker_address(config)}: set kafka.bootstrap_servers or stack.kafka_port"
+        )
+    layout = Layout.of(config.stack.state_dir)
+    if supervisor.Supervisor(layout).states() is not None:
+        return False
+    supervisor.stop_leftovers(layout)
+    _require_disk_space(config, layout)
+    supervisor.require_free_ports(_ports(config), kafka.LOOPBACK)
+    try:
+        layout.make()
+        commands = {"kafka": kafka.prepare(config, layout)}
+        commands |= {role: flink.command(role) for role in ("jobmanager", "taskmanager")}
+        flink.prepare(config, layout)
+        supervisor.write(layout, commands, flink.environment(layout))
+    except OSError as error:
+        raise DiskSpaceError(
+            f"cannot write to {layout.root}: {error.strerror}: free some space or set stack.state_dir"
+        ) from error
+    try:
+        supervisor.start(layout)
+        _wait_until(lambda: _kafka_answers(config), config, "kafka")
+        topics.create(config)
+        _wait_until(lambda: _flink_answers(config), config, "jobmanager", "taskmanager")
+        supervisor.Supervisor(layout).remember_processes()
+    except BaseException:
+        down(config)
+        raise
+    return True
+
+
+def _ports(config: Config) -> dict[str, int]:
+    stack = config.stack
+    return {
+        "stack.kafka_port": stack.kafka_port,
+        "stack.controller_port": stack.controller_port,
+        "stack.rest_port": stack.rest_port,
+        "stack.rpc_port": stack.rpc_port,
+        "stack.blob_port": stack.blob_port,
+    }
+
+
+def _require_disk_space(config: Config, layout: Layout) -> None:
+    existing = next(path for path in (layout.root, *layout.root.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < config.stack.min_free_bytes:
+        needed = config.stack.min_free_bytes
+        raise DiskSpaceError(
+            f"{layout.root} has {free / 2**20:.0f} MiB free, the stack needs {needed / 2**20:.0f}: "
+            "free some space or set stack.state_dir"
+        )
+
+
+def _wait_until(ready: Callable[[], bool], config: Config, *roles: str) -> None:
+    layout = Layout.of(config.stack.state_dir)
+
+    def check() -> bool:
+        states = supervisor.Supervisor(layout).states() or {}
+        for role in roles:
+            if states.get(role, {}).get("statename") == "FATAL":
+                raise _failed_start(layout, role)
+        return ready()
+
+    waiting = Waiting(
+        retry=retry_if_result(lambda done: not done),
+        stop=stop_after_delay(START_SECONDS),
+        wait=wait_fixed(POLL_SECONDS),
+    )
+    try:
+        waiting(check)
+    except RetryError:
+        states = supervisor.Supervisor(layout).states() or {}
+        down = [role for role in roles if states.get(role, {}).get("statename") != "RUNNING"]
+        raise _failed_start(layout, [*down, *roles][0]) from None
+
+
+def _failed_start(layout: Layout, role: str) -> StackError | DiskSpaceError:
+    log = layout.logs / f"{role}.log"
+    last = supervisor.tail(log, 20)
+    if "No space left on device" in last:
+        return DiskSpaceError(f"{role} found no room on the disk of {layout.root}: free some space")
+    return StackError(f"{role} did not start: see {log}, which ends with: {last.rpartition(chr(10))[2] or '(nothing)'}")
+
+
+def _kafka_answers(config: Config) -> bool:
+    try:
+        topics.list_partitions(config.kafka.model_copy(update={"timeout_ms": 1_000}))
+    except BrokerError:
+        return False
+    return True
+
+
+def _flink_answers(config: Config) -> bool:
+    try:
+        overview = requests.get(f"{rest_address(config)}/overview", timeout=2).json()
+    except requests.RequestException:
+        return False
+    return bool(overview.get("slots-total", 0) >= config.stack.slots)
+
+
+def broker_address(config: Config) -> str:
+    """Address of the stack's own broker."""
+    return f"{kafka.LOOPBACK}:{config.stack.kafka_port}"
+
+
+def rest_address(config: Config) -> str:
+    """Base address of Flink's REST interface and web page."""
+    return f"http://{kafka.LOOPBACK}:{config.stack.rest_port}"
+
+
+def down(config: Config) -> bool:
+    """Stop every process of the stack; returns False when none ran. Files stay."""
+    layout = Layout.of(config.stack.state_dir)
+    connection = supervisor.Supervisor(layout)
+    if connection.states() is None:
+        return supervisor.stop_leftovers(layout) > 0
+    connection.remember_processes()
+    connection.stop()
+    return True
+
+
+def status(config: Config) -> list[ProcessState]:
+    """The stack's processes; empty when it is down."""
+    states = supervisor.Supervisor(Layout.of(config.stack.state_dir)).states() or {}
+    return [
+        ProcessState(name, state["statename"], state["pid"] or None, _cpu_seconds(state["pid"]))
+        for name, state in states.items()
+    ]
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times() if pid else None
+    except psutil.NoSuchProcess:
+        times = None
+    return times.user + times.system if times else 0.0
+
+
+@contextmanager
+def running(config: Config) -> Iterator[None]:
+    """Hold a stack for a block; a stack that ran before stays up, one started here is stopped."""
+    started = up(config)
+    try:
+        yield
+    finally:
+        if started:
+            down(config)

@@ -1,0 +1,177 @@
+"""Process supervision with supervisord: start, restart after a crash, stop without leftovers."""
+
+import configparser
+import http.client
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import xmlrpc.client
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from rtea.errors import PortInUseError, StackError
+from rtea.stack.layout import Layout
+
+STOP_SECONDS = 30
+
+
+def write(layout: Layout, programs: Mapping[str, list[str]], environment: Mapping[str, str]) -> None:
+    """Write the supervisor's settings: the programs in order, all with one environment."""
+    conf = configparser.RawConfigParser()
+    socket_path = str(layout.supervisor_socket)
+    conf["unix_http_server"] = {"file": socket_path, "chmod": "0700"}
+    conf["supervisord"] = {
+        "logfile": str(layout.logs / "supervisord.log"),
+        "logfile_maxbytes": "10MB",
+        "pidfile": str(layout.root / "supervisord.pid"),
+        "directory": str(layout.root),
+        "umask": "077",
+        "environment": ",".join(f'{key}="{_escaped(value)}"' for key, value in environment.items()),
+    }
+    conf["rpcinterface:supervisor"] = {
+        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+    }
+    for priority, (name, command) in enumerate(programs.items()):
+        conf[f"program:{name}"] = {
+            "command": _escaped(shlex.join(command)),
+            "priority": str(priority),
+            "autorestart": "true",
+            # Shorter lives than this count as failed starts, and three of those as fatal.
+            "startsecs": "3",
+            "startretries": "3",
+            "stopwaitsecs": str(STOP_SECONDS),
+            "stopasgroup": "true",
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": str(layout.logs / f"{name}.log"),
+            "stdout_logfile_maxbytes": "50MB",
+            "stdout_logfile_backups": "1",
+        }
+    with open(layout.supervisor_conf, "w") as file:
+        conf.write(file)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("%", "%%")
+
+
+def start(layout: Layout) -> None:
+    """Start the supervisor as a daemon of its own session.
+
+    Raises:
+        StackError: it refused its settings.
+    """
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(layout.supervisor_conf)]
+    started = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    if started.returncode:
+        raise StackError(f"supervisord did not start: {(started.stderr or started.stdout).strip()}")
+
+
+class Supervisor:
+    """Talks to a running supervisor, one connection a call."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def _call(self, method: str) -> Any:
+        """Call a method of supervisord's XML-RPC interface; None when it does not answer."""
+        transport = SupervisorTransport(None, None, f"unix://{self._layout.supervisor_socket}")
+        try:
+            server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+            return getattr(server.supervisor, method)()
+        except (OSError, http.client.HTTPException, xmlrpc.client.Fault):
+            return None
+        finally:
+            transport.close()
+
+    def states(self) -> dict[str, dict[str, Any]] | None:
+        """What the supervisor says of each program (`statename`, `pid`, ...); None when it is not running."""
+        programs = self._call("getAllProcessInfo")
+        return None if programs is None else {program["name"]: program for program in programs}
+
+    def remember_processes(self) -> None:
+        """Note the ids, with start times, of the supervisor and its programs, for `stop_leftovers`."""
+        pids = [self._call("getPID"), *(program["pid"] for program in (self.states() or {}).values())]
+        known = {pid: psutil.Process(pid).create_time() for pid in pids if pid and psutil.pid_exists(pid)}
+        self._layout.pids.write_bytes(msgspec.json.encode(known))
+
+    def stop(self) -> None:
+        """Stop every program, then the supervisor, and wait until they are gone."""
+        processes = _known_processes(self._layout)
+        self._call("shutdown")
+        _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS + 10)
+        _kill(alive)
+        self._layout.pids.unlink(missing_ok=True)
+
+
+def stop_leftovers(layout: Layout) -> int:
+    """Kill processes of a stack whose supervisor died; returns their number."""
+    processes = _known_processes(layout)
+    _kill(processes)
+    layout.pids.unlink(missing_ok=True)
+    return len(processes)
+
+
+def _known_processes(layout: Layout) -> list[psutil.Process]:
+    found = []
+    known = msgspec.json.decode(layout.pids.read_bytes(), type=dict[int, float]) if layout.pids.exists() else {}
+    for pid, create_time in known.items():
+        try:
+            process = psutil.Process(pid)
+            if abs(process.create_time() - create_time) < 1:
+                found += [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+    return list(dict.fromkeys(found))
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=10)
+
+
+def require_free_ports(ports: Mapping[str, int], host: str) -> None:
+    """Check that nothing listens on the ports.
+
+    Raises:
+        PortInUseError: one is taken; the message names it, its setting and, if known, its owner.
+    """
+    for setting, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise PortInUseError(
+                    f"port {port} on {host} is in use{_owner_of(port)}: stop what listens there or set {setting}"
+                ) from error
+
+
+def _owner_of(port: int) -> str:
+    try:
+        pids = [
+            c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.status == "LISTEN"
+        ]
+        return f" by process {pids[0]} ({psutil.Process(pids[0]).name()})" if pids and pids[0] else ""
+    except (psutil.Error, OSError):
+        return ""
+
+
+def tail(path: Path, lines: int) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

@@ -1,0 +1,116 @@
+"""Verification: the rows of a sink against the manifest of the generator.
+
+Counts and revenue must be equal to the last unit; unique visitors must lie within the sketch's
+error, and the sketch's bytes must say what the row says.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from rtea import aggregate
+from rtea.manifest import Window
+from rtea.sinks.contract import Sink, StoredRow
+
+STANDARD_ERRORS = 4
+"""Allowed error of unique visitors, in standard errors: 2.3 %, exceeded once in 16,000 windows."""
+
+
+@dataclass
+class Report:
+    """Outcome: finished windows, and what is wrong with those that differ."""
+
+    windows: int = 0
+    events: int = 0
+    problems: dict[int, list[str]] = field(default_factory=dict)
+
+    @property
+    def matching(self) -> int:
+        """Number of windows whose every row matches."""
+        return self.windows - len(self.problems)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was something to compare, and all of it matched."""
+        return self.windows > 0 and not self.problems
+
+    def __str__(self) -> str:
+        return f"{self.matching} of {self.windows} windows match"
+
+
+def verify(windows: list[Window], sink: Sink) -> Report:
+    """Compare windows of a manifest with a sink's rows.
+
+    Raises:
+        SinkError: the sink cannot be read.
+    """
+    report = Report(len(windows), sum(window.events for window in windows))
+    if not windows:
+        return report
+    stored = sink.read(windows[0].window_start_ms, windows[-1].window_start_ms + 1)
+    rows: dict[int, list[StoredRow]] = defaultdict(list)
+    for row in stored:
+        rows[row.window_start_ms].append(row)
+    for window in windows:
+        if problems := compare(window, rows[window.window_start_ms]):
+            report.problems[window.window_start_ms] = problems
+    return report
+
+
+def compare(window: Window, rows: list[StoredRow]) -> list[str]:
+    """What differs between a window and its rows; empty when all is right."""
+    problems = [f"{row.metric} {row.dimension} ends at {row.window_end_ms}, expected {window.window_end_ms}"
+                for row in rows if row.window_end_ms != window.window_end_ms]  # fmt: skip
+    counts = {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
+    problems += _differences("event_count", window.event_count, counts)
+    expected = {(r.category, r.currency): Decimal(r.minor).scaleb(-2) for r in window.revenue}
+    revenue = {(row.dimension, row.currency): row.revenue for row in rows if row.metric == "revenue"}
+    problems += _differences("revenue", expected, revenue)
+    problems += _visitor_problems(window, [row for row in rows if row.metric == "unique_visitors"])
+    problems += [f"{row.metric} {row.dimension} has revision {row.revision}, expected {window.events}"
+                 for row in rows if row.revision > window.events]  # fmt: skip
+    return problems
+
+
+def _differences(metric: str, expected: Mapping[Any, object], found: Mapping[Any, object]) -> list[str]:
+    return [
+        f"{metric} {key} is {found.get(key)}, expected {expected.get(key)}"
+        for key in sorted(expected.keys() | found.keys(), key=str)
+        if expected.get(key) != found.get(key)
+    ]
+
+
+def _visitor_problems(window: Window, rows: list[StoredRow]) -> list[str]:
+    problems = []
+    found = {row.dimension: row for row in rows}
+    for dimension in sorted(window.unique_visitors.keys() | found.keys()):
+        exact, row = window.unique_visitors.get(dimension), found.get(dimension)
+        if exact is None or row is None or row.unique_visitors is None:
+            problems.append(f"unique_visitors {dimension} is {row and row.unique_visitors}, expected {exact}")
+            continue
+        allowed = STANDARD_ERRORS * aggregate.SKETCH_STANDARD_ERROR * exact + 1
+        if abs(row.unique_visitors - exact) > allowed:
+            problems.append(f"unique_visitors {dimension} is {row.unique_visitors}, expected {exact} ± {allowed:.0f}")
+        if row.visitors_sketch is None or aggregate.estimate_sketch(row.visitors_sketch) != row.unique_visitors:
+            problems.append(f"unique_visitors {dimension}: the sketch does not say {row.unique_visitors}")
+    return problems
+
+
+def wait_for(windows: list[Window], sink: Sink, timeout_s: float) -> Report:
+    """Verify until all matches or the time is over; returns the last report.
+
+    Raises:
+        SinkError: the sink cannot be read.
+    """
+    attempts = Retrying(
+        retry=retry_if_result(lambda report: not report.passed),
+        stop=stop_after_delay(timeout_s),
+        wait=wait_fixed(0.5),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else Report(),
+    )
+    report: Report = attempts(verify, windows, sink)
+    return report

@@ -1,0 +1,158 @@
+//! Events as JSON objects: read with sonic-rs, written by hand in schema order.
+
+use serde::de::DeserializeSeed;
+use sonic_rs::Deserializer;
+
+use super::raw::Fill;
+use super::rules::{self, RawEvent};
+use crate::event::{Device, Event, Item};
+use crate::reject::{Reason, Reject};
+
+/// Decodes and validates one JSON object. Of a repeated key the last value counts, as in Python's
+/// `json`; nesting deeper than 128 levels is `invalid_json`.
+///
+/// # Errors
+/// The [`Reject`] that names the first thing wrong with it.
+pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
+    let text = std::str::from_utf8(value).map_err(|_| Reject::whole(Reason::InvalidUtf8, "UTF-8 text"))?;
+    if is_too_deep(value) {
+        return Err(Reject::whole(Reason::InvalidJson, "nesting of at most 128 levels"));
+    }
+    let mut reader = Deserializer::from_str(text);
+    let mut raw = RawEvent::default();
+    let shape = Fill::<_, false>(&mut raw).deserialize(&mut reader);
+    match shape.and_then(|shape| reader.end().map(|()| shape)) {
+        Ok(shape) => rules::validate(shape, raw),
+        Err(_) => Err(Reject::whole(Reason::InvalidJson, "one complete JSON object")),
+    }
+}
+
+const MAX_DEPTH: usize = 128;
+
+/// Whether a text nests deeper than [`MAX_DEPTH`]. sonic-rs skips unknown values by recursion
+/// without a limit: ten thousand brackets would overflow the stack and take the process along.
+fn is_too_deep(text: &[u8]) -> bool {
+    // `[` and `{` differ in one bit. Few of them in all cannot nest deeply: that is nearly every event.
+    let openers = text.iter().filter(|byte| (**byte | 0x20) == b'{').count();
+    openers > MAX_DEPTH && depth(text) > MAX_DEPTH
+}
+
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Appends one JSON object, fields in schema order, absent ones left out, prices with two
+/// decimals.
+pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(b"{\"event_id\":");
+    string(&event.event_id, out);
+    out.extend_from_slice(b",\"event_type\":");
+    string(&event.event_type, out);
+    out.extend_from_slice(b",\"source\":");
+    string(event.source.name(), out);
+    out.extend_from_slice(b",\"event_time\":");
+    out.extend_from_slice(digits.format(event.event_time_ms).as_bytes());
+    out.extend_from_slice(b",\"visitor_id\":");
+    string(&event.visitor_id, out);
+    out.extend_from_slice(b",\"schema_version\":");
+    out.extend_from_slice(digits.format(event.schema_version).as_bytes());
+    optional(b",\"session_id\":", event.session_id.as_deref(), out);
+    optional(b",\"user_id\":", event.user_id.as_deref(), out);
+    optional(b",\"page_url\":", event.page_url.as_deref(), out);
+    optional(b",\"referrer\":", event.referrer.as_deref(), out);
+    optional(b",\"search_term\":", event.search_term.as_deref(), out);
+    optional(b",\"campaign\":", event.campaign.as_deref(), out);
+    if let Some(device) = &event.device {
+        device_object(device, out);
+    }
+    if !event.items.is_empty() {
+        out.extend_from_slice(b",\"items\":[");
+        for (index, item) in event.items.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            item_object(item, out);
+        }
+        out.push(b']');
+    }
+    optional(b",\"currency\":", event.currency.as_deref(), out);
+    optional(b",\"order_id\":", event.order_id.as_deref(), out);
+    out.push(b'}');
+}
+
+fn device_object(device: &Device<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"device\":{");
+    let start = out.len();
+    optional(b",\"os\":", device.os.as_deref(), out);
+    optional(b",\"app_version\":", device.app_version.as_deref(), out);
+    optional(b",\"browser\":", device.browser.as_deref(), out);
+    optional(b",\"screen\":", device.screen.as_deref(), out);
+    optional(b",\"locale\":", device.locale.as_deref(), out);
+    optional(b",\"country\":", device.country.as_deref(), out);
+    if out.len() > start {
+        out.remove(start);
+    }
+    out.push(b'}');
+}
+
+fn item_object(item: &Item<'_>, out: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(b"{\"product_id\":");
+    string(&item.product_id, out);
+    out.extend_from_slice(b",\"category\":");
+    string(&item.category, out);
+    out.extend_from_slice(b",\"price\":");
+    out.extend_from_slice(digits.format(item.price_minor / 100).as_bytes());
+    let cents = u8::try_from(item.price_minor % 100).unwrap_or(0);
+    out.extend_from_slice(&[b'.', b'0' + cents / 10, b'0' + cents % 10]);
+    out.extend_from_slice(b",\"quantity\":");
+    out.extend_from_slice(digits.format(item.quantity).as_bytes());
+    out.push(b'}');
+}
+
+fn optional(key: &[u8], value: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        out.extend_from_slice(key);
+        string(value, out);
+    }
+}
+
+/// Appends a JSON string. Only `"`, `\` and control characters need an escape (RFC 8259, 7).
+fn string(value: &str, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    let bytes = value.as_bytes();
+    let mut done = 0;
+    for (index, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[done..index]);
+        done = index + 1;
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[done..]);
+    out.push(b'"');
+}

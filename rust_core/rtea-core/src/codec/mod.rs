@@ -1,0 +1,81 @@
+//! Bytes to events and back. One file per format; a new format is one file and one arm here.
+//!
+//! Values come from Kafka records (through [`crate::pack`]) or from Python's `rtea.events`;
+//! events go to [`crate::fold`]. Both formats share the lenient reader in `raw` and the checks in
+//! `rules`, so an event is valid or not whatever the format it came in.
+
+pub mod json;
+pub mod msgpack;
+mod raw;
+mod rules;
+
+use crate::event::Event;
+use crate::reject::{Reason, Reject};
+
+/// The formats events are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON object (RFC 8259).
+    Json,
+    /// A MessagePack array in schema order.
+    Msgpack,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Msgpack];
+
+    /// The name in options and settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Msgpack => "msgpack",
+        }
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// The format a value is written in, told by its first byte: no JSON text starts with a
+    /// MessagePack array or map marker.
+    #[must_use]
+    pub fn of(value: &[u8]) -> Self {
+        match value.first() {
+            Some(0x80..=0x9f | 0xdc..=0xdf) => Self::Msgpack,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// Decodes and validates one event of either format. Linear in the value's length.
+///
+/// # Errors
+/// The [`Reject`] that names the first thing wrong with it.
+///
+/// ```
+/// let event = rtea_core::codec::decode(
+///     br#"{"event_id":"e1","event_type":"page_view","source":"mobile","event_time":7,"visitor_id":"v"}"#,
+/// ).unwrap();
+/// assert_eq!(event.event_time_ms, 7);
+/// ```
+pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
+    if value.is_empty() {
+        return Err(Reject::whole(Reason::Empty, "a JSON object or a MessagePack array"));
+    }
+    match Format::of(value) {
+        Format::Json => json::decode(value),
+        Format::Msgpack => msgpack::decode(value),
+    }
+}
+
+/// Appends one event to `out` in the given format.
+pub fn encode(event: &Event<'_>, format: Format, out: &mut Vec<u8>) {
+    match format {
+        Format::Json => json::encode(event, out),
+        Format::Msgpack => msgpack::encode(event, out),
+    }
+}

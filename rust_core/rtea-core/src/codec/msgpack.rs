@@ -1,0 +1,103 @@
+//! Events as MessagePack arrays in schema order, read and written with rmp.
+//!
+//! A reader accepts a map with the schema's names as well, arrays that stop early, and arrays with
+//! further elements from a newer version.
+
+use rmp::encode as write;
+use rmp_serde::decode::{Deserializer, Error};
+use serde::de::{Deserialize, DeserializeSeed, IgnoredAny};
+
+use super::raw::Fill;
+use super::rules::{self, RawEvent};
+use crate::event::{Device, Event, Item};
+use crate::reject::{Reason, Reject};
+
+/// Decodes and validates one MessagePack value.
+///
+/// # Errors
+/// The [`Reject`] that names the first thing wrong with it.
+pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
+    let invalid = Reject::whole(Reason::InvalidMsgpack, "one complete MessagePack value");
+    let mut reader = Deserializer::from_read_ref(value);
+    let mut raw = RawEvent::default();
+    let shape = Fill::<_, true>(&mut raw).deserialize(&mut reader).map_err(|_| invalid)?;
+    match IgnoredAny::deserialize(&mut reader) {
+        // No marker to read: the value ended where the event did.
+        Err(Error::InvalidMarkerRead(_)) => rules::validate(shape, raw),
+        _ => Err(invalid),
+    }
+}
+
+/// Appends one event as an array of 16 elements; absent fields are nil.
+pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+    array(16, out);
+    text(&event.event_id, out);
+    text(&event.event_type, out);
+    text(event.source.name(), out);
+    integer(event.event_time_ms, out);
+    text(&event.visitor_id, out);
+    integer(i64::from(event.schema_version), out);
+    optional(event.session_id.as_deref(), out);
+    optional(event.user_id.as_deref(), out);
+    optional(event.page_url.as_deref(), out);
+    optional(event.referrer.as_deref(), out);
+    optional(event.search_term.as_deref(), out);
+    optional(event.campaign.as_deref(), out);
+    match &event.device {
+        Some(found) => device(found, out),
+        None => nil(out),
+    }
+    if event.items.is_empty() {
+        nil(out);
+    } else {
+        array(event.items.len(), out);
+        event.items.iter().for_each(|found| item(found, out));
+    }
+    optional(event.currency.as_deref(), out);
+    optional(event.order_id.as_deref(), out);
+}
+
+fn device(device: &Device<'_>, out: &mut Vec<u8>) {
+    array(6, out);
+    optional(device.os.as_deref(), out);
+    optional(device.app_version.as_deref(), out);
+    optional(device.browser.as_deref(), out);
+    optional(device.screen.as_deref(), out);
+    optional(device.locale.as_deref(), out);
+    optional(device.country.as_deref(), out);
+}
+
+fn item(item: &Item<'_>, out: &mut Vec<u8>) {
+    array(4, out);
+    text(&item.product_id, out);
+    text(&item.category, out);
+    #[allow(clippy::cast_precision_loss)]
+    let price = item.price_minor as f64 / 100.0;
+    let Ok(()) = write::write_f64(out, price) else { unreachable!("a vector takes every write") };
+    integer(item.quantity, out);
+}
+
+// Writing to a vector cannot fail; these wrappers say so once.
+
+fn array(len: usize, out: &mut Vec<u8>) {
+    let Ok(_) = write::write_array_len(out, u32::try_from(len).unwrap_or(u32::MAX)) else { unreachable!() };
+}
+
+fn text(value: &str, out: &mut Vec<u8>) {
+    let Ok(()) = write::write_str(out, value) else { unreachable!() };
+}
+
+fn optional(value: Option<&str>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => text(value, out),
+        None => nil(out),
+    }
+}
+
+fn integer(value: i64, out: &mut Vec<u8>) {
+    let Ok(_) = write::write_sint(out, value) else { unreachable!() };
+}
+
+fn nil(out: &mut Vec<u8>) {
+    let Ok(()) = write::write_nil(out) else { unreachable!() };
+}

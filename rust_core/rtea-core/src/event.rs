@@ -1,0 +1,154 @@
+//! The event, schema version 1: its fields and what makes it valid.
+//!
+//! [`crate::codec`] reads events from bytes and refuses what breaks this model; [`crate::fold`]
+//! counts them; the generator builds them.
+
+use std::borrow::Cow;
+
+/// Version of the event schema this release writes; higher versions are read as this one, since a
+/// newer version may only add optional fields.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Event types that the schema names. Others are valid and counted under their own name.
+pub const KNOWN_TYPES: [&str; 7] =
+    ["page_view", "search", "product_view", "add_to_cart", "remove_from_cart", "begin_checkout", "purchase"];
+
+/// The only event type that carries revenue.
+pub const PURCHASE: &str = "purchase";
+
+/// Currency of a purchase that names none.
+pub const DEFAULT_CURRENCY: &str = "USD";
+
+/// Highest price of one item, in minor units (one billion major units).
+pub const MAX_PRICE_MINOR: i64 = 100_000_000_000;
+
+/// Highest quantity of one item.
+pub const MAX_QUANTITY: i64 = 1_000_000;
+
+/// Times lie in `[0, MAX_TIME_MS)`, 1970 to 9998, so that every table can hold their windows. Whoever
+/// writes microseconds is told so by a dead letter.
+pub const MAX_TIME_MS: i64 = 253_370_764_800_000;
+
+/// Where an event came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// The mobile app.
+    Mobile,
+    /// The website.
+    Website,
+}
+
+impl Source {
+    /// Both sources, in the order used by every per-source array.
+    pub const ALL: [Self; 2] = [Self::Mobile, Self::Website];
+
+    /// The name in events and in the table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Website => "website",
+        }
+    }
+
+    /// The source of that name.
+    ///
+    /// ```
+    /// use rtea_core::event::Source;
+    /// assert_eq!(Source::from_name("website"), Some(Source::Website));
+    /// assert_eq!(Source::from_name("kiosk"), None);
+    /// ```
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+}
+
+/// The device an event was made on; every field is optional.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Device<'a> {
+    /// Operating system.
+    pub os: Option<Cow<'a, str>>,
+    /// Version of the mobile app.
+    pub app_version: Option<Cow<'a, str>>,
+    /// Browser of the website's visitor.
+    pub browser: Option<Cow<'a, str>>,
+    /// Screen size, for example `1920x1080`.
+    pub screen: Option<Cow<'a, str>>,
+    /// Locale, for example `en-GB`.
+    pub locale: Option<Cow<'a, str>>,
+    /// Country, ISO 3166-1 alpha-2.
+    pub country: Option<Cow<'a, str>>,
+}
+
+/// One line of a cart or an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// The product.
+    pub product_id: Cow<'a, str>,
+    /// The product's category, 1 to 64 characters.
+    pub category: Cow<'a, str>,
+    /// Price of one piece in minor units (hundredths of the currency).
+    pub price_minor: i64,
+    /// Number of pieces, at least 1.
+    pub quantity: i64,
+}
+
+/// One valid event. Borrows from the bytes it was decoded from where it can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Unique id, 1 to 64 characters.
+    pub event_id: Cow<'a, str>,
+    /// `[a-z][a-z0-9_]{0,63}`.
+    pub event_type: Cow<'a, str>,
+    /// Mobile app or website.
+    pub source: Source,
+    /// Event time, ms since the epoch, UTC.
+    pub event_time_ms: i64,
+    /// The visitor, 1 to 128 characters; hashed byte for byte.
+    pub visitor_id: Cow<'a, str>,
+    /// Version of the schema, at least 1.
+    pub schema_version: u32,
+    /// The session.
+    pub session_id: Option<Cow<'a, str>>,
+    /// The logged-in user.
+    pub user_id: Option<Cow<'a, str>>,
+    /// The page.
+    pub page_url: Option<Cow<'a, str>>,
+    /// Where the visitor came from.
+    pub referrer: Option<Cow<'a, str>>,
+    /// What was searched for.
+    pub search_term: Option<Cow<'a, str>>,
+    /// The marketing campaign.
+    pub campaign: Option<Cow<'a, str>>,
+    /// The device.
+    pub device: Option<Device<'a>>,
+    /// Items; at least one for a purchase.
+    pub items: Vec<Item<'a>>,
+    /// ISO 4217 code.
+    pub currency: Option<Cow<'a, str>>,
+    /// The order.
+    pub order_id: Option<Cow<'a, str>>,
+}
+
+/// Whether a name matches `[a-z][a-z0-9_]{0,63}`.
+///
+/// ```
+/// use rtea_core::event::is_event_type;
+/// assert!(is_event_type("wishlist_add"));
+/// assert!(!is_event_type("Wishlist"));
+/// assert!(!is_event_type("_x"));
+/// ```
+#[must_use]
+pub fn is_event_type(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    (1..=64).contains(&bytes.len())
+        && bytes[0].is_ascii_lowercase()
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_')
+}
+
+/// Whether a code has the shape of ISO 4217: three capital letters.
+#[must_use]
+pub fn is_currency(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase())
+}

@@ -1,0 +1,18 @@
+//! RTEA's hot path, pure: no Python, no I/O, no clock.
+//!
+//! Bytes come in from the Flink job (packed batches of Kafka records, see [`pack`]) or from the
+//! generator (events to encode); partial aggregates, window results and dead letters go out.
+//!
+//! One event passes the modules in this order: [`pack`] (bytes of one batch) → [`codec`] (bytes to
+//! [`event::Event`], or a [`reject::Reject`]) → [`fold`] (a batch to one partial) →
+//! [`aggregate`] (partials merge) → [`result`] (rows of a finished window).
+
+pub mod aggregate;
+pub mod codec;
+pub mod event;
+pub mod fold;
+pub mod pack;
+pub mod record;
+pub mod reject;
+pub mod result;
+pub mod sketch;

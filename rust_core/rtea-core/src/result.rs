@@ -1,0 +1,97 @@
+//! The rows of a window: partial aggregate in, one record for the results topic out.
+//!
+//! Called by the window operator (`rtea.flink.merge`) when a window fires; read by every sink
+//! through `rtea.sinks.result`.
+//!
+//! The record's value is one MessagePack array,
+//! `[version, window_start_ms, window_end_ms, revision, rows]`, each row
+//! `[metric, dimension, currency, event_count, revenue_minor, unique_visitors, sketch]`
+//! with nil where a metric has no such value; `revenue_minor` is a decimal string, since a sum may
+//! exceed 64 bits.
+
+use serde::Serialize;
+use serde_bytes::ByteBuf;
+
+use crate::aggregate::Partial;
+use crate::event::Source;
+use crate::record;
+use crate::sketch::Sketch;
+
+/// Version of the result record's layout.
+pub const RESULT_VERSION: u32 = 1;
+
+/// The dimension of unique visitors over every source.
+pub const ALL_SOURCES: &str = "all";
+
+#[derive(Serialize)]
+struct WindowResult<'a>(u32, i64, i64, u64, Vec<Row<'a>>);
+
+#[derive(Serialize, Default)]
+struct Row<'a> {
+    metric: &'static str,
+    dimension: String,
+    currency: &'a str,
+    event_count: Option<u64>,
+    revenue_minor: Option<String>,
+    unique_visitors: Option<i64>,
+    visitors_sketch: Option<ByteBuf>,
+}
+
+/// The framed result record of a window. Its key is the window's start in decimal ms, so that the
+/// compacted topic keeps the newest revision of each window. Rows are sorted by metric, then
+/// dimension and currency.
+#[must_use]
+pub fn encode(partial: &Partial, window_ms: i64) -> Vec<u8> {
+    let mut rows = event_counts(partial);
+    rows.extend(revenue(partial));
+    rows.extend(unique_visitors(partial));
+    let start_ms = partial.window_start_ms;
+    let result = WindowResult(RESULT_VERSION, start_ms, start_ms.saturating_add(window_ms), partial.events, rows);
+    let Ok(value) = rmp_serde::to_vec(&result) else { unreachable!("plain fields always serialize") };
+    record::keyed(start_ms.to_string().as_bytes(), &value)
+}
+
+fn event_counts(partial: &Partial) -> Vec<Row<'_>> {
+    let mut rows: Vec<_> = partial
+        .counts()
+        .flat_map(|(name, counts)| {
+            Source::ALL.map(|source| (format!("{name}_{}", source.name()), counts[source as usize]))
+        })
+        .filter(|(_, count)| *count > 0)
+        .map(|(dimension, count)| Row { metric: "event_count", dimension, event_count: Some(count), ..Row::default() })
+        .collect();
+    rows.sort_unstable_by(|a, b| a.dimension.cmp(&b.dimension));
+    rows
+}
+
+fn revenue(partial: &Partial) -> Vec<Row<'_>> {
+    let mut rows: Vec<_> = partial
+        .revenue()
+        .map(|(currency, category, minor)| Row {
+            metric: "revenue",
+            dimension: category.to_owned(),
+            currency,
+            revenue_minor: Some(minor.to_string()),
+            ..Row::default()
+        })
+        .collect();
+    rows.sort_unstable_by(|a, b| (&a.dimension, a.currency).cmp(&(&b.dimension, b.currency)));
+    rows
+}
+
+fn unique_visitors(partial: &Partial) -> Vec<Row<'static>> {
+    let mut all = Sketch::new();
+    Source::ALL.iter().for_each(|source| all.merge(partial.visitors(*source)));
+    let per_source = Source::ALL.iter().map(|source| (source.name(), partial.visitors(*source)));
+    std::iter::once((ALL_SOURCES, &all))
+        .chain(per_source)
+        .filter(|(_, sketch)| !sketch.is_empty())
+        .map(|(dimension, sketch)| Row {
+            metric: "unique_visitors",
+            dimension: dimension.to_owned(),
+            unique_visitors: Some(sketch.estimate()),
+            visitors_sketch: Some(ByteBuf::from(sketch.to_bytes())),
+            ..Row::default()
+        })
+        .collect()
+}

@@ -1,0 +1,212 @@
+//! Promises: merging is associative and commutative, folding in parts equals folding at once, and
+//! every event survives encoding; judged by a naive fold over serde_json.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use rtea_core::aggregate::Partial;
+use rtea_core::codec::{self, Format};
+use rtea_core::event::{Device, Event, Item, Source};
+use rtea_core::fold::{fold, Folded, Settings};
+use rtea_core::pack::{write_frame, Frame};
+
+const WINDOW_MS: i64 = 60_000;
+
+fn settings() -> Settings {
+    Settings { window_ms: WINDOW_MS, timestamp_tolerance_ms: 0, max_event_bytes: 1 << 20, topic: "events".into() }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z0-9]{1,12}", "\\PC{1,20}", Just("\"\\\n\u{1}\u{1f600}".to_owned())]
+}
+
+fn maybe() -> impl Strategy<Value = Option<String>> {
+    proptest::option::of(text())
+}
+
+prop_compose! {
+    fn item()(product_id in text(), category in "[a-e]", price_minor in 0..10_000_000_i64, quantity in 1..100_i64) -> Item<'static> {
+        Item { product_id: product_id.into(), category: category.into(), price_minor, quantity }
+    }
+}
+
+prop_compose! {
+    fn device()(fields in proptest::array::uniform6(maybe())) -> Device<'static> {
+        let [os, app_version, browser, screen, locale, country] = fields.map(|field| field.map(Into::into));
+        Device { os, app_version, browser, screen, locale, country }
+    }
+}
+
+prop_compose! {
+    fn event()(
+        event_type in prop_oneof![Just("purchase".to_owned()), Just("page_view".to_owned()), "[a-z][a-z0-9_]{0,9}"],
+        mobile in any::<bool>(),
+        event_time_ms in 0..WINDOW_MS,
+        visitor in 0..40_u8,
+        texts in proptest::array::uniform8(maybe()),
+        event_id in text(),
+        device in proptest::option::of(device()),
+        items in proptest::collection::vec(item(), 1..4),
+        currency in proptest::option::of(prop_oneof![Just("USD"), Just("EUR")]),
+        schema_version in 1..4_u32,
+    ) -> Event<'static> {
+        let [session_id, user_id, page_url, referrer, search_term, campaign, order_id, _] = texts.map(|text| text.map(Into::into));
+        Event {
+            event_id: event_id.into(),
+            event_type: event_type.into(),
+            source: if mobile { Source::Mobile } else { Source::Website },
+            event_time_ms,
+            visitor_id: format!("visitor-{visitor}").into(),
+            schema_version, session_id, user_id, page_url, referrer, search_term, campaign, device, items,
+            currency: currency.map(Into::into),
+            order_id,
+        }
+    }
+}
+
+fn events() -> impl Strategy<Value = Vec<Event<'static>>> {
+    proptest::collection::vec(event(), 0..30)
+}
+
+fn encoded(event: &Event<'_>, format: Format) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode(event, format, &mut bytes);
+    bytes
+}
+
+fn packed(events: &[Event<'_>]) -> Vec<u8> {
+    let mut batch = Vec::new();
+    for (offset, event) in (0..).zip(events) {
+        let format = Format::ALL[usize::try_from(offset % 2).unwrap()];
+        let value = encoded(event, format);
+        write_frame(
+            &Frame { partition: 0, offset, timestamp_ms: event.event_time_ms, value: Some(&value) },
+            &mut batch,
+        );
+    }
+    batch
+}
+
+fn folded(events: &[Event<'_>]) -> Partial {
+    let Folded { partial, dead_letters } = fold(&packed(events), &settings()).unwrap();
+    assert!(dead_letters.is_empty());
+    partial.unwrap_or_else(|| Partial::new(0))
+}
+
+fn merged(first: &Partial, second: &Partial) -> Partial {
+    let mut merged = first.clone();
+    merged.merge(second).unwrap();
+    merged
+}
+
+/// The plainest fold there is: JSON objects, maps and sets.
+#[derive(Debug, Default, PartialEq)]
+struct Naive {
+    counts: BTreeMap<(String, usize), u64>,
+    revenue: BTreeMap<(String, String), i128>,
+    visitors: [BTreeSet<String>; 2],
+}
+
+fn naive(events: &[Event<'_>]) -> Naive {
+    let mut found = Naive::default();
+    for event in events {
+        let json: serde_json::Value = serde_json::from_slice(&encoded(event, Format::Json)).unwrap();
+        let source = usize::from(json["source"] == "website");
+        *found.counts.entry((json["event_type"].as_str().unwrap().to_owned(), source)).or_default() += 1;
+        found.visitors[source].insert(json["visitor_id"].as_str().unwrap().to_owned());
+        if json["event_type"] == "purchase" {
+            let currency = json["currency"].as_str().unwrap_or("USD").to_owned();
+            for item in json["items"].as_array().unwrap() {
+                #[allow(clippy::cast_possible_truncation)]
+                let minor = (item["price"].as_f64().unwrap() * 100.0).round() as i128;
+                let category = item["category"].as_str().unwrap().to_owned();
+                *found.revenue.entry((currency.clone(), category)).or_default() +=
+                    minor * i128::from(item["quantity"].as_i64().unwrap());
+            }
+        }
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn decoding_inverts_encoding(event in event()) {
+        for format in Format::ALL {
+            let bytes = encoded(&event, format);
+            prop_assert_eq!(Format::of(&bytes), format);
+            let decoded = codec::decode(&bytes).unwrap();
+            prop_assert_eq!(&decoded, &event);
+        }
+    }
+
+    #[test]
+    fn encoded_json_is_what_another_parser_reads(event in event()) {
+        let json: serde_json::Value = serde_json::from_slice(&encoded(&event, Format::Json)).unwrap();
+        prop_assert_eq!(json["event_id"].as_str(), Some(&*event.event_id));
+        prop_assert_eq!(json["page_url"].as_str(), event.page_url.as_deref());
+        prop_assert_eq!(json["items"].as_array().map_or(0, Vec::len), event.items.len());
+    }
+
+    #[test]
+    fn fold_equals_the_naive_fold(events in events()) {
+        let (partial, expected) = (folded(&events), naive(&events));
+        let counts: BTreeMap<_, _> = partial.counts()
+            .flat_map(|(name, counts)| [0, 1].map(|source| ((name.to_owned(), source), counts[source])))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        prop_assert_eq!(counts, expected.counts);
+        let revenue: BTreeMap<_, _> = partial.revenue().map(|(currency, category, minor)| ((currency.to_owned(), category.to_owned()), minor)).collect();
+        prop_assert_eq!(revenue, expected.revenue);
+        for source in Source::ALL {
+            let exact = i64::try_from(expected.visitors[source as usize].len()).unwrap();
+            prop_assert_eq!(partial.visitors(source).estimate(), exact, "a sparse sketch is exact for so few");
+        }
+        prop_assert_eq!(partial.events, events.len() as u64);
+    }
+
+    #[test]
+    fn merge_is_commutative(first in events(), second in events()) {
+        let (first, second) = (folded(&first), folded(&second));
+        prop_assert_eq!(merged(&first, &second).to_bytes(), merged(&second, &first).to_bytes());
+    }
+
+    #[test]
+    fn merge_is_associative(first in events(), second in events(), third in events()) {
+        let (first, second, third) = (folded(&first), folded(&second), folded(&third));
+        prop_assert_eq!(
+            merged(&merged(&first, &second), &third).to_bytes(),
+            merged(&first, &merged(&second, &third)).to_bytes()
+        );
+    }
+
+    #[test]
+    fn folding_in_parts_equals_folding_at_once(first in events(), second in events()) {
+        let whole: Vec<_> = first.iter().chain(&second).cloned().collect();
+        prop_assert_eq!(merged(&folded(&first), &folded(&second)).to_bytes(), folded(&whole).to_bytes());
+    }
+
+    #[test]
+    fn state_bytes_keep_a_partial(events in events()) {
+        let bytes = folded(&events).to_bytes();
+        prop_assert_eq!(Partial::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = codec::decode(&bytes);
+        let _ = Partial::from_bytes(&bytes);
+        let _ = fold(&bytes, &settings());
+    }
+
+    #[test]
+    fn cut_off_events_are_refused(event in event(), cut in 0.0..1.0_f64) {
+        for format in Format::ALL {
+            let bytes = encoded(&event, format);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+            let length = (bytes.len() as f64 * cut) as usize;
+            prop_assert!(codec::decode(&bytes[..length]).is_err());
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The stream: event number in, event out, in event-time order.
+//!
+//! Called in batches by `rtea_gen` through the Python extension; the events are written by
+//! [`rtea_core::codec`], what they mean is counted by [`crate::truth`].
+
+use std::borrow::Cow;
+
+use rtea_core::event::{Device, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
+
+use crate::catalogue::{self, CATEGORIES};
+use crate::random::{mix, Random};
+use crate::session::{self, Action, Population, Step};
+use crate::visitor::COUNTRIES;
+
+const SEARCH_TERMS: [&str; 8] = [
+    "wireless headphones",
+    "running shoes",
+    "gift",
+    "coffee machine",
+    "summer dress",
+    "usb-c cable",
+    "lego",
+    "yoga mat",
+];
+const CAMPAIGNS: [&str; 4] = ["spring_sale", "newsletter", "brand_search", "retargeting"];
+const REFERRERS: [&str; 4] =
+    ["https://www.google.example/", "https://news.example/", "https://social.example/feed", "https://mail.example/"];
+
+/// What makes a stream; two streams with equal settings are equal byte for byte.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Event time of event 0, ms since the epoch.
+    pub start_ms: i64,
+    /// Events per second of event time, at least 1.
+    pub rate_hz: u64,
+    /// Visitors active at a time; each has an event every `lanes / rate_hz` seconds.
+    pub lanes: u64,
+    /// Who takes part.
+    pub population: Population,
+}
+
+/// One event as the model means it, before any format.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The event's number.
+    pub number: u64,
+    /// Event time, ms since the epoch.
+    pub time_ms: i64,
+    /// What happens.
+    pub step: Step,
+}
+
+impl Settings {
+    /// Event time of an event, ms since the epoch: numbers are spread evenly over time.
+    ///
+    /// ```
+    /// # use rtea_generator::{session::Population, stream::Settings};
+    /// # let population = Population::new(10, 10);
+    /// let settings = Settings { seed: 1, start_ms: 1_000, rate_hz: 4, lanes: 1, population };
+    /// assert_eq!(settings.time_ms(6), 2_500);
+    /// ```
+    #[must_use]
+    pub fn time_ms(&self, number: u64) -> i64 {
+        let since_start = u128::from(number) * 1000 / u128::from(self.rate_hz);
+        self.start_ms.saturating_add(i64::try_from(since_start).unwrap_or(i64::MAX))
+    }
+
+    /// The event of that number. Replays at most [`session::BLOCK`] steps.
+    #[must_use]
+    pub fn moment(&self, number: u64) -> Moment {
+        let (lane, turn) = (number % self.lanes, number / self.lanes);
+        // Lanes start at different places within a block, so that sessions do not begin in step.
+        let turn = turn + mix(lane) % session::BLOCK;
+        let (block, position) = (turn / session::BLOCK, turn % session::BLOCK);
+        let random = Random::of(self.seed, mix(lane) ^ block);
+        Moment { number, time_ms: self.time_ms(number), step: session::replay(random, self.population, position) }
+    }
+}
+
+/// Writes the texts of one event after another into the same buffers.
+#[derive(Debug, Default)]
+pub struct Scribe {
+    event_id: String,
+    visitor_id: String,
+    session_id: String,
+    user_id: String,
+    page_url: String,
+    order_id: String,
+    product_ids: [String; session::CART],
+}
+
+impl Scribe {
+    /// The event of a moment; it borrows the scribe's buffers until the next one.
+    pub fn write(&mut self, moment: &Moment, seed: u64) -> Event<'_> {
+        let Moment { number, time_ms, step } = *moment;
+        let website = step.source == Source::Website;
+        let landing = step.position == 0;
+        let (country, locale, currency, _) = COUNTRIES[step.visitor.country()];
+        write_event_id(&mut self.event_id, seed, number, time_ms);
+        write_id(&mut self.visitor_id, "v", mix(u64::from(step.visitor.number)), 16);
+        write_id(&mut self.session_id, "s", step.session, 12);
+        write_id(&mut self.user_id, "u", u64::from(step.visitor.number), 8);
+        write_id(&mut self.order_id, "o", mix(number ^ seed), 12);
+        write_page(&mut self.page_url, &step);
+        for (text, line) in self.product_ids.iter_mut().zip(step.lines()) {
+            write_id(text, "p", u64::from(line.product), 6);
+        }
+        let (os, program, screen) = step.visitor.device(step.source);
+        let device = Device {
+            os: Some(os.into()),
+            app_version: (!website).then(|| program.into()),
+            browser: website.then(|| program.into()),
+            screen: landing.then(|| screen.into()),
+            locale: landing.then(|| locale.into()),
+            country: Some(country.into()),
+        };
+        let items = step
+            .lines()
+            .iter()
+            .zip(&self.product_ids)
+            .map(|(line, id)| Item {
+                product_id: Cow::Borrowed(id),
+                category: CATEGORIES[catalogue::category_of(line.product)].name.into(),
+                price_minor: catalogue::price_minor(line.product),
+                quantity: i64::from(line.quantity),
+            })
+            .collect();
+        let choose = |names: &[&'static str]| Cow::Borrowed(names[step.session as usize / 16 % names.len()]);
+        Event {
+            event_id: Cow::Borrowed(&self.event_id),
+            event_type: KNOWN_TYPES[step.action as usize].into(),
+            source: step.source,
+            event_time_ms: time_ms,
+            visitor_id: Cow::Borrowed(&self.visitor_id),
+            schema_version: SCHEMA_VERSION,
+            session_id: Some(Cow::Borrowed(&self.session_id)),
+            user_id: step.logged_in.then_some(Cow::Borrowed(self.user_id.as_str())),
+            page_url: website.then_some(Cow::Borrowed(self.page_url.as_str())),
+            referrer: (website && landing).then(|| choose(&REFERRERS)),
+            search_term: (step.action == Action::Search)
+                .then(|| SEARCH_TERMS[step.product as usize % SEARCH_TERMS.len()].into()),
+            campaign: (landing && step.session % 5 == 0).then(|| choose(&CAMPAIGNS)),
+            device: Some(device),
+            items,
+            currency: (step.action == Action::Purchase).then(|| currency.into()),
+            order_id: (step.action == Action::Purchase).then_some(Cow::Borrowed(self.order_id.as_str())),
+        }
+    }
+}
+
+/// Writes the shape of a UUID version 7 (RFC 9562): event time, then a bijection of the number.
+fn write_event_id(text: &mut String, seed: u64, number: u64, time_ms: i64) {
+    const LOW_62: u64 = (1 << 62) - 1;
+    // An odd factor is invertible modulo 2^62, so equal ids would need equal numbers.
+    let low = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & LOW_62 | 1 << 63;
+    let time = u64::try_from(time_ms).unwrap_or(0);
+    text.clear();
+    push_hex(text, time >> 16, 8);
+    text.push('-');
+    push_hex(text, time, 4);
+    text.push_str("-7");
+    push_hex(text, mix(seed), 3);
+    text.push('-');
+    push_hex(text, low >> 48, 4);
+    text.push('-');
+    push_hex(text, low, 12);
+}
+
+fn write_id(text: &mut String, prefix: &str, value: u64, digits: u32) {
+    text.clear();
+    text.push_str(prefix);
+    push_hex(text, value, digits);
+}
+
+fn write_page(text: &mut String, step: &Step) {
+    text.clear();
+    text.push_str("https://shop.example");
+    match step.action {
+        Action::PageView if step.position == 0 => text.push('/'),
+        Action::PageView => {
+            text.push_str("/c/");
+            text.push_str(CATEGORIES[catalogue::category_of(step.product)].name);
+        }
+        Action::Search => text.push_str("/search"),
+        Action::ProductView => {
+            text.push_str("/p/");
+            push_hex(text, u64::from(step.product), 6);
+        }
+        Action::AddToCart | Action::RemoveFromCart => text.push_str("/cart"),
+        Action::BeginCheckout => text.push_str("/checkout"),
+        Action::Purchase => text.push_str("/thanks"),
+    }
+}
+
+/// Appends the lowest `digits` hexadecimal digits.
+fn push_hex(text: &mut String, value: u64, digits: u32) {
+    for digit in (0..digits).rev() {
+        let nibble = u32::try_from(value >> (4 * digit) & 15).unwrap_or(0);
+        text.push(char::from_digit(nibble, 16).unwrap_or('0'));
+    }
+}

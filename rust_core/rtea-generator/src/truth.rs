@@ -1,0 +1,149 @@
+//! The ground truth: the rows each window must have, counted from the model itself.
+//!
+//! Fed with the [`Moment`]s that `rtea_gen` sends, merged over the shards and written to the
+//! manifest. Shares no code with the codec, the sketches or the aggregation of `rtea-core`: visitors
+//! are numbers in exact sets, categories and currencies are numbers of the model.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringBitmap;
+
+use crate::catalogue::{self, CATEGORIES};
+use crate::session::Action;
+use crate::stream::Moment;
+use crate::visitor::COUNTRIES;
+
+const ACTIONS: usize = 7;
+const FORMAT_VERSION: u8 = 1;
+
+/// What the events of one window add up to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Window {
+    /// Number of events.
+    pub events: u64,
+    /// Events by source, then action.
+    pub counts: [[u64; ACTIONS]; 2],
+    /// Revenue in minor units by number of category and currency code.
+    pub revenue: BTreeMap<(u32, [u8; 3]), i64>,
+    /// Numbers of the visitors seen, by source.
+    pub visitors: [RoaringBitmap; 2],
+}
+
+impl Window {
+    /// Counts one moment.
+    pub fn add(&mut self, moment: &Moment) {
+        let step = &moment.step;
+        let source = step.source as usize;
+        self.events += 1;
+        self.counts[source][step.action as usize] += 1;
+        self.visitors[source].insert(step.visitor.number);
+        if step.action == Action::Purchase {
+            let mut currency = [0; 3];
+            currency.copy_from_slice(COUNTRIES[step.visitor.country()].2.as_bytes());
+            for line in step.lines() {
+                let category = u32::try_from(catalogue::category_of(line.product)).unwrap_or(0);
+                *self.revenue.entry((category, currency)).or_default() +=
+                    catalogue::price_minor(line.product) * i64::from(line.quantity);
+            }
+        }
+    }
+
+    /// Adds what another shard counted of the same window.
+    pub fn merge(&mut self, other: &Self) {
+        self.events += other.events;
+        for (mine, theirs) in self.counts.as_flattened_mut().iter_mut().zip(other.counts.as_flattened()) {
+            *mine += theirs;
+        }
+        for (key, amount) in &other.revenue {
+            *self.revenue.entry(*key).or_default() += amount;
+        }
+        for (mine, theirs) in self.visitors.iter_mut().zip(&other.visitors) {
+            *mine |= theirs;
+        }
+    }
+
+    /// Number of distinct visitors over both sources.
+    #[must_use]
+    pub fn all_visitors(&self) -> u64 {
+        self.visitors[0].union_len(&self.visitors[1])
+    }
+
+    /// Name of a category by its number.
+    #[must_use]
+    pub fn category_name(category: u32) -> &'static str {
+        CATEGORIES[category as usize].name
+    }
+
+    /// The window as bytes, to pass between the shards of one run.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![FORMAT_VERSION];
+        bytes.extend(self.events.to_le_bytes());
+        self.counts.as_flattened().iter().for_each(|count| bytes.extend(count.to_le_bytes()));
+        bytes.extend((self.revenue.len() as u64).to_le_bytes());
+        for ((category, currency), amount) in &self.revenue {
+            bytes.extend(category.to_le_bytes());
+            bytes.extend(currency);
+            bytes.extend(amount.to_le_bytes());
+        }
+        for visitors in &self.visitors {
+            let Ok(()) = visitors.serialize_into(&mut bytes) else { unreachable!("a vector takes every write") };
+        }
+        bytes
+    }
+
+    /// Reads [`Window::to_bytes`]; `None` when the bytes are cut off or of another version.
+    #[must_use]
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let rest = &mut bytes;
+        if take::<1>(rest)? != [FORMAT_VERSION] {
+            return None;
+        }
+        let mut window = Self { events: u64::from_le_bytes(take(rest)?), ..Self::default() };
+        for count in window.counts.as_flattened_mut() {
+            *count = u64::from_le_bytes(take(rest)?);
+        }
+        for _ in 0..u64::from_le_bytes(take(rest)?) {
+            let key = (u32::from_le_bytes(take(rest)?), take(rest)?);
+            window.revenue.insert(key, i64::from_le_bytes(take(rest)?));
+        }
+        for visitors in &mut window.visitors {
+            *visitors = RoaringBitmap::deserialize_from(&mut *rest).ok()?;
+        }
+        rest.is_empty().then_some(window)
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = bytes.split_first_chunk::<N>()?;
+    *bytes = tail;
+    Some(*head)
+}
+
+/// The open windows of one shard.
+#[derive(Debug)]
+pub struct Ledger {
+    window_ms: i64,
+    windows: BTreeMap<i64, Window>,
+}
+
+impl Ledger {
+    /// A ledger of tumbling windows of `window_ms`, positive.
+    #[must_use]
+    pub fn new(window_ms: i64) -> Self {
+        Self { window_ms, windows: BTreeMap::new() }
+    }
+
+    /// Counts one moment in its window.
+    pub fn add(&mut self, moment: &Moment) {
+        let start_ms = moment.time_ms.div_euclid(self.window_ms) * self.window_ms;
+        self.windows.entry(start_ms).or_default().add(moment);
+    }
+
+    /// Takes out the windows that end at or before a time: start and content, oldest first.
+    pub fn take_until(&mut self, time_ms: i64) -> Vec<(i64, Window)> {
+        let first_open = time_ms.saturating_sub(self.window_ms).saturating_add(1);
+        let open = self.windows.split_off(&first_open);
+        std::mem::replace(&mut self.windows, open).into_iter().collect()
+    }
+}

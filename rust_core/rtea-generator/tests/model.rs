@@ -1,0 +1,154 @@
+//! Promises: the stream is a function of seed and number, sessions are causal, ids are unique, and
+//! the ground truth is what the pipeline must count.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+use rtea_core::aggregate::Partial;
+use rtea_core::codec::{self, Format};
+use rtea_core::event::{Source, KNOWN_TYPES};
+use rtea_generator::catalogue;
+use rtea_generator::session::{Action, Line, Population};
+use rtea_generator::stream::{Scribe, Settings};
+use rtea_generator::truth::{Ledger, Window};
+
+fn settings(seed: u64, lanes: u64) -> Settings {
+    Settings { seed, start_ms: 1_760_000_000_000, rate_hz: 1_000, lanes, population: Population::new(5_000, 500) }
+}
+
+fn encoded(settings: &Settings, numbers: impl Iterator<Item = u64>) -> Vec<(u64, Vec<u8>)> {
+    let mut scribe = Scribe::default();
+    numbers
+        .map(|number| {
+            let mut value = Vec::new();
+            codec::encode(&scribe.write(&settings.moment(number), settings.seed), Format::Json, &mut value);
+            (number, value)
+        })
+        .collect()
+}
+
+/// A cart's content, whatever its order: of two equal lines it does not matter which was removed.
+fn sorted(lines: &[Line]) -> Vec<(u32, u32)> {
+    let mut content: Vec<_> = lines.iter().map(|line| (line.product, line.quantity)).collect();
+    content.sort_unstable();
+    content
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn the_union_of_the_shards_is_the_same_stream(seed in any::<u64>(), procs in 1..7_u64) {
+        let settings = settings(seed, 50);
+        let whole = encoded(&settings, 0..500);
+        let mut union: Vec<_> = (0..procs)
+            .flat_map(|shard| encoded(&settings, (shard..500).step_by(usize::try_from(procs).unwrap())))
+            .collect();
+        union.sort_unstable();
+        prop_assert_eq!(whole, union);
+    }
+
+    #[test]
+    fn sessions_are_causal(seed in any::<u64>()) {
+        let settings = settings(seed, 7);
+        let mut carts: HashMap<u64, Vec<Line>> = HashMap::new();
+        let mut checked_out: HashSet<u64> = HashSet::new();
+        for number in 0..4_000 {
+            let step = settings.moment(number).step;
+            // The first events of a lane join a session under way.
+            if step.position > 0 && !carts.contains_key(&step.session) {
+                continue;
+            }
+            let cart = carts.entry(step.session).or_default();
+            match step.action {
+                Action::AddToCart => cart.extend(step.lines()),
+                Action::RemoveFromCart => {
+                    let at = cart.iter().position(|line| *line == step.lines()[0]);
+                    prop_assert!(at.is_some(), "removed what was not added");
+                    cart.swap_remove(at.unwrap());
+                }
+                Action::BeginCheckout => {
+                    prop_assert_eq!(sorted(cart), sorted(step.lines()));
+                    prop_assert!(!cart.is_empty(), "checkout of an empty cart");
+                    checked_out.insert(step.session);
+                }
+                Action::Purchase => {
+                    prop_assert!(checked_out.remove(&step.session), "purchase without checkout");
+                    prop_assert_eq!(sorted(cart), sorted(step.lines()));
+                    cart.clear();
+                }
+                Action::PageView | Action::Search | Action::ProductView => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn event_ids_are_unique_and_shaped_like_uuid_7() {
+    let settings = settings(9, 100);
+    let mut scribe = Scribe::default();
+    let mut seen = HashSet::new();
+    for number in 0..50_000 {
+        let event = scribe.write(&settings.moment(number), 9);
+        assert_eq!((event.event_id.len(), &event.event_id[14..15]), (36, "7"));
+        assert!("89ab".contains(&event.event_id[19..20]));
+        assert!(seen.insert(event.event_id.into_owned()));
+    }
+}
+
+#[test]
+fn every_event_is_valid_and_decodes_to_what_was_meant() {
+    let settings = settings(4, 300);
+    let mut scribe = Scribe::default();
+    for number in 0..20_000 {
+        let event = scribe.write(&settings.moment(number), 4);
+        for format in Format::ALL {
+            let mut value = Vec::new();
+            codec::encode(&event, format, &mut value);
+            assert_eq!(codec::decode(&value).as_ref(), Ok(&event));
+        }
+    }
+}
+
+#[test]
+fn the_ledger_equals_the_fold_of_the_events() {
+    let settings = settings(3, 300);
+    let mut ledger = Ledger::new(10_000);
+    let mut scribe = Scribe::default();
+    let mut partials: HashMap<i64, Partial> = HashMap::new();
+    for number in 0..30_000 {
+        let moment = settings.moment(number);
+        ledger.add(&moment);
+        let start_ms = moment.time_ms / 10_000 * 10_000;
+        partials.entry(start_ms).or_insert_with(|| Partial::new(start_ms)).add(&scribe.write(&moment, 3));
+    }
+    let windows = ledger.take_until(i64::MAX);
+    assert_eq!(windows.len(), partials.len());
+    for (start_ms, window) in windows {
+        assert_eq!(Window::from_bytes(&window.to_bytes()).as_ref(), Some(&window));
+        let partial = &partials[&start_ms];
+        assert_eq!(window.events, partial.events);
+        let counts: HashMap<_, _> = partial.counts().collect();
+        for (action, name) in KNOWN_TYPES.into_iter().enumerate() {
+            assert_eq!([window.counts[0][action], window.counts[1][action]], counts[name], "{name}");
+        }
+        let revenue: i64 = window.revenue.values().sum();
+        assert_eq!(i128::from(revenue), partial.revenue().map(|(_, _, minor)| minor).sum());
+        for source in Source::ALL {
+            let exact = i64::try_from(window.visitors[source as usize].len()).unwrap();
+            let estimate = partial.visitors(source).estimate();
+            // A sparse sketch hashes to 2^20 places: of a thousand visitors, one or two may share one.
+            assert!((estimate - exact).abs() <= 2 + exact / 500, "{estimate} of {exact}");
+        }
+    }
+}
+
+#[test]
+fn prices_lie_within_their_category_and_end_in_nine() {
+    for product in 0..2_000 {
+        let price = catalogue::price_minor(product);
+        assert!(price % 10 == 9 && (99..=249_909).contains(&price), "{price}");
+    }
+}

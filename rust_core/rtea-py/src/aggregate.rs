@@ -1,0 +1,124 @@
+//! Folding, merging and sketches for Python. Behind `rtea.aggregate`.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use rtea_core::aggregate::{Partial, StateError};
+use rtea_core::fold::{self, Settings};
+use rtea_core::pack::{self, Frame};
+use rtea_core::record;
+use rtea_core::result;
+use rtea_core::sketch::{self, InvalidSketch, Sketch};
+
+use crate::errors::Error;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("SKETCH_STANDARD_ERROR", sketch::STANDARD_ERROR)?;
+    module.add_class::<Folder>()?;
+    module.add_function(wrap_pyfunction!(pack_records, module)?)?;
+    module.add_function(wrap_pyfunction!(merge_partials, module)?)?;
+    module.add_function(wrap_pyfunction!(describe_partial, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_result, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_late, module)?)?;
+    module.add_function(wrap_pyfunction!(build_sketch, module)?)?;
+    module.add_function(wrap_pyfunction!(merge_sketches, module)?)?;
+    module.add_function(wrap_pyfunction!(estimate_sketch, module)?)
+}
+
+#[pyclass(frozen, module = "rtea._core")]
+struct Folder(Settings);
+
+/// A partial's bytes, if any, and the dead letters of the batch.
+type FoldedBytes<'py> = (Option<Bound<'py, PyBytes>>, Bound<'py, PyList>);
+
+#[pymethods]
+impl Folder {
+    #[new]
+    #[pyo3(signature = (*, window_ms, timestamp_tolerance_ms, max_event_bytes, topic))]
+    fn new(window_ms: i64, timestamp_tolerance_ms: u64, max_event_bytes: usize, topic: String) -> PyResult<Self> {
+        if window_ms <= 0 {
+            return Err(Error::Argument(format!("window_ms is {window_ms}: expected a positive number")).into());
+        }
+        Ok(Self(Settings { window_ms, timestamp_tolerance_ms, max_event_bytes, topic }))
+    }
+
+    fn fold<'py>(&self, py: Python<'py>, batch: &[u8]) -> PyResult<FoldedBytes<'py>> {
+        let folded = py.detach(|| {
+            let folded = fold::fold(batch, &self.0)?;
+            Ok((folded.partial.map(|partial| partial.to_bytes()), folded.dead_letters))
+        });
+        let (partial, dead_letters) = folded.map_err(Error::Batch)?;
+        let dead_letters = PyList::new(py, dead_letters.iter().map(|letter| PyBytes::new(py, letter)))?;
+        Ok((partial.map(|bytes| PyBytes::new(py, &bytes)), dead_letters))
+    }
+}
+
+#[pyfunction]
+fn pack_records<'py>(
+    py: Python<'py>,
+    records: Vec<(i32, i64, i64, Option<Bound<'py, PyBytes>>)>,
+) -> Bound<'py, PyBytes> {
+    let mut batch = Vec::new();
+    for (partition, offset, timestamp_ms, value) in &records {
+        let value = value.as_ref().map(|value| value.as_bytes());
+        pack::write_frame(
+            &Frame { partition: *partition, offset: *offset, timestamp_ms: *timestamp_ms, value },
+            &mut batch,
+        );
+    }
+    PyBytes::new(py, &batch)
+}
+
+#[pyfunction]
+fn merge_partials<'py>(py: Python<'py>, first: &[u8], second: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let merged = py.detach(|| {
+        let mut merged = Partial::from_bytes(first)?;
+        merged.merge(&Partial::from_bytes(second)?)?;
+        Ok(merged.to_bytes())
+    });
+    Ok(PyBytes::new(py, &merged.map_err(Error::State)?))
+}
+
+#[pyfunction]
+fn describe_partial(partial: &[u8]) -> PyResult<(i64, u64)> {
+    let partial = Partial::from_bytes(partial).map_err(Error::State)?;
+    Ok((partial.window_start_ms, partial.events))
+}
+
+#[pyfunction]
+fn encode_result<'py>(py: Python<'py>, partial: &[u8], window_ms: i64) -> PyResult<Bound<'py, PyBytes>> {
+    let encoded: Result<_, StateError> =
+        py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(&partial, window_ms)));
+    Ok(PyBytes::new(py, &encoded.map_err(Error::State)?))
+}
+
+#[pyfunction]
+fn encode_late<'py>(py: Python<'py>, partial: &[u8], topic: &str) -> PyResult<Bound<'py, PyBytes>> {
+    let partial = Partial::from_bytes(partial).map_err(Error::State)?;
+    Ok(PyBytes::new(py, &record::late_letter(&partial, topic)))
+}
+
+#[pyfunction]
+fn build_sketch<'py>(py: Python<'py>, values: Vec<Bound<'py, PyBytes>>) -> Bound<'py, PyBytes> {
+    let mut sketch = Sketch::new();
+    values.iter().for_each(|value| sketch.add(value.as_bytes()));
+    PyBytes::new(py, &sketch.to_bytes())
+}
+
+#[pyfunction]
+fn merge_sketches<'py>(py: Python<'py>, sketches: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes: Vec<&[u8]> = sketches.iter().map(|sketch| sketch.as_bytes()).collect();
+    let merged = py.detach(|| {
+        let mut merged = Sketch::new();
+        for sketch in bytes {
+            merged.merge(&Sketch::from_bytes(sketch)?);
+        }
+        Ok::<_, InvalidSketch>(merged.to_bytes())
+    });
+    Ok(PyBytes::new(py, &merged.map_err(Error::Sketch)?))
+}
+
+#[pyfunction]
+fn estimate_sketch(sketch: &[u8]) -> PyResult<i64> {
+    Ok(Sketch::from_bytes(sketch).map_err(Error::Sketch)?.estimate())
+}

@@ -1,0 +1,141 @@
+"""The sinks' contract, for every sink: what `rtea.sinks.contract` promises."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from rtea import aggregate
+from rtea.errors import SinkError
+from rtea.sinks import result
+from rtea.sinks.contract import Sink
+from rtea.sinks.duckdb import DuckDbSink
+from rtea.sinks.result import Row, WindowResult
+
+SINKS: dict[str, Callable[[Path], Sink]] = {
+    "duckdb": lambda root: DuckDbSink(root / "metrics.duckdb", "ecommerce_metrics", lock_patience_s=0.3),
+}
+
+
+@pytest.fixture(params=sorted(SINKS))
+def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
+    sink = SINKS[request.param](tmp_path)
+    sink.open()
+    yield sink
+    sink.close()
+
+
+def window(revision: int, *, start_ms: int = 0, counts: int | None = None) -> WindowResult:
+    sketch = aggregate.build_sketch([b"a", b"b"])
+    rows = [
+        Row("event_count", "page_view_mobile", "", counts or revision, None, None, None),
+        Row("revenue", "books", "USD", None, str(10**20 + revision), None, None),
+        Row("unique_visitors", "all", "", None, None, 2, sketch),
+    ]
+    return WindowResult(result.VERSION, start_ms, start_ms + 60_000, revision, rows)
+
+
+def counts(sink: Sink) -> dict[int, tuple[int | None, int]]:
+    rows = sink.read(0, 10**15)
+    return {row.window_start_ms: (row.event_count, row.revision) for row in rows if row.metric == "event_count"}
+
+
+def test_rows_are_readable_as_they_were_written(sink: Sink) -> None:
+    sink.write([window(5)])
+    rows = sink.read(0, 1)
+    assert [(row.metric, row.dimension, row.currency) for row in rows] == [
+        ("event_count", "page_view_mobile", ""),
+        ("revenue", "books", "USD"),
+        ("unique_visitors", "all", ""),
+    ]
+    assert {(row.window_start_ms, row.window_end_ms, row.revision) for row in rows} == {(0, 60_000, 5)}
+    assert str(rows[1].revenue) == "1000000000000000000.05"
+    assert rows[2].visitors_sketch == aggregate.build_sketch([b"a", b"b"])
+
+
+def test_writing_again_changes_nothing(sink: Sink) -> None:
+    sink.write([window(5)])
+    before = sink.read(0, 1)
+    sink.write([window(5, counts=99)])
+    assert sink.read(0, 1) == before
+
+
+def test_a_greater_revision_replaces_and_a_smaller_one_does_not(sink: Sink) -> None:
+    sink.write([window(5), window(7)])
+    sink.write([window(6)])
+    assert counts(sink) == {0: (7, 7)}
+
+
+def test_a_later_revision_may_bring_new_rows(sink: Sink) -> None:
+    sink.write([window(5)])
+    more = window(6)
+    more.rows.append(Row("event_count", "purchase_website", "", 1, None, None, None))
+    sink.write([more])
+    assert len(sink.read(0, 1)) == 4
+
+
+def test_windows_do_not_touch_each_other(sink: Sink) -> None:
+    sink.write([window(1), window(2, start_ms=60_000), window(3, start_ms=120_000)])
+    assert counts(sink) == {0: (1, 1), 60_000: (2, 2), 120_000: (3, 3)}
+    assert [row.window_start_ms for row in sink.read(60_000, 120_000)] == [60_000] * 3
+
+
+def test_opening_again_keeps_the_rows_and_says_whether_there_are_any(sink: Sink) -> None:
+    assert sink.open() is True
+    sink.write([window(5)])
+    assert sink.open() is False
+    assert counts(sink) == {0: (5, 5)}
+
+
+def test_a_locked_file_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    sink = SINKS["duckdb"](tmp_path)
+    sink.open()
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(tmp_path / "metrics.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdin
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(SinkError, match="stays locked by another process"):
+            sink.write([window(5)])
+        holder.stdin.close()
+        holder.wait()
+    sink.write([window(5)])
+    assert counts(sink) == {0: (5, 5)}
+
+
+def test_a_reader_in_the_same_process_is_waited_for(tmp_path: Path) -> None:
+    sink = SINKS["duckdb"](tmp_path)
+    sink.open()
+    with (
+        duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True),
+        pytest.raises(SinkError, match="stays locked"),
+    ):
+        sink.write([window(5)])
+    sink.write([window(5)])
+    assert counts(sink) == {0: (5, 5)}
+
+
+def test_another_table_of_that_name_is_one_clear_line(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "metrics.duckdb")) as connection:
+        connection.execute("CREATE TABLE ecommerce_metrics (x INTEGER)")
+    sink = SINKS["duckdb"](tmp_path)
+    sink.open()
+    with pytest.raises(SinkError, match=r"metrics\.duckdb"):
+        sink.write([window(5)])
+
+
+def test_destinations_name_the_table(tmp_path: Path) -> None:
+    names = {DuckDbSink(tmp_path / path, table).destination for path in ("a", "b") for table in ("x", "y")}
+    assert len(names) == 4
+    assert DuckDbSink(tmp_path / "c" / ".." / "a", "x").destination in names
+
+
+@pytest.mark.parametrize("value", [b"", b"junk", b"\x95\x02\x00\x00\x00\x90"])
+def test_what_is_no_result_is_refused_with_its_place(value: bytes) -> None:
+    with pytest.raises(SinkError, match="metrics-0 offset 7"):
+        result.decode(value, "metrics-0 offset 7")

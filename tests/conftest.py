@@ -1,0 +1,75 @@
+"""Fixtures of the whole suite: free ports, a configuration, and one local stack a session."""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtea import config as configuration
+from rtea import topics
+from rtea.config import Config
+from rtea.stack import jars, local
+
+PORT_SETTINGS = ("kafka_port", "controller_port", "rest_port", "rpc_port", "blob_port")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A developer's own settings must not change what tests see."""
+    for name in list(os.environ):
+        if name.startswith("RTEA_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on; all are held at once, so they differ."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]
+
+
+def stack_config(root: Path, **flags: Any) -> Config:
+    """A configuration of a stack of its own: free ports, files below `root`."""
+    ports = dict(zip(PORT_SETTINGS, free_ports(len(PORT_SETTINGS)), strict=True))
+    settings = {f"stack.{name}": port for name, port in ports.items()}
+    settings |= {"stack.state_dir": root, "kafka.bootstrap_servers": f"127.0.0.1:{ports['kafka_port']}"}
+    return configuration.load(flags=settings | {name.replace("__", "."): value for name, value in flags.items()})
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    """A running Kafka and Flink, shared by the session's tests; every test has topics of its own."""
+    config = stack_config(tmp_path_factory.mktemp("stack"))
+    jars.fetch(config.jars, progress=False)
+    with local.running(config):
+        yield config
+
+
+@pytest.fixture
+def pipeline_config(stack: Config, tmp_path: Path) -> Config:
+    """The stack's configuration with fresh topics, a fresh consumer group and a fresh DuckDB file."""
+    name = uuid.uuid4().hex[:8]
+    config = stack.model_copy(
+        update={
+            "kafka": stack.kafka.model_copy(
+                update={
+                    "events_topic": f"events-{name}",
+                    "dead_letter_topic": f"events-{name}-dlq",
+                    "results_topic": f"metrics-{name}",
+                }
+            ),
+            "sink": stack.sink.model_copy(
+                update={"duckdb_path": tmp_path / "metrics.duckdb", "group_id": f"sink-{name}"}
+            ),
+        }
+    )
+    topics.create(config)
+    return config

@@ -1,0 +1,175 @@
+"""What the tests of the running job share: start its parts, send events, wait for rows."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from confluent_kafka import Consumer, Producer
+
+from rtea import config as configuration
+from rtea import manifest, topics, verify
+from rtea.config import Config
+from rtea.job import submit as job
+from rtea.manifest import Manifest
+from rtea.sinks import runner
+from rtea.sinks.registry import SINKS
+from rtea.stack import local
+
+ROWS_WITHIN_SECONDS = 90
+
+
+@contextmanager
+def submitted(config: Config) -> Iterator[str]:
+    """The job, running for a block."""
+    job_id = job.submit(config)
+    try:
+        yield job_id
+    finally:
+        job.cancel(config, job_id)
+
+
+@contextmanager
+def sinking(config: Config) -> Iterator[None]:
+    """The DuckDB sink in a thread, from its table being made on; its error, if any, fails the test."""
+    stop, errors = threading.Event(), []
+
+    def run() -> None:
+        try:
+            runner.run(config, SINKS["duckdb"](config), stop)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        while not config.sink.duckdb_path.exists() and not errors:
+            thread.join(0.05)
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert not errors, errors
+
+
+@contextmanager
+def generating(config: Config, path: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`rtea-gen`, running for a block; ended with it, also when the test fails."""
+    command = [sys.executable, "-m", "rtea_gen", "--manifest", str(path), "--no-progress", *arguments]
+    with subprocess.Popen(command, env=os.environ | configuration.as_environment(config)) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def generated(config: Config, path: Path, *arguments: str) -> Manifest:
+    """Run `rtea-gen` to its end."""
+    with generating(config, path, *arguments) as process:
+        assert process.wait() == 0
+    return manifest.read(path)
+
+
+def assert_rows_match(config: Config, sent: Manifest, least_windows: int) -> None:
+    """Wait until the sink's rows equal the manifest in every finished window."""
+    windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
+    assert len(windows) >= least_windows
+    report = verify.wait_for(windows, SINKS["duckdb"](config), ROWS_WITHIN_SECONDS)
+    assert report.passed, report.problems
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A dead letter as read from its topic."""
+
+    reason: str
+    partition: int
+    offset: int
+    raw: bytes | None
+
+
+def dead_letters(config: Config, count: int) -> list[DeadLetter]:
+    """Read dead letters until that many distinct ones came, or none for ten seconds."""
+    consumer = Consumer(topics.connection(config.kafka) | {"group.id": "test", "auto.offset.reset": "earliest"})
+    consumer.subscribe([config.kafka.dead_letter_topic])
+    found: dict[bytes, dict[str, Any]] = {}
+    while len(found) < count and (messages := consumer.consume(1, 10)):
+        found[messages[0].key() or b""] = json.loads(messages[0].value() or b"")
+    consumer.close()
+    return [
+        DeadLetter(
+            letter["reason"],
+            letter["partition"],
+            letter["offset"],
+            None if letter["raw_base64"] is None else base64.b64decode(letter["raw_base64"]),
+        )
+        for letter in found.values()
+    ]
+
+
+def late_letter(config: Config) -> dict[str, Any]:
+    """The first dead letter of a late partial."""
+    consumer = Consumer(topics.connection(config.kafka) | {"group.id": "test-late", "auto.offset.reset": "earliest"})
+    consumer.subscribe([config.kafka.dead_letter_topic])
+    messages = consumer.consume(1, 30)
+    consumer.close()
+    assert messages, "no dead letter came"
+    letter: dict[str, Any] = json.loads(messages[0].value() or b"")
+    return letter
+
+
+def wait_for_rows(config: Config) -> None:
+    """Wait until the sink holds a first window."""
+    sink = SINKS["duckdb"](config)
+    deadline_s = time.monotonic() + ROWS_WITHIN_SECONDS
+    while time.monotonic() < deadline_s:
+        if config.sink.duckdb_path.exists() and sink.read(0, 2**52):
+            return
+        time.sleep(0.2)
+    raise AssertionError("no window was written")
+
+
+def send(config: Config, records: list[tuple[int, int, bytes | None]]) -> dict[tuple[int, int], bytes | None]:
+    """Send values as they are: (partition, timestamp in ms, value); returns them by place."""
+    places: dict[tuple[int, int], bytes | None] = {}
+    producer = Producer(topics.connection(config.kafka) | {"enable.idempotence": True})
+    for partition, timestamp_ms, value in records:
+
+        def delivered(error: object, message: Any, value: bytes | None = value) -> None:
+            assert error is None, error
+            places[message.partition(), message.offset()] = value
+
+        producer.produce(
+            config.kafka.events_topic, value, partition=partition, timestamp=timestamp_ms, on_delivery=delivered
+        )
+    assert producer.flush(30) == 0
+    return places
+
+
+def kill(config: Config, role: str) -> int:
+    """SIGKILL a process of the stack; returns its id."""
+    (pid,) = [process.pid for process in local.status(config) if process.name == role]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def wait_for_another(config: Config, role: str, pid: int, seconds: float = 30) -> float:
+    """Wait until the supervisor started another process in its place; returns the seconds it took."""
+    started_s = time.monotonic()
+    while time.monotonic() < started_s + seconds:
+        found = [process.pid for process in local.status(config) if process.name == role and process.state == "RUNNING"]
+        if found and found[0] not in (None, pid) and psutil.pid_exists(found[0]):
+            return time.monotonic() - started_s
+        time.sleep(0.1)
+    raise AssertionError(f"{role} was not started again within {seconds} s")

@@ -1,0 +1,57 @@
+"""Promise: one command runs the whole pipeline, proves its rows, and leaves nothing running."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rtea import config as configuration
+from rtea.config import Config
+from tests.conftest import stack_config
+from tests.stack.test_stack import processes_below
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def demo(config: Config, *arguments: str) -> "subprocess.Popen[str]":
+    environment = os.environ | configuration.as_environment(config)
+    command = [sys.executable, "-m", "rtea", "demo", "--procs", "1", *arguments]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_the_demo_matches_every_window_and_stops_everything(tmp_path: Path) -> None:
+    config = stack_config(tmp_path / "state", job__window_ms=5_000)
+    figures = tmp_path / "summary.json"
+    ran = demo(config, "--rate", "5000", "--minutes", "0.5", "--json", str(figures))
+    output, errors = ran.communicate()
+    assert ran.returncode == 0, output + errors
+    summary = json.loads(figures.read_text())
+    assert summary["matching"] == summary["windows"] >= 4
+    assert f"{summary['windows']} of {summary['windows']} windows match" in output
+    assert summary["events"] == 150_000
+    assert summary["cpu_seconds"].keys() == {"kafka", "jobmanager", "taskmanager", "sink", "generator"}
+    assert processes_below(tmp_path) == []
+    rows = subprocess.run(
+        [sys.executable, "-m", "rtea", "query", "--path", str(tmp_path / "state" / "demo" / "metrics.duckdb")],
+        capture_output=True,
+        text=True,
+    )
+    assert "unique_visitors" in rows.stdout
+
+
+def test_an_interrupted_demo_stops_everything(tmp_path: Path) -> None:
+    config = stack_config(tmp_path / "state")
+    with demo(config, "--rate", "1000") as ran:
+        generator_started = tmp_path / "state" / "demo" / "logs" / "generator.log"
+        while not generator_started.exists():
+            assert ran.poll() is None, ran.communicate()
+            time.sleep(0.1)
+        ran.send_signal(signal.SIGINT)
+        _, errors = ran.communicate(timeout=120)
+    assert (ran.returncode, errors.strip()) == (130, "interrupted")
+    assert processes_below(tmp_path) == []

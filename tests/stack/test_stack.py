@@ -1,0 +1,130 @@
+"""Promises of the local stack: it listens on the loopback only, restarts what dies, and leaves no
+process behind, whether it is stopped, interrupted, or fails to start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rtea import config as configuration
+from rtea import topics
+from rtea.config import Config
+from rtea.errors import BrokerError, JobError, MissingTopicError, PortInUseError, StackError
+from rtea.job import submit as job
+from rtea.stack import local, supervisor
+from rtea.stack.layout import Layout
+from tests.conftest import stack_config
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def processes_below(root: Path) -> list[psutil.Process]:
+    """Processes that name the stack's directory in their command line or environment."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ", "pid"]):
+        words = [*(process.info["cmdline"] or ()), *(process.info["environ"] or {}).values()]
+        if process.info["pid"] != os.getpid() and any(str(root) in word for word in words):
+            found.append(process)
+    return found
+
+
+def command(config: Config, *arguments: str) -> "subprocess.Popen[str]":
+    environment = os.environ | configuration.as_environment(config)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-m", "rtea", *arguments], env=environment, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def test_everything_listens_on_the_loopback_only(stack: Config) -> None:
+    pids = {process.pid for process in local.status(stack)}
+    listening = [c.laddr.ip for c in psutil.net_connections("tcp") if c.pid in pids and c.status == "LISTEN"]
+    assert len(listening) >= 5
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_the_topics_are_as_documented(stack: Config) -> None:
+    partitions = topics.list_partitions(stack.kafka)
+    assert partitions["ecommerce_clickstream"] == 4
+    assert {"ecommerce_clickstream_dlq", "ecommerce_metrics"} <= partitions.keys()
+    assert topics.create(stack) == []
+
+
+def test_starting_a_running_stack_changes_nothing(stack: Config) -> None:
+    before = {process.pid for process in local.status(stack)}
+    assert local.up(stack) is False
+    assert {process.pid for process in local.status(stack)} == before
+
+
+def test_a_second_stack_on_the_same_ports_is_refused(stack: Config, tmp_path: Path) -> None:
+    other = stack.model_copy(update={"stack": stack.stack.model_copy(update={"state_dir": tmp_path / "other"})})
+    with pytest.raises(PortInUseError, match=rf"port {stack.stack.kafka_port} .* set stack\.kafka_port"):
+        local.up(other)
+
+
+def test_a_missing_topic_is_one_clear_line(stack: Config) -> None:
+    absent = stack.model_copy(update={"kafka": stack.kafka.model_copy(update={"events_topic": "absent"})})
+    with pytest.raises(MissingTopicError, match=r"topic absent is missing .* run `rtea topics create`"):
+        job.submit(absent)
+    generator = subprocess.run(
+        [sys.executable, "-m", "rtea_gen", "--events", "1"],
+        env=os.environ | configuration.as_environment(absent),
+        capture_output=True,
+        text=True,
+    )
+    assert (generator.returncode, generator.stderr.count("\n")) == (4, 1)
+    assert "topic absent is missing" in generator.stderr
+
+
+def test_a_job_that_needs_more_slots_than_there_are_is_refused_with_its_cause(
+    stack: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "START_SECONDS", 40)
+    greedy = stack.model_copy(
+        update={
+            "job": stack.job.model_copy(update={"parallelism": 64}),
+        }
+    )
+    with pytest.raises(JobError, match=r"slots|resource"):
+        job.submit(greedy)
+    assert {entry.state for entry in job.jobs(stack)} <= {"CANCELED", "FAILED", "FINISHED"}, "it was left behind"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_start_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    config = stack_config(tmp_path / "stack")
+    with command(config, "stack", "up") as starting:
+        while not Layout.of(config.stack.state_dir).supervisor_socket.exists():
+            assert starting.poll() is None
+            time.sleep(0.05)
+        starting.send_signal(number)
+        output, errors = starting.communicate(timeout=60)
+    assert (starting.returncode, output) == (130, "")
+    assert errors.strip() == "interrupted"
+    assert processes_below(tmp_path) == []
+
+
+def test_a_stack_whose_supervisor_was_killed_is_cleared_away(tmp_path: Path) -> None:
+    config = stack_config(tmp_path / "stack")
+    local.up(config)
+    pid = int((Layout.of(config.stack.state_dir).root / "supervisord.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    assert local.down(config) is True
+    assert processes_below(tmp_path) == []
+    with pytest.raises(BrokerError, match="no Kafka broker answers"):
+        topics.list_partitions(config.kafka.model_copy(update={"timeout_ms": 500}))
+    with pytest.raises(StackError, match="no Flink cluster answers"):
+        job.jobs(config)
+    assert local.down(config) is False
+
+
+def test_a_stack_that_cannot_start_says_why_and_leaves_no_process(tmp_path: Path) -> None:
+    config = stack_config(tmp_path / "stack", stack__taskmanager_memory="10m")
+    with pytest.raises(StackError, match=r"^taskmanager did not start: see .*taskmanager\.log, which ends with: .+$"):
+        local.up(config)
+    assert processes_below(tmp_path) == []
+    assert supervisor.Supervisor(Layout.of(config.stack.state_dir)).states() is None

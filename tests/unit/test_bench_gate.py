@@ -1,0 +1,43 @@
+"""Promise: the benchmark gate fails on a slowed function and passes on an unchanged tree."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench import gate
+
+ROOT = Path(__file__).parents[2]
+SLOWED = """
+
+_merge = merge_partials
+
+
+def merge_partials(first: bytes, second: bytes) -> bytes:
+    _merge(first, second)
+    return _merge(first, second)
+"""
+
+
+def copy_of_the_tree(to: Path) -> Path:
+    shutil.copytree(ROOT / "python", to / "python", symlinks=False, ignore=shutil.ignore_patterns("__pycache__"))
+    (to / "generator").mkdir()
+    return to
+
+
+@pytest.mark.timeout(300)
+def test_a_slowed_function_fails(tmp_path: Path) -> None:
+    slow = copy_of_the_tree(tmp_path / "slow")
+    with open(slow / "python" / "rtea" / "aggregate.py", "a") as module:
+        module.write(SLOWED)
+    assert gate.judge(copy_of_the_tree(tmp_path / "base"), slow, "merge", rounds=2) == {"test_merge"}
+
+
+@pytest.mark.timeout(300)
+def test_an_unchanged_tree_passes(tmp_path: Path) -> None:
+    trees = [copy_of_the_tree(tmp_path / name) for name in ("base", "head")]
+    assert gate.judge(*trees, "merge", rounds=3) == set()
+
+
+def test_only_ratios_beyond_the_limit_fail() -> None:
+    assert gate.slower({"a": 1.0, "b": 1.099, "c": 1.101, "d": 0.5}) == {"c"}

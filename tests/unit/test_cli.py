@@ -1,0 +1,95 @@
+"""Promise: bad input gives one line that names the remedy, and a documented exit code."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from rtea.cli import root
+from rtea.cli.root import cli
+from rtea_gen.cli import command as generator
+from tests.conftest import PORT_SETTINGS, free_ports
+
+UNREACHABLE = "127.0.0.1:1"
+SHORT_TIMEOUT = ["--set", "kafka.timeout_ms=300"]
+
+
+def own_ports() -> list[str]:
+    """Options that keep a stack away from whatever listens on the usual ports."""
+    ports = dict(zip(PORT_SETTINGS, free_ports(len(PORT_SETTINGS)), strict=True))
+    settings = {f"stack.{name}": port for name, port in ports.items()}
+    settings["kafka.bootstrap_servers"] = f"127.0.0.1:{ports['kafka_port']}"
+    return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["--set", "job.window_ms=x", "config", "show"], 2, "setting job.window_ms is 'x'"),
+        (["--set", "job.window_ms", "config", "show"], 2, "expected section.key=value"),
+        (["--config", "absent.toml", "config", "show"], 2, "absent.toml not found"),
+        (["--wrong"], 2, "No such option"),
+        (["unknown"], 2, "No such command"),
+        (["topics", "create", "--bootstrap-servers", UNREACHABLE], 3, "no Kafka broker answers at 127.0.0.1:1"),
+        (["job", "submit", "--bootstrap-servers", UNREACHABLE], 3, "rtea stack up"),
+        (["sink", "duckdb", "--bootstrap-servers", UNREACHABLE], 3, "kafka.bootstrap_servers"),
+        (["--set", "stack.rest_port=1", "job", "status"], 8, "no Flink cluster answers"),
+        (["--set", "jars.cache_dir=empty", "stack", "up"], 6, "run `rtea jars fetch`"),
+        (["--set", "stack.min_free_bytes=999999999999999", "stack", "up"], 7, "free some space or set stack.state_dir"),
+        (["--set", "stack.kafka_port=29092", "stack", "up"], 2, "the stack's broker listens on 127.0.0.1:29092"),
+        (["--set", "kafka.bootstrap_servers=kafka.example:9092", "stack", "up"], 2, "set kafka.bootstrap_servers or"),
+        (["--set", "stack.rest_port=1", "job", "cancel", "0" * 32], 8, "no Flink cluster answers"),
+        (["verify", "absent.jsonl"], 1, "manifest absent.jsonl cannot be read"),
+        (["query", "--path", "absent.duckdb"], 10, "absent.duckdb not found"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], code: int, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.run(cli, [*SHORT_TIMEOUT, *own_ports(), *arguments]) == code
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["--rate", "0"], 2, "setting generator.rate is 0"),
+        (["--procs", "zero"], 2, "is not a valid integer"),
+        (["--format", "xml"], 2, "'xml' is not one of"),
+        (["--manifest", "absent/m.jsonl", "--events", "1"], 2, "manifest absent/m.jsonl cannot be written"),
+        (["--start", "0"], 2, "is not after 1970-01-01"),
+        (["--start", "tomorrow"], 2, "--start 'tomorrow' is no time"),
+        (["--events", "1", "--duration", "1"], 2, "name one of them"),
+        (["--events", "1", "--bootstrap-servers", UNREACHABLE], 3, "no Kafka broker answers"),
+    ],
+)
+def test_the_generator_s_bad_input_is_one_line(
+    arguments: list[str], code: int, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.run(generator, [*SHORT_TIMEOUT, *arguments]) == code
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+def test_a_taken_port_is_named_with_its_setting_and_owner(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert root.run(cli, [*own_ports(), "--set", f"stack.rest_port={port}", "stack", "up"]) == 5
+    error = capsys.readouterr().err
+    assert f"port {port} on 127.0.0.1 is in use by process" in error
+    assert "set stack.rest_port" in error
+    assert not Path(".rtea").exists()
+
+
+def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    assert root.run(interrupted) == 130
+    assert capsys.readouterr().err == "interrupted\n"

