@@ -25,8 +25,8 @@ FLUSH_SECONDS = 330
 """Longer than the producer's own limit for a message, so that every message ends one way or the other."""
 
 MAX_AHEAD_MS = 1_000
-"""How far a shard may run ahead of the slowest, in event time: more would make the partitions'
-events needlessly late against each other."""
+"""How far an event may run ahead of the slowest shard's acknowledged ones, in event time. It bounds how
+far a partition's records are out of order, whatever the speed: a watermark delay beyond it loses nothing."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -44,7 +44,9 @@ class Outcome(msgspec.Struct, frozen=True):
 def run(
     plan: Plan, shard: int, progress: "SynchronizedArray[int]", stop: Event, truth_file: Path, outcome_file: Path
 ) -> None:
-    """Send this shard's events; entry point of the process. `progress` holds each shard's next number."""
+    """Send this shard's events; entry point of the process. `progress` holds, for each shard, the
+    number below which all of its events are acknowledged.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides when to stop.
     with open(truth_file, "wb") as truth:
         outcome = Shard(plan, shard, progress, stop, truth).send_all()
@@ -88,15 +90,13 @@ class Shard:
         while not self._is_over() and (self._plan.events is None or number < self._plan.events):
             count = self._due(number)
             if count == 0:
-                self._producer.poll(0)
-                time.sleep(TICK_SECONDS)
+                self._wait(number)
                 continue
             if self._plan.config.generator.speed:
                 most_behind_s = max(most_behind_s, time.time() - self._plan.due_at_s(number))
             size += self._send(number, count)
             sent += count
             number += count * self._plan.procs
-            self._progress[self._shard] = number
             self._write_truth(self._stream.time_ms(number))
         undelivered = self._producer.flush(FLUSH_SECONDS)
         if undelivered:
@@ -110,10 +110,22 @@ class Shard:
     def _due(self, number: int) -> int:
         """How many of this shard's events may go now."""
         plan = self._plan
-        slowest = min(self._progress[:])
-        ahead = MAX_AHEAD_MS * plan.config.generator.rate // 1000 + plan.procs
-        limit = min(plan.due_number(time.time()), slowest + ahead, math.inf if plan.events is None else plan.events)
+        last = math.inf if plan.events is None else plan.events
+        limit = min(plan.due_number(time.time()), self._most_ahead(), last)
         return max(0, min(BATCH_EVENTS, math.ceil((limit - number) / plan.procs)))
+
+    def _most_ahead(self) -> int:
+        """Number of the first event too far ahead of what all shards have had acknowledged."""
+        return min(self._progress[:]) + MAX_AHEAD_MS * self._plan.config.generator.rate // 1000 + self._plan.procs
+
+    def _wait(self, number: int) -> None:
+        """Wait a moment: for the clock, or, when held back, for acknowledgements."""
+        if number >= self._most_ahead():
+            self._producer.flush(TICK_SECONDS)
+        if len(self._producer) == 0:
+            self._progress[self._shard] = number
+        if self._due(number) == 0:
+            self._producer.poll(TICK_SECONDS)
 
     def _send(self, number: int, count: int) -> int:
         config = self._plan.config

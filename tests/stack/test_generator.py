@@ -4,6 +4,7 @@ processes, and what was not delivered is counted, reported and marked."""
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from rtea import config as configuration
 from rtea import events, manifest, topics
 from rtea.config import Config
+from rtea_gen import shard
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -55,6 +57,25 @@ def test_events_and_manifest_are_the_same_for_every_number_of_processes(
     values = read_topic(pipeline_config, 10_000)
     assert len(values) == 10_000
     assert len(set(values)) == 5_000, "each event came once from each run, byte for byte the same"
+
+
+def test_a_partition_is_out_of_order_by_at_most_the_shards_lead(pipeline_config: Config, tmp_path: Path) -> None:
+    with start(pipeline_config, tmp_path / "m.jsonl", "--procs", "4", "--rate", "4000", "--events", "200000") as ran:
+        assert ran.wait() == 0, ran.stderr and ran.stderr.read()
+    consumer = Consumer(topics.connection(pipeline_config.kafka) | {"group.id": "o", "auto.offset.reset": "earliest"})
+    consumer.subscribe([pipeline_config.kafka.events_topic])
+    newest: Counter[int | None] = Counter()
+    read = most_disorder_ms = 0
+    while read < 200_000 and (messages := consumer.consume(10_000, 10)):
+        read += len(messages)
+        for message in messages:
+            time_ms, partition = message.timestamp()[1], message.partition()
+            newest[partition] = max(newest[partition], time_ms)
+            most_disorder_ms = max(most_disorder_ms, newest[partition] - time_ms)
+    consumer.close()
+    assert read == 200_000
+    # Not zero, or the run proves nothing: four processes never keep step by chance.
+    assert 0 < most_disorder_ms <= shard.MAX_AHEAD_MS + 1
 
 
 def test_undelivered_events_are_counted_and_the_manifest_says_so(pipeline_config: Config, tmp_path: Path) -> None:

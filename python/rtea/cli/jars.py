@@ -20,4 +20,4 @@ def fetch(context: click.Context, jars__mirror: str | None, groups: tuple[str, .
 
     config = resolve(context, jars__mirror=jars__mirror)
     downloads = jars.fetch(config.jars, groups or ("kafka", "flink", "build"))  # type: ignore[arg-type]
-    click.echo(f"{downloads} jars downloaded to {jars.cache_dir(config.jars)}, the others were there")
+    click.echo(f"{downloads} jars downloaded, every pinned jar is in {jars.cache_dir(config.jars)}")
