@@ -74,7 +74,7 @@ wheel: setup ## Build the wheel into dist/.
 	$(BIN)/maturin build --release --locked --out dist
 
 lock: ## Resolve requirements.lock again (needs uv).
-	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
 		--extra flink --group pyproject.toml:dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove what was built here; caches and the demo's rows stay.

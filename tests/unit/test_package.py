@@ -1,10 +1,12 @@
 """Promises: `import rtea` needs neither Java nor PyFlink, and the wheel's parts are in place."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import rtea
@@ -25,6 +27,26 @@ def test_importing_needs_no_pyflink_and_no_java() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.stdout.strip() == rtea.__version__, ran.stderr
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    declared = {
+        re.split(r"[^\w.-]", requirement)[0].lower()
+        for requirement in metadata.requires("rtea") or ()
+        if "extra" not in requirement or "extra == 'flink'" in requirement or 'extra == "flink"' in requirement
+    }
+    named = metadata.packages_distributions()
+    imported: set[str] = set()
+    for path in [*(ROOT / "python" / "rtea").rglob("*.py"), *(ROOT / "generator").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                imported.add(node.module.partition(".")[0])
+    theirs = imported - sys.stdlib_module_names - {"rtea", "rtea_gen"}
+    assert {"click", "confluent_kafka", "pyflink", "tenacity"} <= theirs
+    undeclared = {name for name in theirs if not declared & {owner.lower() for owner in named.get(name, ())}}
+    assert not undeclared
 
 
 def test_our_jar_holds_the_three_classes() -> None:
