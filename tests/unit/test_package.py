@@ -29,9 +29,14 @@ def test_importing_needs_no_pyflink_and_no_java() -> None:
     assert ran.stdout.strip() == rtea.__version__, ran.stderr
 
 
+def canonical(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def test_every_import_is_a_declared_dependency() -> None:
     declared = {
-        re.split(r"[^\w.-]", requirement)[0].lower()
+        canonical(re.split(r"[^\w.-]", requirement)[0])
         for requirement in metadata.requires("rtea") or ()
         if "extra" not in requirement or "extra == 'flink'" in requirement or 'extra == "flink"' in requirement
     }
@@ -45,7 +50,7 @@ def test_every_import_is_a_declared_dependency() -> None:
                 imported.add(node.module.partition(".")[0])
     theirs = imported - sys.stdlib_module_names - {"rtea", "rtea_gen"}
     assert {"click", "confluent_kafka", "pyflink", "tenacity"} <= theirs
-    undeclared = {name for name in theirs if not declared & {owner.lower() for owner in named.get(name, ())}}
+    undeclared = {name for name in theirs if not declared & {*map(canonical, named.get(name, ()))}}
     assert not undeclared
 
 
