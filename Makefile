@@ -10,7 +10,7 @@ RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard ru
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-rust test-python test-e2e bench bench-gate bench-live bench-drain docs wheel lock clean
+.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e emulator bench bench-gate bench-live bench-drain docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -36,7 +36,7 @@ setup: $(JAR) ## Install dependencies, build the extension, fetch and build the 
 demo: setup ## Run the whole pipeline for three minutes and prove its rows.
 	$(BIN)/rtea demo $(DEMO)
 
-test: setup lint test-rust test-python test-e2e ## Everything CI runs, but the benchmark gate.
+test: setup lint test-rust test-python test-bigquery test-e2e ## Everything CI runs, but the benchmark gate.
 
 lint: setup ## Format, lints, types and the rooms' boundaries.
 	cargo fmt --check
@@ -50,10 +50,16 @@ test-rust: ## Unit tests, laws and vectors of the Rust crates.
 	cargo test --quiet --workspace --exclude rtea-py --locked
 
 test-python: setup ## Python tests without Kafka and Flink.
-	$(BIN)/pytest tests/unit tests/laws tests/conformance
+	$(BIN)/pytest tests/unit tests/laws tests/conformance -m "not bigquery"
 
 test-e2e: setup ## Tests on a real Kafka and a real Flink cluster.
 	$(BIN)/pytest tests/stack tests/flink
+
+emulator: setup ## Install the BigQuery emulator into the user's cache; done once.
+	$(BIN)/python -m tests.bigquery.emulator
+
+test-bigquery: emulator ## Tests of the BigQuery sink on the emulator.
+	$(BIN)/pytest tests/bigquery tests/conformance -m bigquery
 
 bench: setup ## Measure decode, fold, merge and encode.
 	$(BIN)/pytest bench --benchmark-only
@@ -73,9 +79,11 @@ docs: setup ## Generate docs/configuration.md.
 wheel: setup ## Build the wheel into dist/.
 	$(BIN)/maturin build --release --locked --out dist
 
-lock: ## Resolve requirements.lock again (needs uv).
+lock: ## Resolve the lock files again (needs uv).
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
 		--extra flink --group pyproject.toml:dev pyproject.toml --output-file requirements.lock
+	cd tests/bigquery && uv pip compile --quiet --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
+		--override emulator.overrides emulator.in --output-file emulator.lock
 
 clean: ## Remove what was built here; caches and the demo's rows stay.
 	rm -rf $(VENV) target build dist $(JAR) python/rtea/_core.abi3.so

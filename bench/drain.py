@@ -5,7 +5,7 @@ on the same cluster, started anew for each so that neither runs on code that the
 other. The first rounds of each warm the JVM, whose compiler works for some 30 s, and are not counted.
 Every RTEA round's rows are compared with the manifest, and the SQL job's counts as well.
 
-    python -m bench.drain --events 8000000 --rounds 3
+    python -m bench.drain --events 12000000 --rounds 3
 
 Promises: at least 800,000 msg/s after warm-up; at least 2.0 times Flink SQL.
 """
@@ -13,10 +13,12 @@ Promises: at least 800,000 msg/s after warm-up; at least 2.0 times Flink SQL.
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,18 +37,18 @@ from rtea import manifest, topics, verify
 from rtea.config import Config
 from rtea.job import submit as job
 from rtea.sinks import result
+from rtea.sinks.contract import Batch
 from rtea.sinks.duckdb import DuckDbSink
-from rtea.stack import flink, local
-from rtea.stack.layout import Layout
+from rtea.stack import local
 
 LEAST_RATE_HZ = 800_000
 LEAST_RATIO = 2.0
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.1
 DRAIN_LIMIT_SECONDS = 300
 
 
 @click.command
-@click.option("--events", default=8_000_000, show_default=True, type=click.IntRange(min=5_000_000))
+@click.option("--events", default=12_000_000, show_default=True, type=click.IntRange(min=5_000_000))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--warm-up", default=3, show_default=True, type=click.IntRange(min=0), help="Rounds not counted.")
 @click.option("--state-dir", default=Path(".rtea/drain"), type=click.Path(path_type=Path))
@@ -57,10 +59,12 @@ def main(events: int, rounds: int, warm_up: int, state_dir: Path) -> None:
             "stack.state_dir": state_dir,
             "stack.taskmanager_memory": "3g",
             "sink.duckdb_path": state_dir / "metrics.duckdb",
-            "stack.metrics_interval_ms": 500,
+            "stack.metrics_interval_ms": 100,
             "generator.speed": 0,
         }
     )
+    # An earlier run's topic would be drained as well.
+    shutil.rmtree(state_dir, ignore_errors=True)
     with ExitStack() as parts:
         parts.enter_context(local.running(config))
         _make_sql_topics(config)
@@ -110,29 +114,21 @@ def _drain_rtea(config: Config, sent: manifest.Manifest) -> float:
         windows: set[int] = set()
         for message in _consume(config, config.kafka.results_topic, offset):
             decoded = result.decode(message, config.kafka.results_topic)
-            sink.write([decoded])
+            sink.write(Batch([decoded], f"{decoded.revision:032x}"), threading.Event())
             windows.add(decoded.window_start_ms)
             if windows >= {window.window_start_ms for window in expected} and verify.verify(expected, sink).passed:
                 break
         report = verify.verify(expected, sink)
     job.cancel(config, job_id)
-    assert report.passed, f"{report}: {report.problems}"
+    assert report.passed, f"{report}: {str(report.problems)[:500]}"
     return rate
 
 
 def _drain_sql(config: Config, sent: manifest.Manifest) -> float:
     """One round of the SQL job; returns its rate after its counts were found equal to the manifest."""
     offset = _end_offset(config, "sql_counts")
-    layout = Layout.of(config.stack.state_dir)
-    python = flink.interpreter()
-    entry = str(Path(sql_job.__file__))
-    arguments = ["run", "-d", "-pyexec", python, "-pyclientexec", python, "-py", entry, str(layout.job_config)]
-    environment = os.environ | flink.environment(layout)
-    ran = subprocess.run(flink.client_command(*arguments), capture_output=True, text=True, env=environment)
-    found = re.search(r"JobID ([0-9a-f]{32})", ran.stdout)
-    job_ids = [entry.id for entry in job.jobs(config) if entry.state not in ("CANCELED", "FINISHED", "FAILED")]
-    assert job_ids, f"the SQL job did not start: {ran.stdout}{ran.stderr}"
-    rate = _watch(config, found[1] if found else job_ids[0], sent.end.events)
+    job_id = job.launch(config, Path(sql_job.__file__))
+    rate = _watch(config, job_id, sent.end.events)
     expected = {
         (window.window_start_ms, dimension): count
         for window in sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
@@ -145,8 +141,7 @@ def _drain_sql(config: Config, sent: manifest.Manifest) -> float:
         counts[int(start.timestamp() * 1000), f"{row['event_type']}_{row['source']}"] = row["event_count"]
         if counts.items() >= expected.items():
             break
-    for job_id in job_ids:
-        job.cancel(config, job_id)
+    job.cancel(config, job_id)
     assert counts.items() >= expected.items(), "Flink SQL's counts differ from the manifest"
     return rate
 

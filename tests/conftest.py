@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: free ports, a configuration, and one local stack a session."""
+"""Fixtures of the whole suite: free ports, a configuration, one local stack and one BigQuery emulator a session."""
 
 import os
 import socket
@@ -12,8 +12,11 @@ import pytest
 
 from rtea import config as configuration
 from rtea import topics
-from rtea.config import Config
+from rtea.config import BigQuerySection, Config
 from rtea.stack import jars, local
+from tests.bigquery import emulator
+from tests.bigquery.emulator import Emulator
+from tests.bigquery.proxy import Proxy
 
 PORT_SETTINGS = ("kafka_port", "controller_port", "rest_port", "rpc_port", "blob_port")
 
@@ -73,3 +76,33 @@ def pipeline_config(stack: Config, tmp_path: Path) -> Config:
     )
     topics.create(config)
     return config
+
+
+@pytest.fixture(scope="session")
+def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """A running emulator. Without one, CI fails and a developer's machine skips, loudly."""
+    if not emulator.is_installed():
+        reason = "the BigQuery emulator is not installed: run `make emulator`"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    with emulator.running(tmp_path_factory.mktemp("bigquery")) as running:
+        yield running
+
+
+@pytest.fixture
+def bigquery_proxy(bigquery_server: Emulator) -> Iterator[Proxy]:
+    """A proxy before the emulator."""
+    with Proxy(bigquery_server.endpoint).running() as running:
+        yield running
+
+
+@pytest.fixture
+def bigquery_section(bigquery_proxy: Proxy) -> BigQuerySection:
+    """Settings of a table of the test's own, behind the proxy."""
+    dataset = f"d_{uuid.uuid4().hex[:8]}"
+    return BigQuerySection(
+        project=emulator.PROJECT,
+        table=f"{dataset}.ecommerce_metrics",
+        endpoint=bigquery_proxy.endpoint,
+        create=True,
+        batch_interval_ms=200,
+    )

@@ -82,6 +82,37 @@ class SinkSection(Section):
     """Consumer group of the results topic; each table has one of its own with this prefix."""
 
 
+class BigQuerySection(Section):
+    """The BigQuery sink."""
+
+    project: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.:-]{0,62}$")
+    """Project of the table and of the jobs; by default the one of the credentials."""
+    table: str = Field("rtea.ecommerce_metrics", pattern=r"^[A-Za-z0-9_]{1,1024}\.[A-Za-z_][A-Za-z0-9_]{0,255}$")
+    """The table, DATASET.TABLE."""
+    location: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,63}$")
+    """Location of a dataset that `create` makes; by default BigQuery's own choice, US."""
+    endpoint: str | None = Field(None, pattern=r"^https?://\S+$")
+    """Address of an emulator; no credentials are sent to it."""
+    create: bool = False
+    """Make dataset and table when they are missing."""
+    add_columns: bool = False
+    """Add nullable columns that an existing table lacks."""
+    partition_expiration_days: int = Field(0, ge=0)
+    """Partitions of a table that `create` makes are dropped after so many days; 0: never."""
+    batch_interval_ms: int = Field(5_000, ge=0)
+    """Least time between the starts of two batches. 5 s make at most 17,280 load jobs a day; a project may have
+    100,000."""
+    batch_records: int = Field(1_000, ge=1)
+    """Most windows of a batch."""
+    batch_bytes: int = Field(16_777_216, ge=1)
+    """Most bytes of a batch's result records; they grow by a third or so on their way."""
+
+    @property
+    def table_id(self) -> str:
+        """project.dataset.table, or dataset.table when the credentials name the project."""
+        return f"{self.project}.{self.table}" if self.project else self.table
+
+
 class GeneratorSection(Section):
     """The generator `rtea-gen`."""
 
@@ -145,6 +176,7 @@ class Config(Section):
     kafka: KafkaSection = KafkaSection()
     job: JobSection = JobSection()
     sink: SinkSection = SinkSection()
+    bigquery: BigQuerySection = BigQuerySection()
     generator: GeneratorSection = GeneratorSection()
     stack: StackSection = StackSection()
     jars: JarsSection = JarsSection()

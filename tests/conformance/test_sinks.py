@@ -1,29 +1,43 @@
 """The sinks' contract, for every sink: what `rtea.sinks.contract` promises."""
 
-from collections.abc import Callable, Iterator
+import threading
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from rtea import aggregate
+from rtea.config import Config
 from rtea.errors import SinkError
 from rtea.sinks import result
-from rtea.sinks.contract import Sink
+from rtea.sinks.contract import Abandoned, Batch, Sink
 from rtea.sinks.duckdb import DuckDbSink
+from rtea.sinks.registry import SINKS
 from rtea.sinks.result import Row, WindowResult
 
-SINKS: dict[str, Callable[[Path], Sink]] = {
-    "duckdb": lambda root: DuckDbSink(root / "metrics.duckdb", "ecommerce_metrics", lock_patience_s=0.3),
-}
+NEVER = threading.Event()
 
 
-@pytest.fixture(params=sorted(SINKS))
+def duckdb_sink(root: Path) -> DuckDbSink:
+    return DuckDbSink(root / "metrics.duckdb", "ecommerce_metrics", lock_patience_s=0.3)
+
+
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.bigquery)])
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
-    sink = SINKS[request.param](tmp_path)
+    if request.param == "bigquery":
+        sink = SINKS["bigquery"](Config(bigquery=request.getfixturevalue("bigquery_section")))
+    else:
+        sink = duckdb_sink(tmp_path)
+    assert sink.name == request.param
     sink.open()
     yield sink
     sink.close()
+
+
+def write(sink: Sink, *results: WindowResult) -> None:
+    sink.write(Batch(results, uuid.uuid4().hex), NEVER)
 
 
 def window(revision: int, *, start_ms: int = 0, counts: int | None = None) -> WindowResult:
@@ -42,7 +56,7 @@ def counts(sink: Sink) -> dict[int, tuple[int | None, int]]:
 
 
 def test_rows_are_readable_as_they_were_written(sink: Sink) -> None:
-    sink.write([window(5)])
+    write(sink, window(5))
     rows = sink.read(0, 1)
     assert [(row.metric, row.dimension, row.currency) for row in rows] == [
         ("event_count", "page_view_mobile", ""),
@@ -55,35 +69,35 @@ def test_rows_are_readable_as_they_were_written(sink: Sink) -> None:
 
 
 def test_writing_again_changes_nothing(sink: Sink) -> None:
-    sink.write([window(5)])
+    write(sink, window(5))
     before = sink.read(0, 1)
-    sink.write([window(5, counts=99)])
+    write(sink, window(5, counts=99))
     assert sink.read(0, 1) == before
 
 
 def test_a_greater_revision_replaces_and_a_smaller_one_does_not(sink: Sink) -> None:
-    sink.write([window(5), window(7)])
-    sink.write([window(6)])
+    write(sink, window(5), window(7))
+    write(sink, window(6))
     assert counts(sink) == {0: (7, 7)}
 
 
 def test_a_later_revision_may_bring_new_rows(sink: Sink) -> None:
-    sink.write([window(5)])
+    write(sink, window(5))
     more = window(6)
     more.rows.append(Row("event_count", "purchase_website", "", 1, None, None, None))
-    sink.write([more])
+    write(sink, more)
     assert len(sink.read(0, 1)) == 4
 
 
 def test_windows_do_not_touch_each_other(sink: Sink) -> None:
-    sink.write([window(1), window(2, start_ms=60_000), window(3, start_ms=120_000)])
+    write(sink, window(1), window(2, start_ms=60_000), window(3, start_ms=120_000))
     assert counts(sink) == {0: (1, 1), 60_000: (2, 2), 120_000: (3, 3)}
     assert [row.window_start_ms for row in sink.read(60_000, 120_000)] == [60_000] * 3
 
 
 def test_opening_again_keeps_the_rows_and_says_whether_there_are_any(sink: Sink) -> None:
     assert sink.open() is True
-    sink.write([window(5)])
+    write(sink, window(5))
     assert sink.open() is False
     assert counts(sink) == {0: (5, 5)}
 
@@ -92,7 +106,7 @@ def test_a_locked_file_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> No
     import subprocess
     import sys
 
-    sink = SINKS["duckdb"](tmp_path)
+    sink = duckdb_sink(tmp_path)
     sink.open()
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(tmp_path / "metrics.duckdb")]
@@ -101,32 +115,42 @@ def test_a_locked_file_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> No
         assert holder.stdin
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(SinkError, match="stays locked by another process"):
-            sink.write([window(5)])
+            write(sink, window(5))
         holder.stdin.close()
         holder.wait()
-    sink.write([window(5)])
+    write(sink, window(5))
     assert counts(sink) == {0: (5, 5)}
 
 
+def test_a_locked_file_is_let_go_when_asked_to_stop(tmp_path: Path) -> None:
+    sink = DuckDbSink(tmp_path / "metrics.duckdb", "ecommerce_metrics")
+    sink.open()
+    stop = threading.Event()
+    stop.set()
+    with duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True), pytest.raises(Abandoned):
+        sink.write(Batch([window(5)], "b"), stop)
+    assert counts(sink) == {}
+
+
 def test_a_reader_in_the_same_process_is_waited_for(tmp_path: Path) -> None:
-    sink = SINKS["duckdb"](tmp_path)
+    sink = duckdb_sink(tmp_path)
     sink.open()
     with (
         duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True),
         pytest.raises(SinkError, match="stays locked"),
     ):
-        sink.write([window(5)])
-    sink.write([window(5)])
+        write(sink, window(5))
+    write(sink, window(5))
     assert counts(sink) == {0: (5, 5)}
 
 
 def test_another_table_of_that_name_is_one_clear_line(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "metrics.duckdb")) as connection:
         connection.execute("CREATE TABLE ecommerce_metrics (x INTEGER)")
-    sink = SINKS["duckdb"](tmp_path)
+    sink = duckdb_sink(tmp_path)
     sink.open()
     with pytest.raises(SinkError, match=r"metrics\.duckdb"):
-        sink.write([window(5)])
+        write(sink, window(5))
 
 
 def test_destinations_name_the_table(tmp_path: Path) -> None:

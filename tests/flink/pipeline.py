@@ -40,21 +40,21 @@ def submitted(config: Config) -> Iterator[str]:
 
 
 @contextmanager
-def sinking(config: Config) -> Iterator[None]:
-    """The DuckDB sink in a thread, from its table being made on; its error, if any, fails the test."""
+def sinking(config: Config, name: str = "duckdb") -> Iterator[None]:
+    """A sink in a thread, its table made; its error, if any, fails the test."""
     stop, errors = threading.Event(), []
+    sink = SINKS[name](config)
+    sink.open()
 
     def run() -> None:
         try:
-            runner.run(config, SINKS["duckdb"](config), stop)
+            runner.run(config, sink, stop)
         except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        while not config.sink.duckdb_path.exists() and not errors:
-            thread.join(0.05)
         yield
     finally:
         stop.set()
@@ -80,11 +80,11 @@ def generated(config: Config, path: Path, *arguments: str) -> Manifest:
     return manifest.read(path)
 
 
-def assert_rows_match(config: Config, sent: Manifest, least_windows: int) -> None:
+def assert_rows_match(config: Config, sent: Manifest, least_windows: int, sink: str = "duckdb") -> None:
     """Wait until the sink's rows equal the manifest in every finished window."""
     windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
     assert len(windows) >= least_windows
-    report = verify.wait_for(windows, SINKS["duckdb"](config), ROWS_WITHIN_SECONDS)
+    report = verify.wait_for(windows, SINKS[sink](config), ROWS_WITHIN_SECONDS)
     assert report.passed, report.problems
 
 
@@ -154,6 +154,23 @@ def send(config: Config, records: list[tuple[int, int, bytes | None]]) -> dict[t
         )
     assert producer.flush(30) == 0
     return places
+
+
+def send_late(config: Config, sent: Manifest) -> Manifest:
+    """Send one more event of the first window; returns the manifest that counts it."""
+    start_ms = sent.header.start_ms
+    late = f'{{"event_id":"l","event_type":"search","source":"mobile","event_time":{start_ms},"visitor_id":"v"}}'
+    send(config, [(0, start_ms, late.encode())])
+    window = sent.windows[0]
+    corrected = manifest.Window(
+        window.window_start_ms,
+        window.window_end_ms,
+        window.events + 1,
+        window.event_count | {"search_mobile": window.event_count["search_mobile"] + 1},
+        window.revenue,
+        {name: number + (name != "website") for name, number in window.unique_visitors.items()},
+    )
+    return Manifest(sent.header, [corrected, *sent.windows[1:]], sent.end)
 
 
 def kill(config: Config, role: str) -> int:

@@ -17,6 +17,7 @@ from rtea.errors import RteaError
 
 # One line registers a command; modules load when they are called, so that `rtea --help` stays quick.
 COMMANDS = {
+    "bigquery": "rtea.cli.bigquery:group",
     "config": "rtea.cli.config:group",
     "demo": "rtea.cli.demo:command",
     "jars": "rtea.cli.jars:group",

@@ -1,15 +1,20 @@
 """`rtea sink`: results topic to a table."""
 
+import logging
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from wsgiref.simple_server import WSGIServer
 
 import click
 import msgspec
+from prometheus_client import start_http_server
 
 from rtea.cli.root import resolve
 from rtea.config import Config
-from rtea.sinks.contract import Sink
+from rtea.errors import PortInUseError
 from rtea.sinks.registry import SINKS
 from rtea.sinks.result import WindowResult
 
@@ -19,26 +24,75 @@ def group() -> None:
     """Write the windows' results to a table."""
 
 
+_shared = [
+    click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port."),
+    click.option("--progress", type=click.Choice(["text", "json"]), default="text", help="How writes are reported."),
+    click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT."),
+]
+
+
+def _with_shared_options(command: Callable[..., object]) -> Callable[..., object]:
+    for option in reversed(_shared):
+        command = option(command)
+    return command
+
+
 @group.command
 @click.option("--path", "sink__duckdb_path", type=click.Path(path_type=Path), help="The DuckDB file.")
 @click.option("--table", "sink__table", help="The table.")
-@click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
-@click.option("--progress", type=click.Choice(["text", "json"]), default="text", help="How writes are reported.")
+@_with_shared_options
 @click.pass_context
-def duckdb(context: click.Context, /, progress: str, **flags: object) -> None:
+def duckdb(context: click.Context, /, progress: str, metrics_port: int | None, **flags: object) -> None:
     """Write to a DuckDB file until interrupted."""
+    _run(resolve(context, **flags), "duckdb", progress, metrics_port)
+
+
+@group.command
+@click.option("--project", "bigquery__project", help="The project [default: that of the credentials].")
+@click.option("--table", "bigquery__table", help="The table, DATASET.TABLE [default: rtea.ecommerce_metrics].")
+@click.option("--location", "bigquery__location", help="Location of a dataset that --create makes.")
+@click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; no credentials are sent.")
+@click.option("--create", "bigquery__create", is_flag=True, default=None, help="Make dataset and table when missing.")
+@click.option(
+    "--add-columns", "bigquery__add_columns", is_flag=True, default=None, help="Add missing nullable columns."
+)
+@click.option("--partition-expiration-days", "bigquery__partition_expiration_days", type=int, help="For --create.")
+@click.option("--print-ddl", is_flag=True, help="Print the statement that makes the table, and stop.")
+@_with_shared_options
+@click.pass_context
+def bigquery(
+    context: click.Context, /, print_ddl: bool, progress: str, metrics_port: int | None, **flags: object
+) -> None:
+    """Write to a BigQuery table until interrupted."""
     config = resolve(context, **flags)
-    _run(config, SINKS["duckdb"](config), progress)
+    if print_ddl:
+        from rtea.sinks.bigquery import sql
+
+        click.echo(sql.ddl(config.bigquery.table_id, config.bigquery.partition_expiration_days), nl=False)
+        return
+    _run(config, "bigquery", progress, metrics_port)
 
 
-def _run(config: Config, sink: Sink, progress: str) -> None:
+def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> None:
     from rtea.sinks import runner
 
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     stop: threading.Event = runner.stop_on_signals()
-    runner.run(config, sink, stop, _report_json if progress == "json" else _report_text)
+    with ExitStack() as parts:
+        if metrics_port is not None:
+            server, _ = _serve_metrics(metrics_port)
+            parts.callback(server.shutdown)
+        runner.run(config, SINKS[name](config), stop, _report_json if progress == "json" else _report_text)
 
 
-def _report_text(results: list[WindowResult], readable_at_ms: int) -> None:
+def _serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
+    try:
+        return start_http_server(port, addr="127.0.0.1")
+    except OSError as error:
+        raise PortInUseError(f"metrics port {port} is taken ({error.strerror}): name another one") from error
+
+
+def _report_text(results: Sequence[WindowResult], readable_at_ms: int) -> None:
     for result in results:
         delay_s = (readable_at_ms - result.window_end_ms) / 1000
         click.echo(
@@ -47,7 +101,7 @@ def _report_text(results: list[WindowResult], readable_at_ms: int) -> None:
         )
 
 
-def _report_json(results: list[WindowResult], readable_at_ms: int) -> None:
+def _report_json(results: Sequence[WindowResult], readable_at_ms: int) -> None:
     for result in results:
         line = {
             "window_start_ms": result.window_start_ms,

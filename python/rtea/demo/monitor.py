@@ -92,7 +92,7 @@ class Monitor:
                 )
             found = job.metrics(self.config, self.job_id, self._vertex_id, [RECORDS_OUT, PENDING, WATERMARK])
             sample = Sample(time.time(), found[RECORDS_OUT]["sum"], found[PENDING]["sum"], found[WATERMARK]["min"])
-        except (StackError, JobError, KeyError):
+        except (StackError, JobError, KeyError, StopIteration):
             return None
         self.samples.append(sample)
         return sample

@@ -42,11 +42,29 @@ def submit(config: Config) -> str:
     topics.check(config)
     jar.locate()
     jars.locate(config.jars, "flink")
+    job_id = launch(config, ENTRY)
+    try:
+        _wait_until_running(config, job_id)
+    except JobError:
+        # Left alone, it would try for ever and hold on to the slots it could get.
+        cancel(config, job_id)
+        raise
+    return job_id
+
+
+def launch(config: Config, entry: Path) -> str:
+    """Run a PyFlink program through Flink's client, detached; returns the id of the job it submits. The
+    program's argument is a file with the configuration (`rtea.config.restore`).
+
+    Raises:
+        StackError: no cluster answers.
+        JobError: Flink refused the job.
+    """
     jobs(config)
     layout = Layout.of(config.stack.state_dir)
     configuration.save(config, layout.job_config)
     python = flink.interpreter()
-    arguments = ["run", "-d", "-pyexec", python, "-pyclientexec", python, "-py", str(ENTRY), str(layout.job_config)]
+    arguments = ["run", "-d", "-pyexec", python, "-pyclientexec", python, "-py", str(entry), str(layout.job_config)]
     command = flink.client_command(*arguments)
     ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **flink.environment(layout)})
     found = re.search(r"JobID ([0-9a-f]{32})", ran.stdout)
@@ -54,12 +72,6 @@ def submit(config: Config) -> str:
         log = layout.logs / "submit.log"
         log.write_text(ran.stdout + ran.stderr)
         raise JobError(f"Flink refused the job: {_cause(ran.stdout + ran.stderr)} (see {log})")
-    try:
-        _wait_until_running(config, found[1])
-    except JobError:
-        # Left alone, it would try for ever and hold on to the slots it could get.
-        cancel(config, found[1])
-        raise
     return found[1]
 
 

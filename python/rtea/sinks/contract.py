@@ -5,20 +5,29 @@
 1. `open` once, before anything else. It makes the table when it is missing, and says whether the table
    is empty: then the committed offsets are set back to the topic's start before the first `write`, so
    that a table made anew misses no window, whenever a run may crash.
-2. `write` with one or more results. When it returns, their rows are durable and readable.
+2. `write` with a batch of results, as large and as frequent as the sink's `limits` say. When it
+   returns, their rows are durable and readable.
 3. The runner commits the offsets of what was written, after `write` returned, never before.
 4. `close` once, at the end, also after an error.
+
+`read` may be called at any time, also by a process that never called `open`.
 
 A result may be given again, also an older revision after a newer one: after a crash between 2 and
 3, or when the topic is read from its start. So a sink must be idempotent: **a row is replaced only
 by a row of the same key with a greater revision**. The rows of one result appear together or not at
 all. Under this contract at-least-once delivery gives exactly-once rows.
 
+A server that does not answer is waited for, however long: `write` tries again until the `stop` event is
+set, and then raises `Abandoned`; nothing is committed, and the next run reads the same results again.
+Each further try counts in `rtea.sinks.metrics.RETRIES`. What trying again cannot mend is a `SinkError` that
+names the remedy, and ends the runner.
+
 Offsets belong to a `destination`: two tables filled in turn do not take each other's windows away.
 
 A new sink is one module with a class like this and one line in `rtea.sinks.registry`.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,8 +53,39 @@ class StoredRow:
     updated_at_ms: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Results in offset order; `id`, 32 hexadecimal digits, names their place in the topic and their
+    content: the same records read again in one batch have the same id.
+    """
+
+    results: Sequence[WindowResult]
+    id: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How the runner cuts batches: each as soon as something is there, but no sooner than `interval_s`
+    after the one before, unless it is full. `size_bytes` counts result records and may be passed by
+    those read at a time (`rtea.sinks.runner.READ_RECORDS`).
+    """
+
+    records: int = 100
+    size_bytes: int = 33_554_432
+    interval_s: float = 0.0
+
+
+class Abandoned(Exception):  # noqa: N818: no error, but what `stop` asked for.
+    """`write` gave up waiting because it was asked to stop; whether the rows are durable is unknown."""
+
+
 class Sink(ABC):
     """A table that holds the windows' rows."""
+
+    name: str
+    """The sink's name in `rtea.sinks.registry`, and in its metrics."""
+
+    limits = Limits()
 
     @property
     @abstractmethod
@@ -61,11 +101,12 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def write(self, results: Sequence[WindowResult]) -> None:
+    def write(self, batch: Batch, stop: threading.Event) -> None:
         """Upsert the rows of some results, each result as a whole.
 
         Raises:
             SinkError: nothing of the failed result was written.
+            Abandoned: `stop` was set while the server was waited for.
         """
 
     @abstractmethod

@@ -4,52 +4,56 @@ DuckDB lets one process write and refuses readers meanwhile. So the file is open
 only, 20 ms or so, and both sides retry while the other holds it.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 from datetime import datetime, timezone
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 import duckdb
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from rtea.errors import DiskSpaceError, SinkError
-from rtea.sinks.contract import Sink, StoredRow
+from rtea.sinks import table
+from rtea.sinks.contract import Abandoned, Batch, Sink, StoredRow
+from rtea.sinks.metrics import RETRIES
 from rtea.sinks.result import WindowResult
 
 LOCK_PATIENCE_SECONDS = 60.0
 
-COLUMNS = {
-    "window_start": "TIMESTAMPTZ NOT NULL",
-    "window_end": "TIMESTAMPTZ NOT NULL",
-    "metric": "VARCHAR NOT NULL",
-    "dimension": "VARCHAR NOT NULL",
-    "currency": "VARCHAR NOT NULL",
-    "event_count": "BIGINT",
-    "revenue": "DECIMAL(38, 2)",
-    "unique_visitors": "BIGINT",
-    "visitors_sketch": "BLOB",
-    "revision": "BIGINT NOT NULL",
-    "updated_at": "TIMESTAMPTZ NOT NULL",
+TYPES: dict[table.Kind, str] = {
+    "timestamp": "TIMESTAMPTZ",
+    "string": "VARCHAR",
+    "int64": "BIGINT",
+    "decimal": "DECIMAL(38, 2)",
+    "bytes": "BLOB",
 }
-KEY = ("window_start", "metric", "dimension", "currency")
 
 T = TypeVar("T")
 
 
 class DuckDbSink(Sink):
-    """The table in a DuckDB file; `table` must be a plain identifier (the configuration checks it)."""
+    """The table in a DuckDB file; `table_name` must be a plain identifier (the configuration checks it)."""
 
-    def __init__(self, path: Path, table: str, *, lock_patience_s: float = LOCK_PATIENCE_SECONDS) -> None:
+    name = "duckdb"
+
+    def __init__(self, path: Path, table_name: str, *, lock_patience_s: float = LOCK_PATIENCE_SECONDS) -> None:
         self._path = path
-        self._name = table
-        self._table = f'"{table}"'
+        self._table_name = table_name
+        self._table = f'"{table_name}"'
         self._lock_patience_s = lock_patience_s
 
     @property
     def destination(self) -> str:
         """The file's absolute path and the table."""
-        return f"{self._path.resolve()}#{self._name}"
+        return f"{self._path.resolve()}#{self._table_name}"
 
     def open(self) -> bool:
         """Make file and table."""
@@ -59,8 +63,10 @@ class DuckDbSink(Sink):
             raise SinkError(
                 f"folder of {self._path} cannot be made: {error.strerror}: name another with --path"
             ) from error
-        columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-        ddl = f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, PRIMARY KEY ({', '.join(KEY)}))"
+        columns = ", ".join(
+            f"{column.name} {TYPES[column.kind]}{' NOT NULL' * column.required}" for column in table.COLUMNS
+        )
+        ddl = f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, PRIMARY KEY ({', '.join(table.KEY)}))"
 
         def make(connection: duckdb.DuckDBPyConnection) -> bool:
             connection.execute(ddl)
@@ -68,23 +74,23 @@ class DuckDbSink(Sink):
 
         return self._with_file(make)
 
-    def write(self, results: Sequence[WindowResult]) -> None:
+    def write(self, batch: Batch, stop: threading.Event) -> None:
         """Upsert each result in a transaction of its own; a row yields to greater revisions only."""
 
         def upsert_all(connection: duckdb.DuckDBPyConnection) -> None:
-            for result in results:
+            for result in batch.results:
                 self._upsert(connection, result)
 
-        self._with_file(upsert_all)
+        self._with_file(upsert_all, stop=stop)
 
     def _upsert(self, connection: duckdb.DuckDBPyConnection, result: WindowResult) -> None:
-        names = list(COLUMNS)
+        names = [column.name for column in table.COLUMNS]
         place = f"({', '.join('?' for _ in names)})"
-        changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in KEY)
-        rows = _values(result)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in table.KEY)
+        rows = table.rows(result, datetime.now(timezone.utc))
         statement = (
             f"INSERT INTO {self._table} ({', '.join(names)}) VALUES {', '.join([place] * len(rows))} "
-            f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {changes} "
+            f"ON CONFLICT ({', '.join(table.KEY)}) DO UPDATE SET {changes} "
             f"WHERE excluded.revision > {self._table}.revision"
         )
         # One statement is one transaction: the window's rows appear together.
@@ -96,7 +102,7 @@ class DuckDbSink(Sink):
             f"SELECT epoch_ms(window_start), epoch_ms(window_end), metric, dimension, currency, event_count, revenue, "
             f"unique_visitors, visitors_sketch, revision, epoch_ms(updated_at) FROM {self._table} "
             f"WHERE window_start >= make_timestamptz(?) AND window_start < make_timestamptz(?) "
-            f"ORDER BY {', '.join(KEY)}"
+            f"ORDER BY {', '.join(table.KEY)}"
         )
         rows = self._with_file(
             lambda connection: connection.execute(query, [start_ms * 1000, end_ms * 1000]).fetchall(), read_only=True
@@ -106,47 +112,32 @@ class DuckDbSink(Sink):
     def close(self) -> None:
         """Nothing to release: the file is open during calls only."""
 
-    def _with_file(self, work: Callable[[duckdb.DuckDBPyConnection], T], *, read_only: bool = False) -> T:
+    def _with_file(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        *,
+        read_only: bool = False,
+        stop: threading.Event | None = None,
+    ) -> T:
+        stop = stop or threading.Event()
         if read_only and not self._path.exists():
             raise SinkError(f"DuckDB file {self._path} not found: start `rtea sink duckdb` first")
         waiting = Retrying(
             retry=retry_if_exception(_is_locked),
-            stop=stop_after_delay(self._lock_patience_s),
+            stop=stop_any(stop_after_delay(self._lock_patience_s), stop_when_event_set(stop)),
             wait=wait_random_exponential(multiplier=0.01, max=0.2),
+            before_sleep=lambda _: RETRIES.labels(self.name).inc(),
             reraise=True,
         )
         try:
             with waiting(duckdb.connect, str(self._path), read_only=read_only) as connection:
                 return work(connection)
         except duckdb.Error as error:
+            if stop.is_set() and _is_locked(error):
+                raise Abandoned from error
             raise _explained(error, self._path) from error
         except (ValueError, OverflowError) as error:
             raise SinkError(f"a result does not fit the table in {self._path}: {error}") from error
-
-
-def _values(result: WindowResult) -> list[list[object]]:
-    start, end = (_time(ms) for ms in (result.window_start_ms, result.window_end_ms))
-    now = datetime.now(timezone.utc)
-    return [
-        [
-            start,
-            end,
-            row.metric,
-            row.dimension,
-            row.currency,
-            row.event_count,
-            None if row.revenue_minor is None else Decimal(row.revenue_minor).scaleb(-2),
-            row.unique_visitors,
-            row.visitors_sketch,
-            result.revision,
-            now,
-        ]
-        for row in result.rows
-    ]
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, timezone.utc)
 
 
 def _is_locked(error: BaseException) -> bool:

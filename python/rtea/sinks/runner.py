@@ -4,7 +4,7 @@ import hashlib
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -12,14 +12,16 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from rtea import topics
 from rtea.config import Config
 from rtea.errors import BrokerError, MissingTopicError
-from rtea.sinks import result
-from rtea.sinks.contract import Sink
+from rtea.sinks import metrics, result
+from rtea.sinks.contract import Abandoned, Batch, Sink
 from rtea.sinks.result import WindowResult
 
-BATCH_RECORDS = 100
+READ_RECORDS = 10
+"""Records taken from the consumer at a time: what a batch may pass its limits by."""
+
 POLL_SECONDS = 0.1
 
-Observer = Callable[[list[WindowResult], int], None]
+Observer = Callable[[Sequence[WindowResult], int], None]
 """Told of what was written, and when it became readable (ms since the epoch)."""
 
 
@@ -45,32 +47,82 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         consumer.assign(partitions)
 
     consumer = Consumer(_settings(config, sink))
+    reader = _Reader(consumer, sink)
     try:
         consumer.subscribe([topic], on_assign=start)
         while not stop.is_set():
-            messages = consumer.consume(BATCH_RECORDS, POLL_SECONDS)
-            results = [decoded for message in messages if (decoded := _decoded(message))]
-            if results:
-                sink.write(results)
-                if observe:
-                    observe(results, time.time_ns() // 1_000_000)
-                consumer.commit(asynchronous=False)
+            batch = reader.read()
+            if batch is None:
+                continue
+            sink.write(batch, stop)
+            reader.count_written(batch)
+            if observe:
+                observe(batch.results, time.time_ns() // 1_000_000)
+            consumer.commit(asynchronous=False)
     except KafkaException as error:
         raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
+    except Abandoned:
+        pass  # Asked to stop: the next run reads the batch again.
     finally:
         sink.close()
         consumer.close()
 
 
+class _Reader:
+    """Cuts what the consumer brings into batches within a sink's limits."""
+
+    def __init__(self, consumer: Consumer, sink: Sink) -> None:
+        self._consumer, self._sink = consumer, sink
+        self._waiting: list[WindowResult] = []
+        self._digest = hashlib.sha256(sink.destination.encode())
+        self._size_bytes = 0
+        self._next_s = 0.0
+        metrics.SECONDS_BEHIND.labels(sink.name).set_function(self._seconds_behind)
+
+    def read(self) -> Batch | None:
+        """Wait a moment for results; a batch as soon as one is due."""
+        limits = self._sink.limits
+        for message in self._consumer.consume(READ_RECORDS, POLL_SECONDS):
+            if decoded := _decoded(message):
+                value = message.value() or b""
+                self._waiting.append(decoded)
+                self._size_bytes += len(value)
+                self._digest.update(f"{message.topic()}-{message.partition()}-{message.offset()}".encode() + value)
+        is_full = len(self._waiting) >= limits.records or self._size_bytes >= limits.size_bytes
+        if not self._waiting or (not is_full and time.monotonic() < self._next_s):
+            return None
+        self._next_s = time.monotonic() + limits.interval_s
+        return Batch(tuple(self._waiting), self._digest.hexdigest()[:32])
+
+    def count_written(self, batch: Batch) -> None:
+        """Forget a batch that is durable now, and count it."""
+        name = self._sink.name
+        metrics.BATCHES.labels(name).inc()
+        metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
+        metrics.WINDOW_END.labels(name).set(max(result.window_end_ms for result in batch.results) / 1000)
+        self._waiting, self._size_bytes = [], 0
+        self._digest = hashlib.sha256(self._sink.destination.encode())
+
+    def _seconds_behind(self) -> float:
+        ends_ms = [result.window_end_ms for result in self._waiting]
+        return time.time() - min(ends_ms) / 1000 if ends_ms else 0.0
+
+
+def group_id(config: Config, sink: Sink) -> str:
+    """The consumer group of a sink's destination."""
+    return f"{config.sink.group_id}-{hashlib.sha256(sink.destination.encode()).hexdigest()[:12]}"
+
+
 def _settings(config: Config, sink: Sink) -> topics.ClientSettings:
-    digest = hashlib.sha256(sink.destination.encode()).hexdigest()[:12]
     return topics.connection(config.kafka) | {
-        "group.id": f"{config.sink.group_id}-{digest}",
+        "group.id": group_id(config, sink),
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "fetch.wait.max.ms": 50,
         # The default of 1000 leaves a full local queue unattended for that long.
         "fetch.queue.backoff.ms": 2,
+        # A backfill must not fill the memory: by default librdkafka reads 64 MiB ahead.
+        "queued.max.messages.kbytes": 16_384,
     }
 
 

@@ -105,6 +105,8 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         # Partials are small heap state, and no Beam or RocksDB memory is needed in thread mode;
         # process mode takes its share from what is left to managed memory.
         "taskmanager.memory.managed.fraction": 0.2,
+        # A drain on two cores: 1,013,000 msg/s against 880,000 with G1, whose concurrent threads take their share.
+        "env.java.opts.taskmanager": "-XX:+UseParallelGC",
         # A killed TaskManager is noticed after 8 s at the latest, usually by its closed connection.
         "heartbeat.interval": "2 s",
         "heartbeat.timeout": "8 s",

@@ -1,0 +1,49 @@
+"""`rtea bigquery`: ready SQL, and a check of a real project."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from rtea.cli.root import resolve
+
+
+@click.group
+def group() -> None:
+    """Ready queries for BigQuery; a check of a real project."""
+
+
+@group.command
+@click.option("--project", "bigquery__project", help="The project [default: that of the credentials].")
+@click.option("--location", "bigquery__location", help="Location of the temporary dataset.")
+@click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; no credentials are sent.")
+@click.pass_context
+def check(context: click.Context, /, **flags: object) -> int:
+    """Check in a temporary dataset that a project does what RTEA relies on; exit code 1 when it does not.
+
+    It costs a few queries of 10 MiB each. The dataset is removed at the end.
+    """
+    from rtea.sinks.bigquery import check as checks
+
+    findings = checks.check(resolve(context, **flags).bigquery)
+    report = Table("check", "expected", "found", title="rtea bigquery check")
+    for finding in findings:
+        style = None if finding.passed else "red"
+        report.add_row(finding.name, finding.expected, finding.found, style=style)
+    Console().print(report)
+    passed = sum(finding.passed for finding in findings)
+    click.echo(f"{passed} of {len(findings)} checks passed")
+    return 0 if passed == len(findings) else 1
+
+
+@group.command
+@click.argument("name", required=False)
+@click.option("--table", "bigquery__table", help="The table, DATASET.TABLE.")
+@click.pass_context
+def sql(context: click.Context, /, name: str | None, **flags: object) -> None:
+    """Print the ready query NAME; without a name, list them."""
+    from rtea.sinks.bigquery import sql as statements
+
+    if name is None:
+        click.echo("\n".join(statements.query_names()))
+        return
+    click.echo(statements.ready_query(name, resolve(context, **flags).bigquery.table_id), nl=False)

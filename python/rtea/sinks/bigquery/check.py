@@ -1,0 +1,147 @@
+"""`rtea bigquery check`: does a real project do what the sink and the ready queries rely on?
+
+Makes a dataset of its own, writes rows with known sketches through the sink, asks BigQuery about them,
+and removes the dataset again, whatever happens. Expected estimates come from our own sketches, which
+are byte-identical to google/zetasketch.
+"""
+
+import io
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+
+from rtea import aggregate
+from rtea.config import BigQuerySection
+from rtea.errors import RteaError
+from rtea.sinks import result
+from rtea.sinks.bigquery.connect import REQUEST_SECONDS, ask, first_line
+from rtea.sinks.bigquery.sink import BigQuerySink
+from rtea.sinks.contract import Batch
+from rtea.sinks.result import Row, WindowResult
+
+WINDOW_MS = 60_000
+START_MS = 1_760_000_040_000
+
+# Sparse, dense, and overlapping with the second.
+VISITORS = {"mobile": range(100), "website": range(50_000), "all": range(40_000, 120_000)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what was expected, and what was found."""
+
+    name: str
+    expected: str
+    found: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether BigQuery does as expected."""
+        return self.expected == self.found
+
+
+def check(section: BigQuerySection) -> list[Finding]:
+    """Check a project; nothing of it stays.
+
+    Raises:
+        SinkError: the project cannot be used at all, for example for want of permissions.
+    """
+    dataset = f"rtea_check_{uuid.uuid4().hex[:8]}"
+    own = section.model_copy(update={"table": f"{dataset}.ecommerce_metrics", "create": True})
+    sink = BigQuerySink(own)
+    with _temporary(sink.client, dataset):
+        sink.open()
+        return list(_findings(sink))
+
+
+@contextmanager
+def _temporary(client: bigquery.Client, dataset: str) -> Iterator[None]:
+    """Remove the dataset at the end, with all that is in it."""
+    try:
+        yield
+    finally:
+        ask(
+            lambda: client.delete_dataset(
+                dataset, delete_contents=True, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS
+            ),
+            f"dataset {dataset}",
+        )
+
+
+def _findings(sink: BigQuerySink) -> Iterator[Finding]:
+    sketches = {name: aggregate.build_sketch([b"v%d" % n for n in numbers]) for name, numbers in VISITORS.items()}
+    first = _window(3, sketches)
+    write(sink, first)
+    rows = sink.read(START_MS, START_MS + 1)
+    yield Finding("rows are readable as written", str(len(first.rows)), str(len(rows)))
+    stored = {row.dimension: row.visitors_sketch for row in rows}
+    yield Finding("sketch bytes are kept", "True", str(stored == sketches))
+    for name, sketch in sketches.items():
+        estimate = f"SELECT HLL_COUNT.EXTRACT(visitors_sketch) FROM `{sink.table_id}` WHERE dimension = '{name}'"
+        yield _asked(sink, f"HLL_COUNT.EXTRACT of {name}", str(aggregate.estimate_sketch(sketch)), estimate)
+    union = aggregate.estimate_sketch(aggregate.merge_sketches(sketches.values()))
+    merged = f"SELECT HLL_COUNT.MERGE(visitors_sketch) FROM `{sink.table_id}` WHERE metric = 'unique_visitors'"
+    yield _asked(sink, "HLL_COUNT.MERGE of all", str(union), merged)
+    write(sink, first)
+    yield Finding("the same batch again changes nothing", "True", str(sink.read(START_MS, START_MS + 1) == rows))
+    write(sink, _window(2, sketches))
+    yield Finding("an older revision changes nothing", "True", str(sink.read(START_MS, START_MS + 1) == rows))
+    write(sink, _window(4, sketches))
+    revisions = {row.revision for row in sink.read(START_MS, START_MS + 1)}
+    yield Finding("a newer revision replaces the rows", "{4}", str(revisions))
+    yield _tried("a job id is used once", "Conflict", lambda: _submit_twice(sink))
+
+
+def _window(revision: int, sketches: dict[str, bytes]) -> WindowResult:
+    rows = [
+        Row("unique_visitors", name, "", None, None, aggregate.estimate_sketch(sketch), sketch)
+        for name, sketch in sketches.items()
+    ]
+    return WindowResult(result.VERSION, START_MS, START_MS + WINDOW_MS, revision, rows)
+
+
+def write(sink: BigQuerySink, window: WindowResult) -> None:
+    """Write one window in a batch of its own."""
+    sink.write(Batch([window], uuid.uuid4().hex), threading.Event())
+
+
+def _asked(sink: BigQuerySink, name: str, expected: str, statement: str) -> Finding:
+    def ask_once() -> str:
+        job = sink.client.query(statement, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
+        return str(next(iter(job.result(retry=None, timeout=REQUEST_SECONDS)))[0])
+
+    return _tried(name, expected, ask_once)
+
+
+def _submit_twice(sink: BigQuerySink) -> str:
+    job_id = f"rtea-check-{uuid.uuid4().hex}"
+    for _ in range(2):
+        sink.client.load_table_from_file(
+            io.BytesIO(b'{"x":1}\n'),
+            f"{sink.table_id}_twice",
+            size=8,
+            num_retries=0,
+            job_id=job_id,
+            job_config=bigquery.LoadJobConfig(
+                schema=[bigquery.SchemaField("x", "INT64")],
+                source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+            ),
+        )
+    return "both were taken"
+
+
+def _tried(name: str, expected: str, work: Callable[[], str]) -> Finding:
+    """A finding; a refusal is one as well."""
+    try:
+        return Finding(name, expected, work())
+    except exceptions.Conflict:
+        return Finding(name, expected, "Conflict")
+    except (exceptions.GoogleAPICallError, GoogleAuthError, requests.RequestException, RteaError) as error:
+        return Finding(name, expected, f"refused: {first_line(error)}")

@@ -1,0 +1,144 @@
+"""The client of BigQuery, and what its errors mean: try again, or one line with the remedy."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import requests
+from google.api_core import exceptions
+from google.api_core.client_info import ClientInfo
+from google.auth import exceptions as auth
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+import rtea
+from rtea.config import BigQuerySection
+from rtea.errors import ConfigError, RteaError, SinkError
+
+REQUEST_SECONDS = 60.0
+"""Limit of one request; the retries are ours, so that they are counted and can be stopped."""
+
+PATIENCE_SECONDS = 30.0
+"""How long `open` and `read` wait for a server that does not answer."""
+
+TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
+TRANSIENT_REASONS = frozenset(
+    {
+        "backendError",
+        "internalError",
+        "jobBackendError",
+        "jobInternalError",
+        "jobRateLimitExceeded",
+        "quotaExceeded",
+        "rateLimitExceeded",
+        "stopped",
+        "tableUnavailable",
+        "timeout",
+    }
+)
+
+T = TypeVar("T")
+
+
+class JobFailed(Exception):  # noqa: N818: BigQuery's word.
+    """A job ended with an error; `reason` is BigQuery's code."""
+
+    def __init__(self, job_id: str, reason: str, message: str) -> None:
+        super().__init__(f"job {job_id}: {reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+def connect(section: BigQuerySection) -> bigquery.Client:
+    """A client for the project; with an endpoint, as emulators have, without credentials.
+
+    Raises:
+        SinkError: there are no usable credentials.
+        ConfigError: no project is named, and the credentials name none.
+    """
+    try:
+        if section.endpoint:
+            if not section.project:
+                raise ConfigError("an endpoint was given but no project: name one with --project")
+            return bigquery.Client(
+                project=section.project,
+                credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+                client_options={"api_endpoint": section.endpoint},
+                client_info=_client_info(),
+            )
+        return bigquery.Client(project=section.project, client_info=_client_info())
+    except auth.GoogleAuthError as error:
+        raise explained(error, "the credentials") from error
+    except (OSError, ValueError) as error:
+        if "Project was not passed" in str(error):
+            raise ConfigError("no project is named, and the credentials name none: name one with --project") from error
+        raise SinkError(f"credentials cannot be read: {first_line(error)}: {CREDENTIALS_REMEDY}") from error
+
+
+def _client_info() -> ClientInfo:
+    return ClientInfo(user_agent=f"rtea/{rtea.__version__}")
+
+
+CREDENTIALS_REMEDY = "run `gcloud auth application-default login`, or name a service account's key file in GOOGLE_APPLICATION_CREDENTIALS"
+ROLES_REMEDY = "grant the account roles/bigquery.jobUser on the project and roles/bigquery.dataEditor on the dataset"
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again may help: no answer, overload, quota, or a concurrent update of the table."""
+    if isinstance(error, JobFailed):
+        # BigQuery reports a lost race between two MERGEs as an invalid query.
+        return error.reason in TRANSIENT_REASONS or "concurrent update" in error.message
+    if isinstance(error, exceptions.GoogleAPICallError):
+        return error.code in TRANSIENT_CODES or _reason(error) in TRANSIENT_REASONS
+    broken = (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        ConnectionError,
+        auth.TransportError,
+    )
+    return isinstance(error, broken)
+
+
+def explained(error: BaseException, what: str) -> RteaError:
+    """The error of ours, one line with the remedy, for an error of the client."""
+    line = first_line(error)
+    if isinstance(error, RteaError):
+        return error
+    if is_transient(error):
+        return SinkError(f"BigQuery does not answer for {what}: {line}: check the network, the endpoint and the quotas")
+    if isinstance(error, auth.GoogleAuthError | exceptions.Unauthorized):
+        return SinkError(f"BigQuery accepts no credentials: {line}: {CREDENTIALS_REMEDY}")
+    if isinstance(error, exceptions.Forbidden):
+        return SinkError(f"BigQuery denies access to {what}: {line}: {ROLES_REMEDY}")
+    if isinstance(error, exceptions.NotFound):
+        return SinkError(f"BigQuery does not find {what}: {line}: make dataset and table with --create")
+    return SinkError(f"BigQuery refuses {what}: {line}")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the request's address and the further lines."""
+    text = error.message if isinstance(error, exceptions.GoogleAPICallError) else str(error)
+    return (text or type(error).__name__).splitlines()[0].split("prettyPrint=false: ")[-1][:300]
+
+
+def _reason(error: exceptions.GoogleAPICallError) -> str:
+    return next((str(entry.get("reason")) for entry in error.errors or () if isinstance(entry, dict)), "")
+
+
+def ask(work: Callable[[], T], what: str) -> T:
+    """Do some requests, trying again for a while when BigQuery does not answer.
+
+    Raises:
+        SinkError: it never answered, or refused.
+    """
+    patient = Retrying(
+        retry=retry_if_exception(is_transient),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
+        reraise=True,
+    )
+    try:
+        return patient(work)
+    except (exceptions.GoogleAPICallError, auth.GoogleAuthError, requests.RequestException, JobFailed) as error:
+        raise explained(error, what) from error

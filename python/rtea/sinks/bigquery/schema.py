@@ -1,0 +1,70 @@
+"""The table in BigQuery: its fields, and how an existing table differs from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.cloud.bigquery import SchemaField
+
+from rtea.sinks import table
+
+TYPES: dict[table.Kind, str] = {
+    "timestamp": "TIMESTAMP",
+    "string": "STRING",
+    "int64": "INT64",
+    "decimal": "NUMERIC",
+    "bytes": "BYTES",
+}
+
+# The interface answers with the older names.
+CURRENT_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+
+PARTITION_FIELD = "window_start"
+CLUSTERING_FIELDS = ("metric", "dimension")
+
+
+def fields() -> list[SchemaField]:
+    """The table's fields, with descriptions."""
+    return [
+        SchemaField(
+            column.name,
+            TYPES[column.kind],
+            "REQUIRED" if column.required else "NULLABLE",
+            description=column.description,
+        )
+        for column in table.COLUMNS
+    ]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What an existing table lacks. `addable` columns are nullable, so BigQuery can add them in place."""
+
+    problems: list[str]
+    addable: list[SchemaField]
+
+
+def compare(existing: Sequence[SchemaField]) -> Differences:
+    """Compare a table's fields with ours. Columns of its own are no difference unless they are required:
+    then no row of ours would fit.
+
+    >>> compare(fields()[:-1]).problems
+    ['updated_at is missing, expected TIMESTAMP REQUIRED']
+    """
+    found = {field.name: field for field in existing}
+    wanted = {field.name: field for field in fields()}
+    addable = [field for name, field in wanted.items() if name not in found and field.mode == "NULLABLE"]
+    problems = [
+        f"{name} is {_describe(found[name]) if name in found else 'missing'}, expected {_describe(field)}"
+        for name, field in wanted.items()
+        if field not in addable and (name not in found or _describe(found[name]) != _describe(field))
+    ]
+    problems += [
+        f"{name} is {_describe(field)}, which no row would fill"
+        for name, field in found.items()
+        if name not in wanted and field.mode == "REQUIRED"
+    ]
+    return Differences(problems, addable)
+
+
+def _describe(field: SchemaField) -> str:
+    return f"{CURRENT_NAMES.get(field.field_type, field.field_type)} {field.mode}"

@@ -1,0 +1,216 @@
+"""Results to BigQuery, exactly once by its rows.
+
+A batch goes by a load job into a staging table of its own and from there by one MERGE into the table,
+guarded by the revision; then the staging table is dropped, and the runner commits the offsets. A crash
+at any point leads to the same batch again, whose rows change nothing that is there already.
+"""
+
+import io
+import logging
+import threading
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import msgspec
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+
+from rtea.config import BigQuerySection
+from rtea.errors import SinkError
+from rtea.sinks import table
+from rtea.sinks.bigquery import schema, sql
+from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailed, ask, connect, explained, first_line
+from rtea.sinks.bigquery.jobs import Job, Jobs, StaleJob, patiently
+from rtea.sinks.contract import Batch, Limits, Sink, StoredRow
+from rtea.sinks.metrics import BYTES_BILLED
+
+log = logging.getLogger(__name__)
+
+STAGING_LIFE = timedelta(days=1)
+"""When BigQuery itself removes a staging table that a crash left behind."""
+
+
+class StagingLost(Exception):  # noqa: N818: a finding, not a failure.
+    """The staging table is gone, as after an outage of more than a day: it has to be loaded again."""
+
+
+class BigQuerySink(Sink):
+    """The table in BigQuery; reads and writes one `project.dataset.table`."""
+
+    name = "bigquery"
+
+    def __init__(self, section: BigQuerySection) -> None:
+        self._section = section
+        self.limits = Limits(
+            records=section.batch_records, size_bytes=section.batch_bytes, interval_s=section.batch_interval_ms / 1000
+        )
+        self._jobs: Jobs | None = None
+        self._location: str | None = None
+
+    @cached_property
+    def client(self) -> bigquery.Client:
+        """The client, connected at first use.
+
+        Raises:
+            SinkError, ConfigError: as `connect`.
+        """
+        return connect(self._section)
+
+    @property
+    def table_id(self) -> str:
+        """project.dataset.table"""
+        return f"{self.client.project}.{self._section.table}"
+
+    @property
+    def destination(self) -> str:
+        """Server and table."""
+        return f"{self._section.endpoint or 'bigquery'}/{self.table_id}"
+
+    def open(self) -> bool:
+        """Find the table, or make it when the settings say so, and compare its schema.
+
+        Raises:
+            SinkError: it is missing, differs, or BigQuery cannot be used; the line says what to do.
+        """
+        found = ask(self._find_or_make, f"table {self.table_id}")
+        self._check_schema(found)
+        if found.time_partitioning is None or found.time_partitioning.field != schema.PARTITION_FIELD:
+            log.warning(
+                "%s is not partitioned by %s: every MERGE reads all of it", self.table_id, schema.PARTITION_FIELD
+            )
+        self._jobs = Jobs(self.client, self._location, ask(self._server_time, f"project {self.client.project}"))
+        return not found.num_rows
+
+    def _find_or_make(self) -> bigquery.Table:
+        dataset_id = self.table_id.rpartition(".")[0]
+        if self._section.create:
+            dataset = bigquery.Dataset(dataset_id)
+            dataset.location = self._section.location
+            self.client.create_dataset(dataset, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
+        found_dataset = self.client.get_dataset(dataset_id, retry=None, timeout=REQUEST_SECONDS)
+        self._location = found_dataset.location
+        if self._section.create:
+            wanted = bigquery.Table(self.table_id, schema=schema.fields())
+            days = self._section.partition_expiration_days
+            wanted.time_partitioning = bigquery.TimePartitioning(
+                field=schema.PARTITION_FIELD, expiration_ms=days * 86_400_000 or None
+            )
+            wanted.clustering_fields = list(schema.CLUSTERING_FIELDS)
+            wanted.description = "Metrics of 1-minute windows, written by RTEA."
+            self.client.create_table(wanted, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
+        return self.client.get_table(self.table_id, retry=None, timeout=REQUEST_SECONDS)
+
+    def _check_schema(self, found: bigquery.Table) -> None:
+        differences = schema.compare(found.schema)
+        if differences.problems:
+            raise SinkError(
+                f"table {self.table_id} differs: {'; '.join(differences.problems)}: name another with --table"
+            )
+        if not differences.addable:
+            return
+        names = ", ".join(f"{field.name} {field.field_type}" for field in differences.addable)
+        if not self._section.add_columns:
+            raise SinkError(f"table {self.table_id} lacks the nullable columns {names}: add them with --add-columns")
+        found.schema = [*found.schema, *differences.addable]
+        ask(lambda: self.client.update_table(found, ["schema"], retry=None, timeout=REQUEST_SECONDS), self.table_id)
+        log.info("added to %s: %s", self.table_id, names)
+
+    def _server_time(self) -> datetime:
+        rows = self.client.query(
+            "SELECT CURRENT_TIMESTAMP() AS now", location=self._location, retry=None, job_retry=None
+        ).result(retry=None, timeout=REQUEST_SECONDS)
+        now: datetime = next(iter(rows)).now
+        return now
+
+    def write(self, batch: Batch, stop: threading.Event) -> None:
+        """Load and MERGE a batch; waits out every transient error."""
+        encoded = b"\n".join(
+            msgspec.json.encode(dict(zip((column.name for column in table.COLUMNS), row, strict=True)))
+            for result in batch.results
+            for row in table.rows(result, datetime.now().astimezone())
+        )
+        starts_ms = [result.window_start_ms for result in batch.results]
+        attempt = 0
+
+        def once() -> Job:
+            nonlocal attempt
+            attempt += 1
+            return self._load_and_merge(f"{batch.id}-a{attempt}", encoded, min(starts_ms), max(starts_ms) + 1, stop)
+
+        try:
+            job = patiently(once, stop, also=(StaleJob, StagingLost))
+        except (exceptions.GoogleAPICallError, GoogleAuthError, requests.RequestException, JobFailed) as error:
+            raise explained(error, f"batch {batch.id} for {self.table_id}") from error
+        BYTES_BILLED.labels(self.name).inc(getattr(job, "total_bytes_billed", None) or 0)
+
+    def _load_and_merge(self, name: str, encoded: bytes, first_ms: int, end_ms: int, stop: threading.Event) -> Job:
+        assert self._jobs is not None, "open comes first"
+        staging_id = f"{self.table_id}__staging_{name.replace('-', '_')}"
+        staging = bigquery.Table(staging_id, schema=schema.fields())
+        staging.expires = datetime.now().astimezone() + STAGING_LIFE
+        patiently(lambda: self.client.create_table(staging, exists_ok=True, retry=None, timeout=REQUEST_SECONDS), stop)
+        statement = sql.merge(self.table_id, staging_id, first_ms, end_ms)
+        try:
+            self._jobs.run(f"rtea-load-{name}", lambda job_id: self._submit_load(job_id, staging_id, encoded), stop)
+            job = self._jobs.run(
+                f"rtea-merge-{name}",
+                lambda job_id: self.client.query(
+                    statement,
+                    job_id=job_id,
+                    location=self._location,
+                    retry=None,
+                    job_retry=None,
+                    timeout=REQUEST_SECONDS,
+                ),
+                stop,
+            )
+        except StaleJob:
+            self._drop(staging_id)
+            raise
+        except (JobFailed, exceptions.NotFound) as error:
+            if staging_id.rpartition(".")[2] in str(error) and "ot found" in str(error):
+                raise StagingLost(staging_id) from error
+            raise
+        self._drop(staging_id)
+        return job
+
+    def _submit_load(self, job_id: str, staging_id: str, encoded: bytes) -> Job:
+        config = bigquery.LoadJobConfig(
+            schema=schema.fields(),
+            source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
+        )
+        return self.client.load_table_from_file(
+            io.BytesIO(encoded),
+            staging_id,
+            size=len(encoded),
+            num_retries=0,
+            job_id=job_id,
+            location=self._location,
+            job_config=config,
+            timeout=REQUEST_SECONDS,
+        )
+
+    def _drop(self, staging_id: str) -> None:
+        """Drop a staging table; one that stays is removed by its expiration."""
+        try:
+            self.client.delete_table(staging_id, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS)
+        except (exceptions.GoogleAPICallError, requests.RequestException, GoogleAuthError) as error:
+            log.warning("staging table %s stays until it expires: %s", staging_id, first_line(error))
+
+    def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
+        """Read the rows back, in key order."""
+        statement = sql.select(self.table_id, start_ms, end_ms)
+
+        def query() -> list[StoredRow]:
+            job = self.client.query(statement, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
+            return [StoredRow(*row.values()) for row in job.result(retry=None, timeout=REQUEST_SECONDS)]
+
+        return ask(query, f"table {self.table_id}")
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        if "client" in self.__dict__:
+            self.client.close()
