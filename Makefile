@@ -50,7 +50,7 @@ test-rust: ## Unit tests, laws and vectors of the Rust crates.
 	cargo test --quiet --workspace --exclude rtea-py --locked
 
 test-python: setup ## Python tests without Kafka and Flink.
-	$(BIN)/pytest tests/unit tests/laws tests/conformance -m "not bigquery"
+	$(BIN)/pytest --doctest-modules python/rtea generator/rtea_gen tests/unit tests/laws tests/conformance -m "not bigquery"
 
 test-e2e: setup ## Tests on a real Kafka and a real Flink cluster.
 	$(BIN)/pytest tests/stack tests/flink

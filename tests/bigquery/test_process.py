@@ -134,7 +134,7 @@ def test_two_sinks_started_by_mistake_do_no_harm(config: Config) -> None:
     with sinking(config) as first, sinking(config) as second:
         for revision in range(1, 6):
             publish(config, *((number, revision) for number in range(4)))
-            eventually(lambda revision=revision: is_made(config) and counts(config), dict.fromkeys(range(4), revision))
+            eventually(lambda: is_made(config) and counts(config), dict.fromkeys(range(4), revision))
         assert (first.poll(), second.poll()) == (None, None)
 
 

@@ -16,7 +16,7 @@ from rtea.errors import SinkError
 from rtea.sinks import metrics, result, table
 from rtea.sinks.bigquery import schema
 from rtea.sinks.bigquery.sink import BigQuerySink
-from rtea.sinks.contract import Abandoned, Batch
+from rtea.sinks.contract import AbandonedError, Batch
 from rtea.sinks.result import Row, WindowResult
 from tests.bigquery.emulator import Emulator
 from tests.bigquery.proxy import Fault, Proxy
@@ -63,10 +63,17 @@ def staging_tables(sink: BigQuerySink) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("method", "text"),
-    [("POST", LOAD), ("POST", MERGE), ("POST", "__staging_"), ("GET", "jobs/rtea-"), ("DELETE", "__staging_")],
+    ("method", "text", "status", "reason"),
+    [
+        ("POST", LOAD, 503, "backendError"),
+        ("POST", LOAD, 403, "rateLimitExceeded"),
+        ("POST", MERGE, 403, "quotaExceeded"),
+        ("POST", MERGE, 429, "rateLimitExceeded"),
+        ("POST", "__staging_", 500, "internalError"),
+        ("GET", "jobs/rtea-", 502, "badGateway"),
+        ("DELETE", "__staging_", 503, "backendError"),
+    ],
 )
-@pytest.mark.parametrize(("status", "reason"), [(503, "backendError"), (403, "rateLimitExceeded"), (429, "x")])
 def test_transient_refusals_are_tried_again(
     sink: BigQuerySink, bigquery_proxy: Proxy, method: str, text: str, status: int, reason: str
 ) -> None:
@@ -83,7 +90,7 @@ def test_transient_refusals_are_tried_again(
         assert staging_tables(sink) == []
 
 
-@pytest.mark.parametrize(("number", "text"), enumerate([LOAD, MERGE]))
+@pytest.mark.parametrize(("number", "text"), list(enumerate([LOAD, MERGE])))
 def test_a_lost_answer_runs_no_job_twice(sink: BigQuerySink, bigquery_proxy: Proxy, number: int, text: str) -> None:
     name = f"lost{number}"
     bigquery_proxy.faults.append(Fault("POST", text, "lose"))
@@ -161,7 +168,7 @@ def test_an_outage_is_waited_for_until_asked_to_stop(sink: BigQuerySink, bigquer
     def write() -> None:
         try:
             sink.write(batch(name="stop"), stop)
-        except Abandoned as error:
+        except AbandonedError as error:
             raised.append(error)
 
     outage = Fault("POST", "", "refuse", times=10**9)

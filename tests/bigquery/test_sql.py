@@ -32,7 +32,7 @@ TABLE = "demo.d.ecommerce_metrics"
 def statements() -> list[str]:
     ready = [sql.ready_query(name, TABLE) for name in sql.query_names()]
     merge = sql.merge(TABLE, f"{TABLE}__staging_x", 0, 60_000)
-    return [sql.ddl(TABLE, 30), merge, sql.select(TABLE, 0, 60_000), *ready]
+    return [sql.ddl(TABLE, 30), merge, sql.select(TABLE, 0, 60_000), sql.any_row(TABLE), *ready]
 
 
 def typed(texts: list[str]) -> list[str]:

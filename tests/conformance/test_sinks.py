@@ -12,7 +12,7 @@ from rtea import aggregate
 from rtea.config import Config
 from rtea.errors import SinkError
 from rtea.sinks import result
-from rtea.sinks.contract import Abandoned, Batch, Sink
+from rtea.sinks.contract import AbandonedError, Batch, Sink
 from rtea.sinks.duckdb import DuckDbSink
 from rtea.sinks.registry import SINKS
 from rtea.sinks.result import Row, WindowResult
@@ -127,7 +127,7 @@ def test_a_locked_file_is_let_go_when_asked_to_stop(tmp_path: Path) -> None:
     sink.open()
     stop = threading.Event()
     stop.set()
-    with duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True), pytest.raises(Abandoned):
+    with duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True), pytest.raises(AbandonedError):
         sink.write(Batch([window(5)], "b"), stop)
     assert counts(sink) == {}
 

@@ -18,7 +18,7 @@ by a row of the same key with a greater revision**. The rows of one result appea
 all. Under this contract at-least-once delivery gives exactly-once rows.
 
 A server that does not answer is waited for, however long: `write` tries again until the `stop` event is
-set, and then raises `Abandoned`; nothing is committed, and the next run reads the same results again.
+set, and then raises `AbandonedError`; nothing is committed, and the next run reads the same results again.
 Each further try counts in `rtea.sinks.metrics.RETRIES`. What trying again cannot mend is a `SinkError` that
 names the remedy, and ends the runner.
 
@@ -75,7 +75,7 @@ class Limits:
     interval_s: float = 0.0
 
 
-class Abandoned(Exception):  # noqa: N818: no error, but what `stop` asked for.
+class AbandonedError(Exception):
     """`write` gave up waiting because it was asked to stop; whether the rows are durable is unknown."""
 
 
@@ -106,7 +106,7 @@ class Sink(ABC):
 
         Raises:
             SinkError: nothing of the failed result was written.
-            Abandoned: `stop` was set while the server was waited for.
+            AbandonedError: `stop` was set while the server was waited for.
         """
 
     @abstractmethod

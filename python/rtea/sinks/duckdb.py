@@ -22,7 +22,7 @@ from tenacity import (
 
 from rtea.errors import DiskSpaceError, SinkError
 from rtea.sinks import table
-from rtea.sinks.contract import Abandoned, Batch, Sink, StoredRow
+from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
 from rtea.sinks.metrics import RETRIES
 from rtea.sinks.result import WindowResult
 
@@ -134,7 +134,7 @@ class DuckDbSink(Sink):
                 return work(connection)
         except duckdb.Error as error:
             if stop.is_set() and _is_locked(error):
-                raise Abandoned from error
+                raise AbandonedError from error
             raise _explained(error, self._path) from error
         except (ValueError, OverflowError) as error:
             raise SinkError(f"a result does not fit the table in {self._path}: {error}") from error

@@ -13,7 +13,7 @@ from rtea import topics
 from rtea.config import Config
 from rtea.errors import BrokerError, MissingTopicError
 from rtea.sinks import metrics, result
-from rtea.sinks.contract import Abandoned, Batch, Sink
+from rtea.sinks.contract import AbandonedError, Batch, Sink
 from rtea.sinks.result import WindowResult
 
 READ_RECORDS = 10
@@ -61,7 +61,7 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
             consumer.commit(asynchronous=False)
     except KafkaException as error:
         raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
-    except Abandoned:
+    except AbandonedError:
         pass  # Asked to stop: the next run reads the batch again.
     finally:
         sink.close()

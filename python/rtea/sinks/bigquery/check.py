@@ -1,4 +1,4 @@
-"""`rtea bigquery check`: does a real project do what the sink and the ready queries rely on?
+"""`rtea bigquery check`: whether a real project does what the sink and the ready queries rely on.
 
 Makes a dataset of its own, writes rows with known sketches through the sink, asks BigQuery about them,
 and removes the dataset again, whatever happens. Expected estimates come from our own sketches, which

@@ -37,10 +37,13 @@ TRANSIENT_REASONS = frozenset(
     }
 )
 
+# A lost race between two writers is reported as an invalid query; the last is the emulator's wording.
+LOST_RACES = ("concurrent update", "Could not serialize access", "Failed to commit")
+
 T = TypeVar("T")
 
 
-class JobFailed(Exception):  # noqa: N818: BigQuery's word.
+class JobFailedError(Exception):
     """A job ended with an error; `reason` is BigQuery's code."""
 
     def __init__(self, job_id: str, reason: str, message: str) -> None:
@@ -62,7 +65,7 @@ def connect(section: BigQuerySection) -> bigquery.Client:
                 raise ConfigError("an endpoint was given but no project: name one with --project")
             return bigquery.Client(
                 project=section.project,
-                credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+                credentials=AnonymousCredentials(),
                 client_options={"api_endpoint": section.endpoint},
                 client_info=_client_info(),
             )
@@ -79,15 +82,18 @@ def _client_info() -> ClientInfo:
     return ClientInfo(user_agent=f"rtea/{rtea.__version__}")
 
 
-CREDENTIALS_REMEDY = "run `gcloud auth application-default login`, or name a service account's key file in GOOGLE_APPLICATION_CREDENTIALS"
+CREDENTIALS_REMEDY = (
+    "run `gcloud auth application-default login`, or name a service account's key in GOOGLE_APPLICATION_CREDENTIALS"
+)
 ROLES_REMEDY = "grant the account roles/bigquery.jobUser on the project and roles/bigquery.dataEditor on the dataset"
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: no answer, overload, quota, or a concurrent update of the table."""
-    if isinstance(error, JobFailed):
-        # BigQuery reports a lost race between two MERGEs as an invalid query.
-        return error.reason in TRANSIENT_REASONS or "concurrent update" in error.message
+    if isinstance(error, JobFailedError | exceptions.BadRequest) and any(word in error.message for word in LOST_RACES):
+        return True
+    if isinstance(error, JobFailedError):
+        return error.reason in TRANSIENT_REASONS
     if isinstance(error, exceptions.GoogleAPICallError):
         return error.code in TRANSIENT_CODES or _reason(error) in TRANSIENT_REASONS
     broken = (
@@ -140,5 +146,5 @@ def ask(work: Callable[[], T], what: str) -> T:
     )
     try:
         return patient(work)
-    except (exceptions.GoogleAPICallError, auth.GoogleAuthError, requests.RequestException, JobFailed) as error:
+    except (exceptions.GoogleAPICallError, auth.GoogleAuthError, requests.RequestException, JobFailedError) as error:
         raise explained(error, what) from error

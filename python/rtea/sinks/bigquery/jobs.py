@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
 from google.api_core import exceptions
 from google.cloud import bigquery
@@ -25,19 +25,19 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailed, is_transient
-from rtea.sinks.contract import Abandoned
+from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailedError, is_transient
+from rtea.sinks.contract import AbandonedError
 from rtea.sinks.metrics import RETRIES
 
 log = logging.getLogger(__name__)
 
 MOST_WAIT_SECONDS = 30.0
 
-Job = bigquery.LoadJob | bigquery.QueryJob
+Job: TypeAlias = bigquery.LoadJob | bigquery.QueryJob
 T = TypeVar("T")
 
 
-class StaleJob(Exception):  # noqa: N818: a finding, not a failure.
+class StaleJobError(Exception):
     """A job of this id ended before this run began: what it wrote may have been deleted since."""
 
 
@@ -51,9 +51,9 @@ class Jobs:
         """Submit a job, or find the one that has this id, and wait for its end.
 
         Raises:
-            JobFailed: it ended with an error.
-            StaleJob: it ended before this run began.
-            Abandoned: `stop` was set first.
+            JobFailedError: it ended with an error.
+            StaleJobError: it ended before this run began.
+            AbandonedError: `stop` was set first.
             GoogleAPICallError: BigQuery refuses it.
         """
 
@@ -63,14 +63,14 @@ class Jobs:
             except exceptions.Conflict:
                 job = self._find(job_id)
                 if job.ended and job.ended < self._began_at:
-                    raise StaleJob(job_id) from None
+                    raise StaleJobError(job_id) from None
                 return job
 
         job = patiently(submit_once, stop)
         if job.state != "DONE":
             job = self._wait(job_id, stop)
         if job.error_result:
-            raise JobFailed(job_id, job.error_result.get("reason", ""), job.error_result.get("message", ""))
+            raise JobFailedError(job_id, job.error_result.get("reason", ""), job.error_result.get("message", ""))
         return job
 
     def _find(self, job_id: str) -> Job:
@@ -96,7 +96,7 @@ def patiently(work: Callable[[], T], stop: threading.Event, *, also: tuple[type[
     errors, and go on at once after those named in `also`.
 
     Raises:
-        Abandoned: `stop` was set meanwhile.
+        AbandonedError: `stop` was set meanwhile.
         Exception: what `work` raised, when trying again cannot help.
     """
     back_off = wait_random_exponential(multiplier=0.25, max=MOST_WAIT_SECONDS)
@@ -120,10 +120,10 @@ def _error(state: RetryCallState) -> BaseException | None:
 
 
 def _note(state: RetryCallState) -> None:
-    if not isinstance(_error(state), StaleJob):
+    if not isinstance(_error(state), StaleJobError):
         RETRIES.labels("bigquery").inc()
         before_sleep_log(log, logging.WARNING)(state)
 
 
-def _abandon(state: RetryCallState) -> T:
-    raise Abandoned from _error(state)
+def _abandon(state: RetryCallState) -> NoReturn:
+    raise AbandonedError from _error(state)

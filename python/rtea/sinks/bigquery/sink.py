@@ -21,8 +21,8 @@ from rtea.config import BigQuerySection
 from rtea.errors import SinkError
 from rtea.sinks import table
 from rtea.sinks.bigquery import schema, sql
-from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailed, ask, connect, explained, first_line
-from rtea.sinks.bigquery.jobs import Job, Jobs, StaleJob, patiently
+from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailedError, ask, connect, explained, first_line
+from rtea.sinks.bigquery.jobs import Job, Jobs, StaleJobError, patiently
 from rtea.sinks.contract import Batch, Limits, Sink, StoredRow
 from rtea.sinks.metrics import BYTES_BILLED
 
@@ -32,7 +32,7 @@ STAGING_LIFE = timedelta(days=1)
 """When BigQuery itself removes a staging table that a crash left behind."""
 
 
-class StagingLost(Exception):  # noqa: N818: a finding, not a failure.
+class StagingLostError(Exception):
     """The staging table is gone, as after an outage of more than a day: it has to be loaded again."""
 
 
@@ -60,7 +60,7 @@ class BigQuerySink(Sink):
 
     @property
     def table_id(self) -> str:
-        """project.dataset.table"""
+        """The table as project.dataset.table."""
         return f"{self.client.project}.{self._section.table}"
 
     @property
@@ -80,8 +80,9 @@ class BigQuerySink(Sink):
             log.warning(
                 "%s is not partitioned by %s: every MERGE reads all of it", self.table_id, schema.PARTITION_FIELD
             )
-        self._jobs = Jobs(self.client, self._location, ask(self._server_time, f"project {self.client.project}"))
-        return not found.num_rows
+        began_at, has_rows = ask(self._look, f"table {self.table_id}")
+        self._jobs = Jobs(self.client, self._location, began_at)
+        return not has_rows
 
     def _find_or_make(self) -> bigquery.Table:
         dataset_id = self.table_id.rpartition(".")[0]
@@ -117,12 +118,11 @@ class BigQuerySink(Sink):
         ask(lambda: self.client.update_table(found, ["schema"], retry=None, timeout=REQUEST_SECONDS), self.table_id)
         log.info("added to %s: %s", self.table_id, names)
 
-    def _server_time(self) -> datetime:
-        rows = self.client.query(
-            "SELECT CURRENT_TIMESTAMP() AS now", location=self._location, retry=None, job_retry=None
-        ).result(retry=None, timeout=REQUEST_SECONDS)
-        now: datetime = next(iter(rows)).now
-        return now
+    def _look(self) -> tuple[datetime, bool]:
+        statement = sql.any_row(self.table_id)
+        job = self.client.query(statement, location=self._location, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
+        (row,) = job.result(retry=None, timeout=REQUEST_SECONDS)
+        return row.now, row.has_rows
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
         """Load and MERGE a batch; waits out every transient error."""
@@ -140,13 +140,14 @@ class BigQuerySink(Sink):
             return self._load_and_merge(f"{batch.id}-a{attempt}", encoded, min(starts_ms), max(starts_ms) + 1, stop)
 
         try:
-            job = patiently(once, stop, also=(StaleJob, StagingLost))
-        except (exceptions.GoogleAPICallError, GoogleAuthError, requests.RequestException, JobFailed) as error:
+            job = patiently(once, stop, also=(StaleJobError, StagingLostError))
+        except (exceptions.GoogleAPICallError, GoogleAuthError, requests.RequestException, JobFailedError) as error:
             raise explained(error, f"batch {batch.id} for {self.table_id}") from error
         BYTES_BILLED.labels(self.name).inc(getattr(job, "total_bytes_billed", None) or 0)
 
     def _load_and_merge(self, name: str, encoded: bytes, first_ms: int, end_ms: int, stop: threading.Event) -> Job:
-        assert self._jobs is not None, "open comes first"
+        if self._jobs is None:
+            raise RuntimeError("open comes before write")
         staging_id = f"{self.table_id}__staging_{name.replace('-', '_')}"
         staging = bigquery.Table(staging_id, schema=schema.fields())
         staging.expires = datetime.now().astimezone() + STAGING_LIFE
@@ -166,12 +167,12 @@ class BigQuerySink(Sink):
                 ),
                 stop,
             )
-        except StaleJob:
+        except StaleJobError:
             self._drop(staging_id)
             raise
-        except (JobFailed, exceptions.NotFound) as error:
+        except (JobFailedError, exceptions.NotFound) as error:
             if staging_id.rpartition(".")[2] in str(error) and "ot found" in str(error):
-                raise StagingLost(staging_id) from error
+                raise StagingLostError(staging_id) from error
             raise
         self._drop(staging_id)
         return job
@@ -213,4 +214,4 @@ class BigQuerySink(Sink):
     def close(self) -> None:
         """Close the client's connections."""
         if "client" in self.__dict__:
-            self.client.close()
+            self.client.close()  # type: ignore[no-untyped-call]

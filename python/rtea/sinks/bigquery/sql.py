@@ -11,6 +11,9 @@ from rtea.errors import ConfigError
 from rtea.sinks import table
 from rtea.sinks.bigquery.schema import CLUSTERING_FIELDS, PARTITION_FIELD, TYPES
 
+LAST_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z."""
+
 QUERIES = resources.files("rtea.sinks.bigquery") / "queries"
 
 
@@ -63,13 +66,21 @@ def select(table_id: str, start_ms: int, end_ms: int) -> str:
     )
 
 
+def any_row(table_id: str) -> str:
+    """The current time, and whether the table holds any row. The range suits tables that demand one."""
+    return (
+        f"SELECT CURRENT_TIMESTAMP() AS now, EXISTS (SELECT 1 FROM `{table_id}` "
+        f"WHERE window_start >= {timestamp(0)}) AS has_rows"
+    )
+
+
 def timestamp(ms: int) -> str:
-    """A time as a literal.
+    """A time as a literal; the last BigQuery knows for those beyond it.
 
     >>> timestamp(1_760_000_000_123)
     "TIMESTAMP '2025-10-09 08:53:20.123+00:00'"
     """
-    time = datetime.fromtimestamp(ms / 1000, timezone.utc)
+    time = datetime.fromtimestamp(min(ms, LAST_MS) / 1000, timezone.utc)
     return f"TIMESTAMP '{time.isoformat(' ', 'milliseconds')}'"
 
 
