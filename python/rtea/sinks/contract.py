@@ -2,9 +2,10 @@
 
 `rtea.sinks.runner` reads the results topic in offset order and calls a sink from one thread:
 
-1. `open` once, before anything else. It makes the table when it is missing, and says whether the table
-   is empty: then the committed offsets are set back to the topic's start before the first `write`, so
-   that a table made anew misses no window, whenever a run may crash.
+1. `open` before anything else, and again whenever partitions are assigned. It makes the table when it is
+   missing and the settings allow it, and says whether the table is empty: then the committed offsets are
+   set back to the topic's start before the first `write`, so that a table made anew misses no window,
+   whenever a run may crash.
 2. `write` with a batch of results, as large and as frequent as the sink's `limits` say. When it
    returns, their rows are durable and readable.
 3. The runner commits the offsets of what was written, after `write` returned, never before.

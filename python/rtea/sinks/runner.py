@@ -37,10 +37,11 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         raise MissingTopicError(
             f"topic {topic} is missing at {config.kafka.bootstrap_servers}: run `rtea topics create`"
         )
-    is_empty = sink.open()
+    sink.open()
 
     def start(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if is_empty:
+        # Asked again: while this run stood by, another may have filled the table.
+        if partitions and sink.open():
             for partition in partitions:
                 partition.offset, _ = consumer.get_watermark_offsets(partition, timeout=config.kafka.timeout_ms / 1000)
             consumer.commit(offsets=partitions, asynchronous=False)
@@ -121,6 +122,11 @@ def _settings(config: Config, sink: Sink) -> topics.ClientSettings:
         "fetch.wait.max.ms": 50,
         # The default of 1000 leaves a full local queue unattended for that long.
         "fetch.queue.backoff.ms": 2,
+        # A killed sink's successor waits for this long; the default is 45 s.
+        "session.timeout.ms": 10_000,
+        # An outage of the sink's server is waited for within `write`: by default, a consumer that does not
+        # ask for records for five minutes loses its partitions.
+        "max.poll.interval.ms": 86_400_000,
         # A backfill must not fill the memory: by default librdkafka reads 64 MiB ahead.
         "queued.max.messages.kbytes": 16_384,
     }
