@@ -22,7 +22,8 @@ from rtea.demo.monitor import Monitor
 from rtea.demo.summary import Summary
 from rtea.errors import DeliveryError, RteaError, StackError
 from rtea.job import submit as job
-from rtea.sinks.duckdb import DuckDbSink
+from rtea.sinks.contract import Sink
+from rtea.sinks.registry import SINKS
 from rtea.stack import jars, local, supervisor
 from rtea.stack.layout import Layout
 
@@ -33,21 +34,23 @@ CATCH_UP_SECONDS = 60
 
 
 def own_config(config: Config) -> Config:
-    """The demo's configuration: a state directory and a DuckDB file of its own, so that every run
-    starts with empty topics and cannot touch what a user keeps.
+    """The demo's configuration: a state directory, a DuckDB file and a BigQuery table of its own, so that
+    every run starts with empty topics and an empty table, and cannot touch what a user keeps.
     """
     root = config.stack.state_dir / "demo"
+    table = f"{config.bigquery.table}_demo_{time.strftime('%Y%m%d_%H%M%S', time.gmtime())}"
     return config.model_copy(
         update={
             "stack": config.stack.model_copy(update={"state_dir": root}),
             "kafka": config.kafka.model_copy(update={"bootstrap_servers": local.broker_address(config)}),
             "sink": config.sink.model_copy(update={"duckdb_path": root / "metrics.duckdb"}),
+            "bigquery": config.bigquery.model_copy(update={"table": table, "create": True}),
         }
     )
 
 
-def run(config: Config, minutes: float, console: Console) -> Summary:
-    """Run the demo; `config` comes from `own_config`.
+def run(config: Config, sink_name: str, minutes: float, console: Console) -> Summary:
+    """Run the demo with a sink of `rtea.sinks.registry`; `config` comes from `own_config`.
 
     Raises:
         RteaError: a part did not start, or failed on the way; everything is stopped.
@@ -65,16 +68,16 @@ def run(config: Config, minutes: float, console: Console) -> Summary:
         with console.status("submitting the job"):
             monitor = Monitor(config, job.submit(config))
         console.print(f"Flink's web page: {local.rest_address(config)}")
-        sink = parts.enter_context(_process(config, layout, "sink", "rtea", "sink", "duckdb", "--progress", "json"))
+        sink = parts.enter_context(_process(config, layout, "sink", "rtea", "sink", sink_name, "--progress", "json"))
         if sink.stdout:
             monitor.read_progress(sink.stdout)
         monitor.watch_stack()
         monitor.watch_process("sink", sink.pid)
-        return _send(config, minutes, console, monitor, sink)
+        return _send(config, minutes, console, monitor, sink, SINKS[sink_name](config))
 
 
 def _send(
-    config: Config, minutes: float, console: Console, monitor: Monitor, sink: "subprocess.Popen[bytes]"
+    config: Config, minutes: float, console: Console, monitor: Monitor, sink: "subprocess.Popen[bytes]", table: Sink
 ) -> Summary:
     layout = Layout.of(config.stack.state_dir)
     path = layout.root / "manifest.jsonl"
@@ -96,7 +99,6 @@ def _send(
         live.update(view.draw(monitor, "waiting for the last window"), refresh=True)
         sent = manifest.read(path)
         windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
-        table = DuckDbSink(config.sink.duckdb_path, config.sink.table)
         report = verify.wait_for(windows, table, CATCH_UP_SECONDS)
         monitor.sample()
         live.update(view.draw(monitor, "done"), refresh=True)
@@ -135,6 +137,9 @@ def _process(
             process.wait()
 
 
-def query_command(config: Config) -> str:
-    """The command that shows the demo's rows."""
-    return f"{sys.argv[0]} query --path {config.sink.duckdb_path}"
+def whereabouts(config: Config, sink_name: str) -> str:
+    """Where the demo's rows stay, and how to look at them."""
+    if sink_name == "bigquery":
+        return f"rows stay in table {config.bigquery.table_id}; drop it when you have seen enough"
+    path = config.sink.duckdb_path
+    return f"rows stay in {path}; look at them with:\n  {sys.argv[0]} query --path {path}"
