@@ -5,6 +5,7 @@ MessagePack arrays in schema order. Rules are checked in Rust (`rtea-core`, `cod
 Python sees an event exactly as the job does.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +13,10 @@ import msgspec
 from rtea import _core
 
 Format = Literal["json", "msgpack"]
+
+SCHEMA_FILE = Path(__file__).with_name("schema") / "event-1.json"
+"""The JSON Schema, version 1: the rules written down once for other languages. Tests hold decoder, Structs
+and generator to it."""
 
 REASONS: tuple[str, ...] = tuple(_core.REASONS)
 """Reason codes of refused events, in the order of the checks."""

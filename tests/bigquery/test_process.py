@@ -207,5 +207,5 @@ def test_missing_and_bad_credentials_are_one_line(config: Config, tmp_path: Path
 
 
 def test_a_denied_project_is_one_line(config: Config, bigquery_proxy: Proxy) -> None:
-    bigquery_proxy.faults.append(Fault("POST", "datasets", "refuse", status=403, reason="accessDenied"))
+    bigquery_proxy.faults.append(Fault("GET", "datasets", "refuse", status=403, reason="accessDenied"))
     assert "roles/bigquery.jobUser" in one_line(config)

@@ -23,6 +23,7 @@ COMMANDS = {
     "jars": "rtea.cli.jars:group",
     "job": "rtea.cli.job:group",
     "query": "rtea.cli.query:command",
+    "schema": "rtea.cli.schema:command",
     "sink": "rtea.cli.sink:group",
     "stack": "rtea.cli.stack:group",
     "topics": "rtea.cli.topics:group",

@@ -1,4 +1,4 @@
-"""Runs a sink: reads the results topic, writes, then commits the offsets."""
+"""Runs a sink: reads the results topic, cuts batches, has them written, then commits the offsets."""
 
 import hashlib
 import signal

@@ -78,7 +78,7 @@ def _temporary(client: bigquery.Client, dataset: str) -> Iterator[None]:
 def _findings(sink: BigQuerySink) -> Iterator[Finding]:
     sketches = {name: aggregate.build_sketch([b"v%d" % n for n in numbers]) for name, numbers in VISITORS.items()}
     first = _window(3, sketches)
-    write(sink, first)
+    _write(sink, first)
     rows = sink.read(START_MS, START_MS + 1)
     yield Finding("rows are readable as written", str(len(first.rows)), str(len(rows)))
     stored = {row.dimension: row.visitors_sketch for row in rows}
@@ -89,11 +89,11 @@ def _findings(sink: BigQuerySink) -> Iterator[Finding]:
     union = aggregate.estimate_sketch(aggregate.merge_sketches(sketches.values()))
     merged = f"SELECT HLL_COUNT.MERGE(visitors_sketch) FROM `{sink.table_id}` WHERE metric = 'unique_visitors'"
     yield _asked(sink, "HLL_COUNT.MERGE of all", str(union), merged)
-    write(sink, first)
+    _write(sink, first)
     yield Finding("the same batch again changes nothing", "True", str(sink.read(START_MS, START_MS + 1) == rows))
-    write(sink, _window(2, sketches))
+    _write(sink, _window(2, sketches))
     yield Finding("an older revision changes nothing", "True", str(sink.read(START_MS, START_MS + 1) == rows))
-    write(sink, _window(4, sketches))
+    _write(sink, _window(4, sketches))
     revisions = {row.revision for row in sink.read(START_MS, START_MS + 1)}
     yield Finding("a newer revision replaces the rows", "{4}", str(revisions))
     yield _tried("a job id is used once", "Conflict", lambda: _submit_twice(sink))
@@ -107,7 +107,7 @@ def _window(revision: int, sketches: dict[str, bytes]) -> WindowResult:
     return WindowResult(result.VERSION, START_MS, START_MS + WINDOW_MS, revision, rows)
 
 
-def write(sink: BigQuerySink, window: WindowResult) -> None:
+def _write(sink: BigQuerySink, window: WindowResult) -> None:
     """Write one window in a batch of its own."""
     sink.write(Batch([window], uuid.uuid4().hex), threading.Event())
 

@@ -18,6 +18,7 @@ TYPES: dict[table.Kind, str] = {
 # The interface answers with the older names.
 CURRENT_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
+DESCRIPTION = "Metrics of event-time windows, written by RTEA."
 PARTITION_FIELD = "window_start"
 CLUSTERING_FIELDS = ("metric", "dimension")
 

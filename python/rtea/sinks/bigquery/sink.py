@@ -8,8 +8,10 @@ at any point leads to the same batch again, whose rows change nothing that is th
 import io
 import logging
 import threading
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
+from typing import TypeVar
 
 import msgspec
 import requests
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 STAGING_LIFE = timedelta(days=1)
 """When BigQuery itself removes a staging table that a crash left behind."""
+
+T = TypeVar("T")
 
 
 class StagingLostError(Exception):
@@ -85,23 +89,40 @@ class BigQuerySink(Sink):
         return not has_rows
 
     def _find_or_make(self) -> bigquery.Table:
-        dataset_id = self.table_id.rpartition(".")[0]
-        if self._section.create:
-            dataset = bigquery.Dataset(dataset_id)
-            dataset.location = self._section.location
-            self.client.create_dataset(dataset, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
-        found_dataset = self.client.get_dataset(dataset_id, retry=None, timeout=REQUEST_SECONDS)
-        self._location = found_dataset.location
-        if self._section.create:
-            wanted = bigquery.Table(self.table_id, schema=schema.fields())
-            days = self._section.partition_expiration_days
-            wanted.time_partitioning = bigquery.TimePartitioning(
-                field=schema.PARTITION_FIELD, expiration_ms=days * 86_400_000 or None
-            )
-            wanted.clustering_fields = list(schema.CLUSTERING_FIELDS)
-            wanted.description = "Metrics of 1-minute windows, written by RTEA."
-            self.client.create_table(wanted, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
+        dataset = self._found(self._find_dataset, self._make_dataset)
+        self._location = dataset.location
+        return self._found(self._find_table, self._make_table)
+
+    def _found(self, find: Callable[[], T], make: Callable[[], object]) -> T:
+        """What is there already, which needs fewer permissions than making it."""
+        try:
+            return find()
+        except exceptions.NotFound:
+            if not self._section.create:
+                raise
+            make()
+            return find()
+
+    def _find_dataset(self) -> bigquery.Dataset:
+        return self.client.get_dataset(self.table_id.rpartition(".")[0], retry=None, timeout=REQUEST_SECONDS)
+
+    def _make_dataset(self) -> None:
+        dataset = bigquery.Dataset(self.table_id.rpartition(".")[0])
+        dataset.location = self._section.location
+        self.client.create_dataset(dataset, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
+
+    def _find_table(self) -> bigquery.Table:
         return self.client.get_table(self.table_id, retry=None, timeout=REQUEST_SECONDS)
+
+    def _make_table(self) -> None:
+        wanted = bigquery.Table(self.table_id, schema=schema.fields())
+        days = self._section.partition_expiration_days
+        wanted.time_partitioning = bigquery.TimePartitioning(
+            field=schema.PARTITION_FIELD, expiration_ms=days * 86_400_000 or None
+        )
+        wanted.clustering_fields = list(schema.CLUSTERING_FIELDS)
+        wanted.description = schema.DESCRIPTION
+        self.client.create_table(wanted, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
 
     def _check_schema(self, found: bigquery.Table) -> None:
         differences = schema.compare(found.schema)
@@ -126,10 +147,11 @@ class BigQuerySink(Sink):
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
         """Load and MERGE a batch; waits out every transient error."""
+        written_at = datetime.now(timezone.utc)
         encoded = b"\n".join(
             msgspec.json.encode(dict(zip((column.name for column in table.COLUMNS), row, strict=True)))
             for result in batch.results
-            for row in table.rows(result, datetime.now().astimezone())
+            for row in table.rows(result, written_at)
         )
         starts_ms = [result.window_start_ms for result in batch.results]
         attempt = 0
@@ -150,7 +172,7 @@ class BigQuerySink(Sink):
             raise RuntimeError("open comes before write")
         staging_id = f"{self.table_id}__staging_{name.replace('-', '_')}"
         staging = bigquery.Table(staging_id, schema=schema.fields())
-        staging.expires = datetime.now().astimezone() + STAGING_LIFE
+        staging.expires = datetime.now(timezone.utc) + STAGING_LIFE
         patiently(lambda: self.client.create_table(staging, exists_ok=True, retry=None, timeout=REQUEST_SECONDS), stop)
         statement = sql.merge(self.table_id, staging_id, first_ms, end_ms)
         try:

@@ -9,7 +9,7 @@ from importlib import resources
 
 from rtea.errors import ConfigError
 from rtea.sinks import table
-from rtea.sinks.bigquery.schema import CLUSTERING_FIELDS, PARTITION_FIELD, TYPES
+from rtea.sinks.bigquery.schema import CLUSTERING_FIELDS, DESCRIPTION, PARTITION_FIELD, TYPES
 
 LAST_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z."""
@@ -24,7 +24,7 @@ def ddl(table_id: str, partition_expiration_days: int) -> str:
         f"OPTIONS (description = '{column.description}')"
         for column in table.COLUMNS
     )
-    options = ["description = 'Metrics of 1-minute windows, written by RTEA.'"]
+    options = [f"description = '{DESCRIPTION}'"]
     if partition_expiration_days:
         options.append(f"partition_expiration_days = {partition_expiration_days}")
     return (
