@@ -48,12 +48,16 @@ def _fails(command: list[str]) -> bool:
 
 
 def install() -> None:
-    """Build the environment; a repeated call is free."""
+    """Build the environment; a repeated call is free. Without a Python 3.13 CI fails, others skip its tests."""
     if is_installed():
         return
     python = find_python()
     if python is None:
-        sys.exit("error: no Python 3.13 found for the BigQuery emulator: install one (pyenv install 3.13)")
+        missing = "no Python 3.13 found for the BigQuery emulator: install one (pyenv install 3.13)"
+        if os.environ.get("CI"):
+            sys.exit(f"error: {missing}")
+        print(f"WARNING: {missing}; THE TESTS OF THE BIGQUERY SINK WILL BE SKIPPED", file=sys.stderr)
+        return
     shutil.rmtree(home(), ignore_errors=True)
     subprocess.run([python, "-m", "venv", str(home() / "venv")], check=True)
     # Without dependency checks: the lock holds all, and overrides what local-bigquery asks for.
