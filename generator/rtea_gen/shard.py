@@ -69,6 +69,7 @@ class Shard:
             lanes=generator.lanes,
             visitors=generator.visitors,
             products=generator.products,
+            pause_sigma=generator.pause_sigma,
         )
         self._producer = Producer(_settings(plan))
         self._failed = 0

@@ -130,8 +130,10 @@ class GeneratorSection(Section):
     """Size of the population."""
     products: int = Field(20_000, ge=1, lt=2**32)
     """Size of the catalogue."""
-    lanes: int = Field(200_000, ge=1)
-    """Visitors active at a time; each sends an event every `lanes / rate` seconds."""
+    lanes: int = Field(200_000, ge=1, le=4_000_000)
+    """Visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""
+    pause_sigma: float = Field(1.0, ge=0, le=3)
+    """Spread of the log-normal pauses between a visitor's events: standard deviation of their logarithm."""
 
 
 class StackSection(Section):

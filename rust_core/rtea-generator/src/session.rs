@@ -1,9 +1,7 @@
-//! Behaviour: a state machine of shopping sessions, replayed from its seed.
+//! Behaviour: a state machine of shopping sessions, walked step by step from its seed.
 //!
-//! The stream is woven from lanes (one visitor at a time in each), and a lane is cut into blocks of
-//! [`BLOCK`] events. A block starts a fresh session and starts another whenever one ends, so any
-//! event can be found by replaying at most [`BLOCK`] steps. A session still open at the end of a
-//! block is simply abandoned there.
+//! A walk starts a session, and another, of another visitor, whenever one ends; [`crate::loom`] decides
+//! when each step is taken.
 //!
 //! Order is causal: nothing is removed that was not added, no checkout with an empty cart, no
 //! purchase without a checkout.
@@ -12,9 +10,6 @@ use crate::catalogue;
 use crate::random::{PowerLaw, Random};
 use crate::visitor::{self, Visitor};
 use rtea_core::event::Source;
-
-/// Events of a lane between two fresh starts.
-pub const BLOCK: u64 = 32;
 
 /// Most products a cart holds.
 pub const CART: usize = 4;
@@ -130,17 +125,9 @@ impl Population {
     }
 }
 
-/// Replays a block up to the event at `position` (below [`BLOCK`]). Costs `position + 1` steps.
-#[must_use]
-pub fn replay(random: Random, population: Population, position: u64) -> Step {
-    let mut walk = Walk::start(random, population);
-    for _ in 0..position {
-        walk.advance();
-    }
-    walk.step()
-}
-
-struct Walk {
+/// A visitor on the way through a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Walk {
     random: Random,
     population: Population,
     visitor: Visitor,
@@ -157,7 +144,9 @@ struct Walk {
 }
 
 impl Walk {
-    fn start(mut random: Random, population: Population) -> Self {
+    /// The first step of a session that these random numbers choose.
+    #[must_use]
+    pub fn start(mut random: Random, population: Population) -> Self {
         let visitor = Visitor::numbered(population.visitors.draw(&mut random));
         let source = visitor.source(&mut random);
         let session = random.bits();
@@ -177,7 +166,8 @@ impl Walk {
         }
     }
 
-    fn advance(&mut self) {
+    /// Takes the next step: of this session, or, when it ends, the first of another.
+    pub fn advance(&mut self) {
         let weights = &NEXT[self.source as usize][self.action as usize];
         let mut choice = self.random.below(100);
         let next = Action::ALL.into_iter().zip(weights).find_map(|(action, weight)| {
@@ -222,7 +212,9 @@ impl Walk {
         }
     }
 
-    fn step(self) -> Step {
+    /// The step just taken.
+    #[must_use]
+    pub fn step(&self) -> Step {
         let (lines, line_count) = match self.action {
             Action::PageView | Action::Search => (Default::default(), 0),
             Action::ProductView => (single(Line { product: self.product, quantity: 1 }), 1),

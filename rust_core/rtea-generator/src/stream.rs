@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use rtea_core::event::{Device, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
 
 use crate::catalogue::{self, CATEGORIES};
-use crate::random::{mix, Random};
+use crate::loom::{Loom, Pattern, LOOMS};
+use crate::random::mix;
 use crate::session::{self, Action, Population, Step};
 use crate::visitor::COUNTRIES;
 
@@ -35,8 +36,11 @@ pub struct Settings {
     pub start_ms: i64,
     /// Events per second of event time, at least 1.
     pub rate_hz: u64,
-    /// Visitors active at a time; each has an event every `lanes / rate_hz` seconds.
+    /// Visitors active at a time, rounded up to a multiple of [`loom::LOOMS`]; each has an event every
+    /// `lanes / rate_hz` seconds on average.
     pub lanes: u64,
+    /// Standard deviation of the natural logarithm of the pauses between a visitor's events.
+    pub pause_sigma: f64,
     /// Who takes part.
     pub population: Population,
 }
@@ -58,7 +62,7 @@ impl Settings {
     /// ```
     /// # use rtea_generator::{session::Population, stream::Settings};
     /// # let population = Population::new(10, 10);
-    /// let settings = Settings { seed: 1, start_ms: 1_000, rate_hz: 4, lanes: 1, population };
+    /// let settings = Settings { seed: 1, start_ms: 1_000, rate_hz: 4, lanes: 1, pause_sigma: 1.0, population };
     /// assert_eq!(settings.time_ms(6), 2_500);
     /// ```
     #[must_use]
@@ -66,16 +70,45 @@ impl Settings {
         let since_start = u128::from(number) * 1000 / u128::from(self.rate_hz);
         self.start_ms.saturating_add(i64::try_from(since_start).unwrap_or(i64::MAX))
     }
+}
 
-    /// The event of that number. Replays at most [`session::BLOCK`] steps.
+/// The stream of some settings, at any number: a function of them alone, whatever was asked before.
+#[derive(Debug)]
+pub struct Stream {
+    settings: Settings,
+    pattern: Pattern,
+    looms: Vec<Loom>,
+}
+
+impl Stream {
+    /// A stream, at no cost until its first event.
     #[must_use]
-    pub fn moment(&self, number: u64) -> Moment {
-        let (lane, turn) = (number % self.lanes, number / self.lanes);
-        // Lanes start at different places within a block, so that sessions do not begin in step.
-        let turn = turn + mix(lane) % session::BLOCK;
-        let (block, position) = (turn / session::BLOCK, turn % session::BLOCK);
-        let random = Random::of(self.seed, mix(lane) ^ block);
-        Moment { number, time_ms: self.time_ms(number), step: session::replay(random, self.population, position) }
+    pub fn new(settings: Settings) -> Self {
+        let pattern = Pattern::new(settings.seed, settings.lanes, settings.pause_sigma, settings.population);
+        Self { settings, pattern, looms: (0..LOOMS).map(Loom::numbered).collect() }
+    }
+
+    /// What the stream was made from.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The event of that number. Cheap in rising order; a jump costs an epoch of its loom.
+    ///
+    /// ```
+    /// # use rtea_generator::{session::Population, stream::{Settings, Stream}};
+    /// # let population = Population::new(10, 10);
+    /// let settings = Settings { seed: 1, start_ms: 0, rate_hz: 4, lanes: 1, pause_sigma: 1.0, population };
+    /// let (mut one, mut other) = (Stream::new(settings.clone()), Stream::new(settings));
+    /// let (_, late) = (one.moment(5), one.moment(90_000));
+    /// assert_eq!(late.step.session, other.moment(90_000).step.session);
+    /// ```
+    pub fn moment(&mut self, number: u64) -> Moment {
+        #[allow(clippy::cast_possible_truncation)]
+        let loom = &mut self.looms[(number % LOOMS) as usize];
+        let step = loom.step(&self.pattern, number / LOOMS);
+        Moment { number, time_ms: self.settings.time_ms(number), step }
     }
 }
 

@@ -11,19 +11,21 @@ use rtea_core::codec::{self, Format};
 use rtea_core::event::{Source, KNOWN_TYPES};
 use rtea_generator::catalogue;
 use rtea_generator::session::{Action, Line, Population};
-use rtea_generator::stream::{Scribe, Settings};
+use rtea_generator::stream::{Scribe, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
 
-fn settings(seed: u64, lanes: u64) -> Settings {
-    Settings { seed, start_ms: 1_760_000_000_000, rate_hz: 1_000, lanes, population: Population::new(5_000, 500) }
+fn stream(seed: u64, lanes: u64) -> Stream {
+    let population = Population::new(5_000, 500);
+    Stream::new(Settings { seed, start_ms: 1_760_000_000_000, rate_hz: 1_000, lanes, pause_sigma: 1.0, population })
 }
 
-fn encoded(settings: &Settings, numbers: impl Iterator<Item = u64>) -> Vec<(u64, Vec<u8>)> {
+fn encoded(stream: &mut Stream, numbers: impl Iterator<Item = u64>) -> Vec<(u64, Vec<u8>)> {
     let mut scribe = Scribe::default();
     numbers
         .map(|number| {
             let mut value = Vec::new();
-            codec::encode(&scribe.write(&settings.moment(number), settings.seed), Format::Json, &mut value);
+            let moment = stream.moment(number);
+            codec::encode(&scribe.write(&moment, stream.settings().seed), Format::Json, &mut value);
             (number, value)
         })
         .collect()
@@ -41,22 +43,30 @@ proptest! {
 
     #[test]
     fn the_union_of_the_shards_is_the_same_stream(seed in any::<u64>(), procs in 1..7_u64) {
-        let settings = settings(seed, 50);
-        let whole = encoded(&settings, 0..500);
+        let whole = encoded(&mut stream(seed, 50), 0..20_000);
         let mut union: Vec<_> = (0..procs)
-            .flat_map(|shard| encoded(&settings, (shard..500).step_by(usize::try_from(procs).unwrap())))
+            .flat_map(|shard| encoded(&mut stream(seed, 50), (shard..20_000).step_by(usize::try_from(procs).unwrap())))
             .collect();
         union.sort_unstable();
         prop_assert_eq!(whole, union);
     }
 
     #[test]
+    fn an_event_does_not_depend_on_what_was_asked_before(seed in any::<u64>(), numbers in prop::collection::vec(0..40_000_u64, 1..20)) {
+        let mut jumping = stream(seed, 700);
+        for number in numbers {
+            let fresh = encoded(&mut stream(seed, 700), std::iter::once(number));
+            prop_assert_eq!(encoded(&mut jumping, std::iter::once(number)), fresh);
+        }
+    }
+
+    #[test]
     fn sessions_are_causal(seed in any::<u64>()) {
-        let settings = settings(seed, 7);
+        let mut stream = stream(seed, 7);
         let mut carts: HashMap<u64, Vec<Line>> = HashMap::new();
         let mut checked_out: HashSet<u64> = HashSet::new();
-        for number in 0..4_000 {
-            let step = settings.moment(number).step;
+        for number in 0..40_000 {
+            let step = stream.moment(number).step;
             // The first events of a lane join a session under way.
             if step.position > 0 && !carts.contains_key(&step.session) {
                 continue;
@@ -87,11 +97,11 @@ proptest! {
 
 #[test]
 fn event_ids_are_unique_and_shaped_like_uuid_7() {
-    let settings = settings(9, 100);
+    let mut stream = stream(9, 100);
     let mut scribe = Scribe::default();
     let mut seen = HashSet::new();
     for number in 0..50_000 {
-        let event = scribe.write(&settings.moment(number), 9);
+        let event = scribe.write(&stream.moment(number), 9);
         assert_eq!((event.event_id.len(), &event.event_id[14..15]), (36, "7"));
         assert!("89ab".contains(&event.event_id[19..20]));
         assert!(seen.insert(event.event_id.into_owned()));
@@ -100,10 +110,10 @@ fn event_ids_are_unique_and_shaped_like_uuid_7() {
 
 #[test]
 fn every_event_is_valid_and_decodes_to_what_was_meant() {
-    let settings = settings(4, 300);
+    let mut stream = stream(4, 300);
     let mut scribe = Scribe::default();
     for number in 0..20_000 {
-        let event = scribe.write(&settings.moment(number), 4);
+        let event = scribe.write(&stream.moment(number), 4);
         for format in Format::ALL {
             let mut value = Vec::new();
             codec::encode(&event, format, &mut value);
@@ -114,12 +124,12 @@ fn every_event_is_valid_and_decodes_to_what_was_meant() {
 
 #[test]
 fn the_ledger_equals_the_fold_of_the_events() {
-    let settings = settings(3, 300);
+    let mut stream = stream(3, 300);
     let mut ledger = Ledger::new(10_000);
     let mut scribe = Scribe::default();
     let mut partials: HashMap<i64, Partial> = HashMap::new();
     for number in 0..30_000 {
-        let moment = settings.moment(number);
+        let moment = stream.moment(number);
         ledger.add(&moment);
         let start_ms = moment.time_ms / 10_000 * 10_000;
         partials.entry(start_ms).or_insert_with(|| Partial::new(start_ms)).add(&scribe.write(&moment, 3));
@@ -151,4 +161,44 @@ fn prices_lie_within_their_category_and_end_in_nine() {
         let price = catalogue::price_minor(product);
         assert!(price % 10 == 9 && (99..=249_909).contains(&price), "{price}");
     }
+}
+
+const LANES: u64 = 51_200;
+
+/// Pauses between a session's events, in events of the whole stream.
+fn pauses(sigma: f64) -> Vec<f64> {
+    let population = Population::new(1_000_000, 500);
+    let settings = Settings { seed: 8, start_ms: 0, rate_hz: 1_000, lanes: LANES, pause_sigma: sigma, population };
+    let mut stream = Stream::new(settings);
+    let mut last: HashMap<u64, u64> = HashMap::new();
+    let mut found = Vec::new();
+    for number in 0..3_000_000_u64 {
+        if let Some(before) = last.insert(stream.moment(number).step.session, number) {
+            found.push(f64::from(u32::try_from(number - before).unwrap()));
+        }
+    }
+    found
+}
+
+#[test]
+fn pauses_are_log_normal() {
+    for sigma in [0.5, 1.0, 1.5] {
+        let logs: Vec<f64> = pauses(sigma).iter().map(|pause| pause.ln()).collect();
+        #[allow(clippy::cast_precision_loss)]
+        let count = logs.len() as f64;
+        let mean = logs.iter().sum::<f64>() / count;
+        let moment = |power: i32| logs.iter().map(|log| (log - mean).powi(power)).sum::<f64>() / count;
+        let deviation = moment(2).sqrt();
+        let skewness = moment(3) / deviation.powi(3);
+        assert!((deviation / sigma - 1.0).abs() < 0.05, "deviation {deviation}, expected {sigma}");
+        assert!(skewness.abs() < 0.2, "the logarithms are skewed by {skewness}");
+    }
+}
+
+#[test]
+fn visitors_act_every_lanes_over_rate_seconds() {
+    let found = pauses(1.0);
+    #[allow(clippy::cast_precision_loss)]
+    let mean = found.iter().sum::<f64>() / found.len() as f64;
+    assert!((mean / 51_200.0 - 1.0).abs() < 0.05, "a visitor's events are {mean} events apart, expected 51200");
 }

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList};
 use rtea_core::codec;
 use rtea_core::event::{Source, KNOWN_TYPES};
 use rtea_generator::session::Population;
-use rtea_generator::stream::{Scribe, Settings};
+use rtea_generator::stream::{Scribe, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
 
 use crate::errors::Error;
@@ -27,6 +27,7 @@ struct EventStream {
 }
 
 struct State {
+    stream: Stream,
     scribe: Scribe,
     ledger: Ledger,
 }
@@ -44,7 +45,9 @@ type Batch<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 #[pymethods]
 impl EventStream {
     #[new]
-    #[pyo3(signature = (*, seed, start_ms, rate_hz, window_ms, lanes, visitors, products))]
+    #[pyo3(signature = (*, seed, start_ms, rate_hz, window_ms, lanes, visitors, products, pause_sigma = 1.0))]
+    // Named arguments in Python, where a structure would only be in the way.
+    #[allow(clippy::too_many_arguments)]
     fn new(
         seed: u64,
         start_ms: i64,
@@ -53,7 +56,11 @@ impl EventStream {
         lanes: u64,
         visitors: u32,
         products: u32,
+        pause_sigma: f64,
     ) -> PyResult<Self> {
+        if !(0.0..=3.0).contains(&pause_sigma) {
+            return Err(Error::Argument(format!("pause_sigma {pause_sigma}: expected 0 to 3")).into());
+        }
         if rate_hz == 0 || window_ms <= 0 || lanes == 0 || visitors == 0 || products == 0 {
             let found = format!(
                 "rate_hz {rate_hz}, window_ms {window_ms}, lanes {lanes}, visitors {visitors}, products {products}"
@@ -61,8 +68,9 @@ impl EventStream {
             return Err(Error::Argument(format!("{found}: expected positive numbers")).into());
         }
         let population = Population::new(visitors, products);
-        let settings = Settings { seed, start_ms, rate_hz, lanes, population };
-        let state = Mutex::new(State { scribe: Scribe::default(), ledger: Ledger::new(window_ms) });
+        let settings = Settings { seed, start_ms, rate_hz, lanes, pause_sigma, population };
+        let stream = Stream::new(settings.clone());
+        let state = Mutex::new(State { stream, scribe: Scribe::default(), ledger: Ledger::new(window_ms) });
         Ok(Self { settings, state })
     }
 
@@ -84,11 +92,11 @@ impl EventStream {
         }
         let (buffer, places) = py.detach(|| {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let State { scribe, ledger } = &mut *state;
+            let State { stream, scribe, ledger } = &mut *state;
             let mut buffer = Vec::with_capacity(count * 400);
             let mut places = Vec::with_capacity(count);
             for number in (first..).step_by(stride).take(count) {
-                let moment = self.settings.moment(number);
+                let moment = stream.moment(number);
                 ledger.add(&moment);
                 let event = scribe.write(&moment, self.settings.seed);
                 let key_start = buffer.len();
