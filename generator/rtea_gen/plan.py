@@ -4,7 +4,8 @@ import math
 import time
 from dataclasses import dataclass
 
-from rtea.config import Config
+from rtea import _core
+from rtea.config import Config, GeneratorSection
 
 START_DELAY_S = 1.5
 """Head start for the shards to come up before the first event is due."""
@@ -27,27 +28,65 @@ class Plan:
         """Number of shards."""
         return self.config.generator.procs
 
+
+class Schedule:
+    """When the events of a plan happen, and when they are due: an open loop that a stall does not move."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._clock = clock(plan.config.generator, plan.start_ms)
+
+    def time_ms(self, number: int) -> int:
+        """Event time of an event."""
+        return self._clock.time_ms(number)
+
+    def number_at(self, time_ms: int) -> int:
+        """Number of the first event at or after a time."""
+        return self._clock.number_at(time_ms)
+
     def due_at_s(self, number: int) -> float:
         """Wall-clock time at which an event is due; always past when speed is 0."""
-        generator = self.config.generator
-        return self.began_s + number / (generator.rate * generator.speed) if generator.speed else 0.0
+        speed = self._plan.config.generator.speed
+        return self._plan.began_s + (self.time_ms(number) - self._plan.start_ms) / 1000 / speed if speed else 0.0
 
     def due_number(self, now_s: float) -> float:
         """Number of the first event that is not due yet."""
-        generator = self.config.generator
-        if not generator.speed:
+        speed = self._plan.config.generator.speed
+        if not speed:
             return math.inf
-        return (now_s - self.began_s) * generator.rate * generator.speed
+        since_ms = math.floor((now_s - self._plan.began_s) * 1000 * speed)
+        return self.number_at(self._plan.start_ms + since_ms + 1) if since_ms >= 0 else 0
+
+
+def rhythm(generator: GeneratorSection) -> _core.Rhythm:
+    """How the rate changes, from the settings."""
+    return _core.Rhythm(
+        daily=generator.daily,
+        peak_hour=generator.peak_hour,
+        weekly=generator.weekly,
+        sale_every_ms=generator.sale_every_s * 1000,
+        sale_length_ms=generator.sale_length_s * 1000 if generator.sale_every_s else 0,
+        sale_factor=generator.sale_factor,
+        ramp_ms=generator.ramp_s * 1000,
+    )
+
+
+def clock(generator: GeneratorSection, start_ms: int) -> _core.EventClock:
+    """The event times of a stream that starts then."""
+    return _core.EventClock(start_ms=start_ms, rate_hz=generator.rate, rhythm=rhythm(generator))
 
 
 def make(config: Config, *, start_ms: int | None, events: int | None, duration_s: float | None) -> Plan:
     """Plan a run. Without a start, a live run (speed 1) starts shortly from now, any other so that
     its last event lies in the past.
     """
-    if events is None and duration_s is not None:
-        events = round(duration_s * config.generator.rate)
-    began_s = time.time() + (START_DELAY_S if config.generator.speed else 0.0)
+    generator = config.generator
+    began_s = time.time() + (START_DELAY_S if generator.speed else 0.0)
     if start_ms is None:
-        length_ms = 0 if config.generator.speed == 1 else (events or 0) * 1000 // config.generator.rate
-        start_ms = int(began_s * 1000) - length_ms
+        start_ms = int(began_s * 1000)
+        if generator.speed != 1:
+            length_ms = (events or 0) * 1000 // generator.rate if duration_s is None else round(duration_s * 1000)
+            start_ms -= length_ms
+    if events is None and duration_s is not None:
+        events = clock(generator, start_ms).number_at(start_ms + round(duration_s * 1000))
     return Plan(config, start_ms, began_s, events)

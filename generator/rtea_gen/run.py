@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rtea import _core, manifest, topics
 from rtea.errors import ConfigError, DeliveryError, DiskSpaceError, MissingTopicError
 from rtea_gen import shard
-from rtea_gen.plan import Plan
+from rtea_gen.plan import Plan, Schedule
 from rtea_gen.shard import Outcome
 
 POLL_SECONDS = 0.2
@@ -158,7 +158,7 @@ def _write_manifest(plan: Plan, path: Path, truth_files: list[Path], summary: Su
         config.generator.format,
         config.kafka.events_topic,
     )
-    last_event_ms = plan.start_ms + max(summary.sent - 1, 0) * 1000 // config.generator.rate
+    last_event_ms = Schedule(plan).time_ms(max(summary.sent - 1, 0))
     end = manifest.End(summary.sent, summary.failed, last_event_ms, complete)
     manifest.write(path, header, _merged_windows(truth_files, config.job.window_ms), end)
 

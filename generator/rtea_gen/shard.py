@@ -17,6 +17,7 @@ import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
 from rtea import _core, topics
+from rtea_gen import plan as plans
 from rtea_gen.plan import Plan
 
 BATCH_EVENTS = 2_000
@@ -27,6 +28,10 @@ FLUSH_SECONDS = 330
 MAX_AHEAD_MS = 1_000
 """How far an event may run ahead of the slowest shard's acknowledged ones, in event time. It bounds how
 far a partition's records are out of order, whatever the speed: a watermark delay beyond it loses nothing."""
+
+
+LAST_NUMBER = 2**62
+"""Progress of a shard that has ended: it holds nobody back."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -70,7 +75,9 @@ class Shard:
             visitors=generator.visitors,
             products=generator.products,
             pause_sigma=generator.pause_sigma,
+            rhythm=plans.rhythm(generator),
         )
+        self._schedule = plans.Schedule(plan)
         self._producer = Producer(_settings(plan))
         self._failed = 0
         self._first_error = ""
@@ -94,17 +101,17 @@ class Shard:
                 self._wait(number)
                 continue
             if self._plan.config.generator.speed:
-                most_behind_s = max(most_behind_s, time.time() - self._plan.due_at_s(number))
+                most_behind_s = max(most_behind_s, time.time() - self._schedule.due_at_s(number))
             size += self._send(number, count)
             sent += count
             number += count * self._plan.procs
-            self._write_truth(self._stream.time_ms(number))
+            self._write_truth(self._schedule.time_ms(number))
         undelivered = self._producer.flush(FLUSH_SECONDS)
         if undelivered:
             self._failed += undelivered
             self._first_error = self._first_error or "no acknowledgement"
         self._write_truth(2**62)
-        self._progress[self._shard] = 2**62
+        self._progress[self._shard] = LAST_NUMBER
         cpu_s = time.process_time()
         return Outcome(self._shard, sent, self._failed, self._first_error, size, most_behind_s, cpu_s)
 
@@ -112,12 +119,13 @@ class Shard:
         """How many of this shard's events may go now."""
         plan = self._plan
         last = math.inf if plan.events is None else plan.events
-        limit = min(plan.due_number(time.time()), self._most_ahead(), last)
+        limit = min(self._schedule.due_number(time.time()), self._most_ahead(), last)
         return max(0, min(BATCH_EVENTS, math.ceil((limit - number) / plan.procs)))
 
     def _most_ahead(self) -> int:
         """Number of the first event too far ahead of what all shards have had acknowledged."""
-        return min(self._progress[:]) + MAX_AHEAD_MS * self._plan.config.generator.rate // 1000 + self._plan.procs
+        slowest_ms = self._schedule.time_ms(min(self._progress[:]))
+        return self._schedule.number_at(slowest_ms + MAX_AHEAD_MS) + self._plan.procs
 
     def _wait(self, number: int) -> None:
         """Wait a moment: for the clock, or, when held back, for acknowledgements."""

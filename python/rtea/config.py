@@ -132,6 +132,20 @@ class GeneratorSection(Section):
     """Size of the catalogue."""
     lanes: int = Field(200_000, ge=1, le=4_000_000)
     """Visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""
+    daily: float = Field(0.0, ge=0, le=1)
+    """Rhythm of the day: share by which the busiest hour exceeds `rate`, and the quietest falls short."""
+    peak_hour: float = Field(20.0, ge=0, lt=24)
+    """The busiest hour of the day, UTC."""
+    weekly: float = Field(0.0, ge=-1, le=1)
+    """Rhythm of the week: by how much a weekend day exceeds a working day, as a part of `rate`."""
+    sale_every_s: int = Field(0, ge=0)
+    """Time between the starts of flash sales, from the first event on; 0 for none."""
+    sale_length_s: int = Field(300, ge=0)
+    """Length of a flash sale."""
+    sale_factor: float = Field(5.0, ge=0, le=1000)
+    """Factor of the rate during a flash sale."""
+    ramp_s: int = Field(0, ge=0)
+    """Time in which the rate rises evenly from nothing."""
     pause_sigma: float = Field(1.0, ge=0, le=3)
     """Spread of the log-normal pauses between a visitor's events: standard deviation of their logarithm."""
 

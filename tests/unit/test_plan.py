@@ -1,6 +1,7 @@
 """Promise: events are due by an open-loop schedule that a stall does not move."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -8,34 +9,48 @@ from hypothesis import strategies as st
 
 from rtea import config as configuration
 from rtea_gen import plan as plans
-from rtea_gen.plan import Plan
+from rtea_gen.plan import Plan, Schedule
 
 
-def plan(**flags: object) -> Plan:
+def schedule(**flags: object) -> Schedule:
     config = configuration.load(flags={f"generator.{name}": value for name, value in flags.items()})
-    return Plan(config, start_ms=1_000_000, began_s=5_000.0, events=None)
+    return Schedule(Plan(config, start_ms=1_000_000, began_s=5_000.0, events=None))
 
 
-@given(number=st.integers(0, 10**9), rate=st.integers(1, 10**6), speed=st.sampled_from([0.5, 1.0, 10.0]))
-def test_an_event_is_due_exactly_from_its_time_on(number: int, rate: int, speed: float) -> None:
-    schedule = plan(rate=rate, speed=speed)
-    assert schedule.due_number(schedule.due_at_s(number)) == pytest.approx(number, abs=1e-3 * rate)
+@given(
+    number=st.integers(0, 10**7),
+    rate=st.integers(100, 10**6),
+    speed=st.sampled_from([0.5, 1.0, 10.0]),
+    daily=st.sampled_from([0.0, 0.7]),
+)
+def test_an_event_is_due_from_its_time_on(number: int, rate: int, speed: float, daily: float) -> None:
+    due = schedule(rate=rate, speed=speed, daily=daily)
+    moment_s = 0.002 / speed  # Times are whole milliseconds of event time.
+    assert due.due_number(due.due_at_s(number) - moment_s) <= number < due.due_number(due.due_at_s(number) + moment_s)
+
+
+def test_nothing_is_due_before_the_start() -> None:
+    assert schedule().due_number(4_999.0) == 0
 
 
 def test_at_full_speed_everything_is_due() -> None:
-    assert plan(speed=0).due_number(0.0) == math.inf
+    assert schedule(speed=0).due_number(0.0) == math.inf
+
+
+def test_a_flash_sale_raises_the_rate_while_it_lasts() -> None:
+    sale = schedule(rate=1000, sale_every_s=600, sale_length_s=60, sale_factor=5)
+    rates = [sale.number_at(1_000_000 + (s + 10) * 1000) - sale.number_at(1_000_000 + s * 1000) for s in (0, 600, 660)]
+    assert rates == [10_000, 50_000, 10_000]
 
 
 def test_a_simulated_run_ends_in_the_past_and_a_live_one_starts_shortly() -> None:
-    import time
-
     now_ms = time.time_ns() // 1_000_000
     config = configuration.load(flags={"generator.speed": 0, "generator.rate": 1000})
     past = plans.make(config, start_ms=None, events=None, duration_s=60)
     assert past.events == 60_000
     assert abs(past.start_ms - (now_ms - 60_000)) < 5_000
-    fast = plans.make(config.model_copy(update={"generator": config.generator.model_copy(update={"speed": 2.0})}),
-                      start_ms=1, events=None, duration_s=60)  # fmt: skip
-    assert fast.due_number(fast.began_s + 1) == pytest.approx(2 * 1000)
+    fast = configuration.load(flags={"generator.speed": 2, "generator.rate": 1000})
+    plan = plans.make(fast, start_ms=1, events=None, duration_s=60)
+    assert Schedule(plan).due_number(plan.began_s + 1) == pytest.approx(2 * 1000, abs=3)
     live = plans.make(configuration.load(), start_ms=None, events=None, duration_s=1)
     assert now_ms < live.start_ms < now_ms + 60_000

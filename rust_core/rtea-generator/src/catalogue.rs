@@ -47,6 +47,6 @@ pub fn category_of(product: u32) -> usize {
 pub fn price_minor(product: u32) -> i64 {
     let Category { lowest_minor, highest_minor, .. } = CATEGORIES[category_of(product)];
     let share = f64::from((mix(u64::from(product)) >> 40) as u32) / f64::from(1 << 24);
-    let price = lowest_minor * (highest_minor / lowest_minor).powf(share);
+    let price = lowest_minor * libm::pow(highest_minor / lowest_minor, share);
     (price / 10.0) as i64 * 10 + 9
 }

@@ -6,9 +6,10 @@
 //! idea of the NEXMark generators). [`truth`] counts what the model meant, without the codec and
 //! without the job's aggregation, which makes it an oracle for both.
 //!
-//! Read [`stream`] first; [`loom`] weaves the visitors together, [`session`] holds the behaviour, [`catalogue`] and [`visitor`] the cast.
+//! Read [`stream`] first; [`clock`] says when, [`loom`] who, [`session`] holds the behaviour, [`catalogue`] and [`visitor`] the cast.
 
 pub mod catalogue;
+pub mod clock;
 pub mod loom;
 pub mod random;
 pub mod session;

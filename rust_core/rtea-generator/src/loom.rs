@@ -40,7 +40,7 @@ impl Pattern {
         let pauses = (0..1_u32 << TABLE_BITS)
             .map(|n| {
                 let share = (f64::from(n) + 0.5) / f64::from(1_u32 << TABLE_BITS);
-                (pause_sigma * normal_quantile(share)).exp() as f32
+                libm::exp(pause_sigma * normal_quantile(share)) as f32
             })
             .collect();
         Self { seed, lanes, population, pauses }
@@ -90,7 +90,7 @@ fn normal_quantile(share: f64) -> f64 {
     const TAIL: f64 = 0.024_25;
     let polynomial = |terms: &[f64], x: f64| terms.iter().fold(0.0, |sum, term| sum * x + term);
     let tail = |share: f64| {
-        let q = (-2.0 * share.ln()).sqrt();
+        let q = libm::sqrt(-2.0 * libm::log(share));
         polynomial(&C, q) / (polynomial(&D, q) * q + 1.0)
     };
     if share < TAIL {

@@ -68,7 +68,7 @@ impl PowerLaw {
     /// ```
     #[must_use]
     pub fn new(count: u32, inverse: i32) -> Self {
-        let span = (f64::from(count) + 1.0).powf(1.0 / f64::from(inverse)) - 1.0;
+        let span = libm::pow(f64::from(count) + 1.0, 1.0 / f64::from(inverse)) - 1.0;
         Self { count, inverse, span }
     }
 

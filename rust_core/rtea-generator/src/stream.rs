@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use rtea_core::event::{Device, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
 
 use crate::catalogue::{self, CATEGORIES};
+use crate::clock::{Clock, Rhythm};
 use crate::loom::{Loom, Pattern, LOOMS};
 use crate::random::mix;
 use crate::session::{self, Action, Population, Step};
@@ -34,8 +35,10 @@ pub struct Settings {
     pub seed: u64,
     /// Event time of event 0, ms since the epoch.
     pub start_ms: i64,
-    /// Events per second of event time, at least 1.
+    /// Events per second of event time, at least 1: the mean that the rhythm changes.
     pub rate_hz: u64,
+    /// How the rate changes over time.
+    pub rhythm: Rhythm,
     /// Visitors active at a time, rounded up to a multiple of [`loom::LOOMS`]; each has an event every
     /// `lanes / rate_hz` seconds on average.
     pub lanes: u64,
@@ -56,26 +59,11 @@ pub struct Moment {
     pub step: Step,
 }
 
-impl Settings {
-    /// Event time of an event, ms since the epoch: numbers are spread evenly over time.
-    ///
-    /// ```
-    /// # use rtea_generator::{session::Population, stream::Settings};
-    /// # let population = Population::new(10, 10);
-    /// let settings = Settings { seed: 1, start_ms: 1_000, rate_hz: 4, lanes: 1, pause_sigma: 1.0, population };
-    /// assert_eq!(settings.time_ms(6), 2_500);
-    /// ```
-    #[must_use]
-    pub fn time_ms(&self, number: u64) -> i64 {
-        let since_start = u128::from(number) * 1000 / u128::from(self.rate_hz);
-        self.start_ms.saturating_add(i64::try_from(since_start).unwrap_or(i64::MAX))
-    }
-}
-
 /// The stream of some settings, at any number: a function of them alone, whatever was asked before.
 #[derive(Debug)]
 pub struct Stream {
     settings: Settings,
+    clock: Clock,
     pattern: Pattern,
     looms: Vec<Loom>,
 }
@@ -85,7 +73,8 @@ impl Stream {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let pattern = Pattern::new(settings.seed, settings.lanes, settings.pause_sigma, settings.population);
-        Self { settings, pattern, looms: (0..LOOMS).map(Loom::numbered).collect() }
+        let clock = Clock::new(settings.start_ms, settings.rate_hz, settings.rhythm);
+        Self { settings, clock, pattern, looms: (0..LOOMS).map(Loom::numbered).collect() }
     }
 
     /// What the stream was made from.
@@ -97,9 +86,9 @@ impl Stream {
     /// The event of that number. Cheap in rising order; a jump costs an epoch of its loom.
     ///
     /// ```
-    /// # use rtea_generator::{session::Population, stream::{Settings, Stream}};
-    /// # let population = Population::new(10, 10);
-    /// let settings = Settings { seed: 1, start_ms: 0, rate_hz: 4, lanes: 1, pause_sigma: 1.0, population };
+    /// # use rtea_generator::{clock::Rhythm, session::Population, stream::{Settings, Stream}};
+    /// # let (rhythm, population) = (Rhythm::FLAT, Population::new(10, 10));
+    /// let settings = Settings { seed: 1, start_ms: 0, rate_hz: 4, rhythm, lanes: 1, pause_sigma: 1.0, population };
     /// let (mut one, mut other) = (Stream::new(settings.clone()), Stream::new(settings));
     /// let (_, late) = (one.moment(5), one.moment(90_000));
     /// assert_eq!(late.step.session, other.moment(90_000).step.session);
@@ -108,7 +97,12 @@ impl Stream {
         #[allow(clippy::cast_possible_truncation)]
         let loom = &mut self.looms[(number % LOOMS) as usize];
         let step = loom.step(&self.pattern, number / LOOMS);
-        Moment { number, time_ms: self.settings.time_ms(number), step }
+        Moment { number, time_ms: self.clock.time_ms(number), step }
+    }
+
+    /// Event time of an event, ms since the epoch.
+    pub fn time_ms(&mut self, number: u64) -> i64 {
+        self.clock.time_ms(number)
     }
 }
 

@@ -10,13 +10,22 @@ use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
 use rtea_core::event::{Source, KNOWN_TYPES};
 use rtea_generator::catalogue;
+use rtea_generator::clock::{Clock, Rhythm, CELL_MS};
 use rtea_generator::session::{Action, Line, Population};
 use rtea_generator::stream::{Scribe, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
 
 fn stream(seed: u64, lanes: u64) -> Stream {
     let population = Population::new(5_000, 500);
-    Stream::new(Settings { seed, start_ms: 1_760_000_000_000, rate_hz: 1_000, lanes, pause_sigma: 1.0, population })
+    Stream::new(Settings {
+        seed,
+        start_ms: 1_760_000_000_000,
+        rate_hz: 1_000,
+        rhythm: Rhythm::FLAT,
+        lanes,
+        pause_sigma: 1.0,
+        population,
+    })
 }
 
 fn encoded(stream: &mut Stream, numbers: impl Iterator<Item = u64>) -> Vec<(u64, Vec<u8>)> {
@@ -168,7 +177,15 @@ const LANES: u64 = 51_200;
 /// Pauses between a session's events, in events of the whole stream.
 fn pauses(sigma: f64) -> Vec<f64> {
     let population = Population::new(1_000_000, 500);
-    let settings = Settings { seed: 8, start_ms: 0, rate_hz: 1_000, lanes: LANES, pause_sigma: sigma, population };
+    let settings = Settings {
+        seed: 8,
+        start_ms: 0,
+        rate_hz: 1_000,
+        rhythm: Rhythm::FLAT,
+        lanes: LANES,
+        pause_sigma: sigma,
+        population,
+    };
     let mut stream = Stream::new(settings);
     let mut last: HashMap<u64, u64> = HashMap::new();
     let mut found = Vec::new();
@@ -201,4 +218,58 @@ fn visitors_act_every_lanes_over_rate_seconds() {
     #[allow(clippy::cast_precision_loss)]
     let mean = found.iter().sum::<f64>() / found.len() as f64;
     assert!((mean / 51_200.0 - 1.0).abs() < 0.05, "a visitor's events are {mean} events apart, expected 51200");
+}
+
+fn rhythms() -> impl Strategy<Value = Rhythm> {
+    (0.0..=1.0_f64, 0.0..24.0_f64, -1.0..=1.0_f64, 0..4_i64, 1..5_i64, 0.0..10.0_f64, 0..3_i64).prop_map(
+        |(daily, peak_hour, weekly, every, length, sale_factor, ramp)| Rhythm {
+            daily,
+            peak_hour,
+            weekly,
+            sale_every_ms: every * 3_600_000,
+            sale_length_ms: length * 60_000,
+            sale_factor,
+            ramp_ms: ramp * 1_800_000,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn times_rise_with_numbers_and_are_found_again(
+        rhythm in prop_oneof![Just(Rhythm::FLAT), rhythms()],
+        rate_hz in 1..5_000_u64,
+        numbers in prop::collection::vec(0..3_000_000_u64, 1..50),
+        start_ms in 0..2_000_000_000_000_i64,
+    ) {
+        let mut clock = Clock::new(start_ms, rate_hz, rhythm);
+        let numbers = numbers.into_iter().map(|number| number % (rate_hz * 200_000)).collect::<Vec<_>>();
+        for number in &numbers {
+            let time_ms = clock.time_ms(*number);
+            prop_assert!(time_ms >= start_ms);
+            prop_assert!(clock.time_ms(number + 1) >= time_ms);
+            let first = clock.number_at(time_ms);
+            prop_assert!(first <= *number && clock.time_ms(first) == time_ms);
+            prop_assert!(first == 0 || clock.time_ms(first - 1) < time_ms);
+            prop_assert_eq!(Clock::new(start_ms, rate_hz, rhythm).time_ms(*number), time_ms);
+        }
+    }
+
+    #[test]
+    fn each_cell_holds_the_events_that_its_factor_says(rhythm in rhythms(), rate_hz in 10..5_000_u32, cell in 0..20_000_i64) {
+        let start_ms = 1_760_000_000_000;
+        let mut clock = Clock::new(start_ms, u64::from(rate_hz), rhythm);
+        let begin_ms = start_ms + cell * CELL_MS;
+        let found = clock.number_at(begin_ms + CELL_MS) - clock.number_at(begin_ms);
+        let expected = f64::from(rate_hz) * 10.0 * rhythm.factor(begin_ms + CELL_MS / 2, start_ms);
+        prop_assert!((f64::from(u32::try_from(found).unwrap()) - expected).abs() <= 1.001, "{found}, expected {expected}");
+    }
+}
+
+#[test]
+fn a_week_has_as_many_events_as_a_flat_one() {
+    const WEEK_MS: i64 = 7 * 86_400_000;
+    let rhythm = Rhythm { daily: 0.8, peak_hour: 20.0, weekly: 0.4, ..Rhythm::FLAT };
+    let found = Clock::new(0, 100, rhythm).number_at(WEEK_MS);
+    assert!(found.abs_diff(Clock::new(0, 100, Rhythm::FLAT).number_at(WEEK_MS)) < 100, "{found}");
 }

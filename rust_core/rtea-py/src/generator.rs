@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use rtea_core::codec;
 use rtea_core::event::{Source, KNOWN_TYPES};
+use rtea_generator::clock::{self, Clock};
 use rtea_generator::session::Population;
 use rtea_generator::stream::{Scribe, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
@@ -17,12 +18,59 @@ use crate::events::format_named;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EventStream>()?;
+    module.add_class::<EventClock>()?;
+    module.add_class::<Rhythm>()?;
     module.add_function(wrap_pyfunction!(merge_truth, module)?)
+}
+
+/// How the rate changes over time.
+#[pyclass(frozen, module = "rtea._core")]
+struct Rhythm(clock::Rhythm);
+
+#[pymethods]
+impl Rhythm {
+    #[new]
+    #[pyo3(signature = (*, daily, peak_hour, weekly, sale_every_ms, sale_length_ms, sale_factor, ramp_ms))]
+    fn new(
+        daily: f64,
+        peak_hour: f64,
+        weekly: f64,
+        sale_every_ms: i64,
+        sale_length_ms: i64,
+        sale_factor: f64,
+        ramp_ms: i64,
+    ) -> Self {
+        Self(clock::Rhythm { daily, peak_hour, weekly, sale_every_ms, sale_length_ms, sale_factor, ramp_ms })
+    }
+}
+
+/// Event times by number, and back.
+#[pyclass(frozen, module = "rtea._core")]
+struct EventClock(Mutex<Clock>);
+
+#[pymethods]
+impl EventClock {
+    #[new]
+    #[pyo3(signature = (*, start_ms, rate_hz, rhythm))]
+    fn new(start_ms: i64, rate_hz: u64, rhythm: &Rhythm) -> PyResult<Self> {
+        if rate_hz == 0 {
+            return Err(Error::Argument("rate_hz 0: expected a positive number".into()).into());
+        }
+        Ok(Self(Mutex::new(Clock::new(start_ms, rate_hz, rhythm.0))))
+    }
+
+    fn time_ms(&self, number: u64) -> i64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).time_ms(number)
+    }
+
+    fn number_at(&self, time_ms: i64) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).number_at(time_ms)
+    }
 }
 
 #[pyclass(frozen, module = "rtea._core")]
 struct EventStream {
-    settings: Settings,
+    seed: u64,
     state: Mutex<State>,
 }
 
@@ -45,7 +93,7 @@ type Batch<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 #[pymethods]
 impl EventStream {
     #[new]
-    #[pyo3(signature = (*, seed, start_ms, rate_hz, window_ms, lanes, visitors, products, pause_sigma = 1.0))]
+    #[pyo3(signature = (*, seed, start_ms, rate_hz, window_ms, lanes, visitors, products, pause_sigma = 1.0, rhythm = None))]
     // Named arguments in Python, where a structure would only be in the way.
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -57,6 +105,7 @@ impl EventStream {
         visitors: u32,
         products: u32,
         pause_sigma: f64,
+        rhythm: Option<&Rhythm>,
     ) -> PyResult<Self> {
         if !(0.0..=3.0).contains(&pause_sigma) {
             return Err(Error::Argument(format!("pause_sigma {pause_sigma}: expected 0 to 3")).into());
@@ -68,14 +117,14 @@ impl EventStream {
             return Err(Error::Argument(format!("{found}: expected positive numbers")).into());
         }
         let population = Population::new(visitors, products);
-        let settings = Settings { seed, start_ms, rate_hz, lanes, pause_sigma, population };
-        let stream = Stream::new(settings.clone());
+        let rhythm = rhythm.map_or(clock::Rhythm::FLAT, |rhythm| rhythm.0);
+        let stream = Stream::new(Settings { seed, start_ms, rate_hz, rhythm, lanes, pause_sigma, population });
         let state = Mutex::new(State { stream, scribe: Scribe::default(), ledger: Ledger::new(window_ms) });
-        Ok(Self { settings, state })
+        Ok(Self { seed, state })
     }
 
     fn time_ms(&self, number: u64) -> i64 {
-        self.settings.time_ms(number)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stream.time_ms(number)
     }
 
     fn batch<'py>(
@@ -98,7 +147,7 @@ impl EventStream {
             for number in (first..).step_by(stride).take(count) {
                 let moment = stream.moment(number);
                 ledger.add(&moment);
-                let event = scribe.write(&moment, self.settings.seed);
+                let event = scribe.write(&moment, self.seed);
                 let key_start = buffer.len();
                 buffer.extend_from_slice(event.visitor_id.as_bytes());
                 let value_start = buffer.len();
