@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import requests
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rtea import aggregate, topics
@@ -137,6 +138,27 @@ def test_two_sinks_started_by_mistake_do_no_harm(config: Config) -> None:
             eventually(lambda: is_made(config) and counts(config), dict.fromkeys(range(4), revision))
         ended = [process.communicate() for process in (first, second) if process.poll() is not None]
         assert not ended
+
+
+def test_a_sink_that_joins_while_another_writes_does_no_harm(config: Config, bigquery_proxy: Proxy) -> None:
+    held = Fault("POST", "rtea-merge-", "hold_before")
+    bigquery_proxy.faults.append(held)
+    publish(config, (1, 1))
+    admin = AdminClient(topics.connection(config.kafka))
+    group = runner.group_id(config, BigQuerySink(config.bigquery))
+    with sinking(config) as first:
+        assert held.reached.wait(90), first.poll()
+        with sinking(config) as second:
+            eventually(
+                lambda: admin.describe_consumer_groups([group])[group].result().state is ConsumerGroupState.STABLE,
+                False,
+            )
+            held.release.set()
+            for revision in (2, 3):
+                publish(config, (1, revision), (2, revision))
+                eventually(lambda: counts(config), {1: revision, 2: revision})
+            ended = [process.communicate() for process in (first, second) if process.poll() is not None]
+            assert not ended
 
 
 def test_sigterm_ends_it_between_batches_and_during_an_outage(config: Config, bigquery_proxy: Proxy) -> None:

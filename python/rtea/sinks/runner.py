@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from rtea import topics
 from rtea.config import Config
@@ -20,6 +20,9 @@ READ_RECORDS = 10
 """Records taken from the consumer at a time: what a batch may pass its limits by."""
 
 POLL_SECONDS = 0.1
+
+MOVING = frozenset({KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID})
+"""Refusals of a commit by a consumer whose partitions are being taken away."""
 
 Observer = Callable[[Sequence[WindowResult], int], None]
 """Told of what was written, and when it became readable (ms since the epoch)."""
@@ -59,7 +62,7 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
             reader.count_written(batch)
             if observe:
                 observe(batch.results, time.time_ns() // 1_000_000)
-            consumer.commit(asynchronous=False)
+            _commit(consumer)
     except KafkaException as error:
         raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
     except AbandonedError:
@@ -67,6 +70,17 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
     finally:
         sink.close()
         consumer.close()
+
+
+def _commit(consumer: Consumer) -> None:
+    """Commit what was consumed. While partitions move to another run, it is refused: then that one reads
+    again what is durable already.
+    """
+    try:
+        consumer.commit(asynchronous=False)
+    except KafkaException as error:
+        if error.args[0].code() not in MOVING:
+            raise
 
 
 class _Reader:
