@@ -36,9 +36,11 @@ def is_installed() -> bool:
 
 
 def find_python() -> str | None:
-    """A Python 3.13 that really runs: a shim on the path may not."""
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [shutil.which("python3.13"), *sorted(map(str, versions.glob("3.13*/bin/python3.13")), reverse=True)]
+    """A Python 3.13 that really runs: a shim on the path may not. pyenv keeps its versions side by side."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders = [pyenv / "versions", Path(sys.base_prefix).parent]
+    found = [str(path) for folder in folders for path in sorted(folder.glob("3.13*/bin/python3.13"), reverse=True)]
+    candidates = [shutil.which("python3.13"), *found]
     probe = "import sys; sys.exit(sys.version_info[:2] != (3, 13))"
     return next((name for name in candidates if name and not _fails([name, "-c", probe])), None)
 

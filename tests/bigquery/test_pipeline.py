@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtea.config import BigQuerySection, Config
+from tests.bigquery import emulator
 from tests.conftest import stack_config
 from tests.flink import pipeline
 from tests.flink.test_pipeline import SIMULATED, with_job
@@ -28,8 +29,9 @@ def test_every_row_in_bigquery_equals_the_manifest_also_after_a_late_event(
 
 def test_the_demo_proves_its_rows_in_bigquery(bigquery_section: BigQuerySection, tmp_path: Path) -> None:
     config = stack_config(tmp_path / "state", job__window_ms=5_000)
-    config = config.model_copy(update={"bigquery": bigquery_section.model_copy(update={"create": False})})
-    ran = demo(config, "--rate", "2000", "--minutes", "0.4", "--sink", "bigquery")
+    config = config.model_copy(update={"bigquery": bigquery_section.model_copy(update={"project": None})})
+    arguments = ("--sink", "bigquery", "--project", emulator.PROJECT)
+    ran = demo(config, "--rate", "2000", "--minutes", "0.4", *arguments)
     output, errors = ran.communicate()
     assert ran.returncode == 0, output + errors
     assert "windows match" in output

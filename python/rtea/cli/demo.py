@@ -15,6 +15,7 @@ from rtea.sinks.registry import SINKS
 @click.option("--minutes", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="How long to send.")
 @click.option("--procs", "generator__procs", type=int, help="Generator processes [default: 2].")
 @click.option("--sink", "sink_name", type=click.Choice(sorted(SINKS)), default="duckdb", show_default=True)
+@click.option("--project", "bigquery__project", help="The BigQuery project [default: that of the credentials].")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the summary to this file as well.")
 @click.pass_context
 def command(context: click.Context, /, minutes: float, sink_name: str, json_file: Path | None, **flags: object) -> int:
