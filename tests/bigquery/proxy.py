@@ -1,7 +1,8 @@
 """A proxy before the emulator that spoils single requests: what an emulator cannot do by itself.
 
-Everything passes through unchanged until a `Fault` matches: then BigQuery refuses, the answer is lost
-after the work was done, or the request is held until the test lets it go.
+Everything passes through until a `Fault` matches: then BigQuery refuses, the answer is lost after the
+work was done, or the request is held until the test lets it go. One answer is mended: where the emulator
+trips over equal job ids at the same instant, BigQuery says 409.
 """
 
 import json
@@ -55,9 +56,7 @@ class Proxy:
                 text = self.path + "\n" + body.decode("utf-8", "replace")
                 fault = proxy.take(self.command, text)
                 if fault and fault.action == "refuse":
-                    error = {"reason": fault.reason, "message": f"{fault.reason}, injected"}
-                    answer = {"error": {"code": fault.status, "message": error["message"], "errors": [error]}}
-                    self.reply(fault.status, {"content-type": "application/json"}, json.dumps(answer).encode())
+                    self.refuse(fault.status, fault.reason)
                     fault.reached.set()
                     return
                 if fault and fault.action == "hold_before":
@@ -79,10 +78,19 @@ class Proxy:
                         fault.release.wait()
                     self.close_connection = True
                     return
+                if got.status_code == 400 and b"job_id" in got.content and b"violates primary key" in got.content:
+                    # Of equal job ids at the same instant the emulator lets its own table complain.
+                    self.refuse(409, "duplicate")
+                    return
                 kept = {k: v for k, v in got.headers.items() if k.lower() not in HOP_HEADERS}
                 if "Location" in kept:
                     kept["Location"] = kept["Location"].replace(target, proxy.endpoint)
                 self.reply(got.status_code, kept, got.content)
+
+            def refuse(self, status: int, reason: str) -> None:
+                error = {"reason": reason, "message": f"{reason}, said by the proxy"}
+                answer = {"error": {"code": status, "message": error["message"], "errors": [error]}}
+                self.reply(status, {"content-type": "application/json"}, json.dumps(answer).encode())
 
             def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
                 self.send_response(status)
