@@ -1,8 +1,8 @@
 """A proxy before the emulator that spoils single requests: what an emulator cannot do by itself.
 
 Everything passes through until a `Fault` matches: then BigQuery refuses, the answer is lost after the
-work was done, or the request is held until the test lets it go. One answer is mended: where the emulator
-trips over equal job ids at the same instant, BigQuery says 409.
+work was done, or the request is held until the test lets it go. Two answers are mended: where the emulator
+trips over equal job ids at the same instant, BigQuery says 409, and lost races are worded as BigQuery does.
 """
 
 import json
@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 import requests
+
+# How the emulator words what BigQuery calls a concurrent update.
+EMULATORS_LOST_RACES = (b"Conflict on update!", b"Failed to commit")
 
 HOP_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "content-encoding"}
 
@@ -78,14 +81,17 @@ class Proxy:
                         fault.release.wait()
                     self.close_connection = True
                     return
-                if got.status_code == 400 and b"job_id" in got.content and b"violates primary key" in got.content:
+                if got.status_code == 400 and b"uplicate key" in got.content and b"rtea-" in got.content:
                     # Of equal job ids at the same instant the emulator lets its own table complain.
                     self.refuse(409, "duplicate")
                     return
                 kept = {k: v for k, v in got.headers.items() if k.lower() not in HOP_HEADERS}
                 if "Location" in kept:
                     kept["Location"] = kept["Location"].replace(target, proxy.endpoint)
-                self.reply(got.status_code, kept, got.content)
+                content = got.content
+                for words in EMULATORS_LOST_RACES:
+                    content = content.replace(words, b"Could not serialize access due to concurrent update")
+                self.reply(got.status_code, kept, content)
 
             def refuse(self, status: int, reason: str) -> None:
                 error = {"reason": reason, "message": f"{reason}, said by the proxy"}

@@ -4,7 +4,7 @@ are waited out; what waiting cannot mend is one line with the remedy."""
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from google.cloud import bigquery
@@ -69,7 +69,7 @@ def staging_tables(sink: BigQuerySink) -> list[str]:
         ("POST", LOAD, 403, "rateLimitExceeded"),
         ("POST", MERGE, 403, "quotaExceeded"),
         ("POST", MERGE, 429, "rateLimitExceeded"),
-        ("POST", "__staging_", 500, "internalError"),
+        ("PATCH", "__staging_", 500, "internalError"),
         ("GET", "jobs/rtea-", 502, "badGateway"),
         ("DELETE", "__staging_", 503, "backendError"),
     ],
@@ -99,8 +99,9 @@ def test_a_lost_answer_runs_no_job_twice(sink: BigQuerySink, bigquery_proxy: Pro
     assert len(job_ids(sink, LOAD, name)) == len(job_ids(sink, MERGE, name)) == 1
 
 
-def test_four_sinks_at_once_on_one_batch_write_it_once(bigquery_section: BigQuerySection) -> None:
-    sinks = [BigQuerySink(bigquery_section) for _ in range(4)]
+def write_at_once(section: BigQuerySection, name: str) -> BigQuerySink:
+    """Four sinks write the same batch at the same time; returns one of them."""
+    sinks = [BigQuerySink(section) for _ in range(4)]
     for sink in sinks:
         sink.open()
     errors: list[BaseException] = []
@@ -109,7 +110,7 @@ def test_four_sinks_at_once_on_one_batch_write_it_once(bigquery_section: BigQuer
     def write(sink: BigQuerySink) -> None:
         try:
             start.wait()
-            sink.write(batch(name="four", windows=3), NEVER)
+            sink.write(batch(name=name, windows=3), NEVER)
         except BaseException as error:
             errors.append(error)
 
@@ -119,8 +120,12 @@ def test_four_sinks_at_once_on_one_batch_write_it_once(bigquery_section: BigQuer
     for thread in threads:
         thread.join()
     assert not errors
-    assert counts(sinks[0]) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
-    assert staging_tables(sinks[0]) == []
+    return sinks[0]
+
+
+def test_four_sinks_at_once_on_one_batch_write_it_once(bigquery_section: BigQuerySection) -> None:
+    sink = write_at_once(bigquery_section, "four")
+    assert counts(sink) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
 
 
 def test_a_batch_written_by_an_earlier_run_is_written_again(
@@ -160,6 +165,22 @@ def test_a_staging_table_that_expired_is_loaded_again(sink: BigQuerySink, bigque
     held.release.set()
     thread.join()
     assert counts(sink) == {0: (5, 5)}
+
+
+def test_a_staging_table_expires_if_a_crash_leaves_it(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:
+    bigquery_proxy.faults.append(Fault("DELETE", "__staging_", "refuse"))
+    sink.write(batch(name="left"), NEVER)
+    (staging,) = staging_tables(sink)
+    left = sink.client.get_table(f"{sink.table_id.rpartition('.')[0]}.{staging}")
+    assert left.expires is not None
+    assert timedelta(hours=23) < left.expires - datetime.now(timezone.utc) < timedelta(hours=25)
+
+
+def test_four_sinks_at_once_write_a_batch_of_an_earlier_run_again(bigquery_section: BigQuerySection) -> None:
+    for _ in range(4):
+        sink = write_at_once(bigquery_section, "rerun")
+        assert counts(sink) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
+        sink.client.query(f"DELETE FROM `{sink.table_id}` WHERE TRUE").result()
 
 
 def test_an_outage_is_waited_for_until_asked_to_stop(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:

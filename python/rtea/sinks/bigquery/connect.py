@@ -37,8 +37,8 @@ TRANSIENT_REASONS = frozenset(
     }
 )
 
-# A lost race between two writers is reported as an invalid query; the last is the emulator's wording.
-LOST_RACES = ("concurrent update", "Could not serialize access", "Failed to commit")
+# A lost race between two writers is reported as an invalid query.
+LOST_RACES = ("concurrent update", "Could not serialize access")
 
 T = TypeVar("T")
 

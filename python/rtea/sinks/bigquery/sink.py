@@ -9,6 +9,7 @@ import io
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TypeVar
@@ -171,12 +172,12 @@ class BigQuerySink(Sink):
         if self._jobs is None:
             raise RuntimeError("open comes before write")
         staging_id = f"{self.table_id}__staging_{name.replace('-', '_')}"
-        staging = bigquery.Table(staging_id, schema=schema.fields())
-        staging.expires = datetime.now(timezone.utc) + STAGING_LIFE
-        patiently(lambda: self.client.create_table(staging, exists_ok=True, retry=None, timeout=REQUEST_SECONDS), stop)
         statement = sql.merge(self.table_id, staging_id, first_ms, end_ms)
         try:
+            # The load job itself makes the staging table. Made beforehand, one that another sink has just
+            # dropped would stand there anew and empty, and the MERGE would find nothing to do.
             self._jobs.run(f"rtea-load-{name}", lambda job_id: self._submit_load(job_id, staging_id, encoded), stop)
+            patiently(lambda: self._let_expire(staging_id), stop)
             job = self._jobs.run(
                 f"rtea-merge-{name}",
                 lambda job_id: self.client.query(
@@ -215,6 +216,14 @@ class BigQuerySink(Sink):
             job_config=config,
             timeout=REQUEST_SECONDS,
         )
+
+    def _let_expire(self, staging_id: str) -> None:
+        """Have BigQuery remove a staging table that a crash leaves behind."""
+        staging = bigquery.Table(staging_id)
+        staging.expires = datetime.now(timezone.utc) + STAGING_LIFE
+        # One that is gone already is either merged, or missed by the MERGE.
+        with suppress(exceptions.NotFound):
+            self.client.update_table(staging, ["expires"], retry=None, timeout=REQUEST_SECONDS)
 
     def _drop(self, staging_id: str) -> None:
         """Drop a staging table; one that stays is removed by its expiration."""
