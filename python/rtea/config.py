@@ -100,8 +100,8 @@ class BigQuerySection(Section):
     partition_expiration_days: int = Field(0, ge=0)
     """Partitions of a table that `create` makes are dropped after so many days; 0: never."""
     batch_interval_ms: int = Field(5_000, ge=0)
-    """Least time between the starts of two batches. 5 s make at most 17,280 load jobs a day; a project may have
-    100,000."""
+    """Least time between the starts of two batches. Unless batches are full or jobs fail, 5 s make at
+    most 17,280 load jobs a day; a project may have 100,000."""
     batch_records: int = Field(1_000, ge=1)
     """Most windows of a batch."""
     batch_bytes: int = Field(16_777_216, ge=1)
@@ -142,7 +142,7 @@ class GeneratorSection(Section):
     """Time between the starts of flash sales, from the first event on; 0 for none."""
     sale_length_s: int = Field(300, ge=0)
     """Length of a flash sale."""
-    sale_factor: float = Field(5.0, ge=0, le=1000)
+    sale_factor: float = Field(5.0, ge=0.01, le=1000)
     """Factor of the rate during a flash sale."""
     ramp_s: int = Field(0, ge=0)
     """Time in which the rate rises evenly from nothing."""

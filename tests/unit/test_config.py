@@ -68,3 +68,8 @@ def test_environment_variables_carry_a_whole_configuration(monkeypatch: pytest.M
 
 def test_the_documentation_of_the_settings_is_up_to_date() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == configuration.document(), "run `make docs`"
+
+
+def test_a_sale_that_stops_the_stream_for_ever_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"generator\.sale_factor"):
+        configuration.load(flags={"generator.sale_factor": 0})

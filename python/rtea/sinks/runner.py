@@ -21,8 +21,15 @@ READ_RECORDS = 10
 
 POLL_SECONDS = 0.1
 
-MOVING = frozenset({KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID})
-"""Refusals of a commit by a consumer whose partitions are being taken away."""
+MOVING = frozenset(
+    {
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError._NO_OFFSET,
+    }
+)
+"""Refusals of a commit by a consumer whose partitions are being, or have been, taken away."""
 
 Observer = Callable[[Sequence[WindowResult], int], None]
 """Told of what was written, and when it became readable (ms since the epoch)."""
@@ -92,19 +99,23 @@ class _Reader:
         self._digest = hashlib.sha256(sink.destination.encode())
         self._size_bytes = 0
         self._next_s = 0.0
+        self._newest_end_ms = 0
         metrics.SECONDS_BEHIND.labels(sink.name).set_function(self._seconds_behind)
 
     def read(self) -> Batch | None:
         """Wait a moment for results; a batch as soon as one is due."""
         limits = self._sink.limits
-        for message in self._consumer.consume(READ_RECORDS, POLL_SECONDS):
+        messages = self._consumer.consume(READ_RECORDS, POLL_SECONDS)
+        for message in messages:
             if decoded := _decoded(message):
                 value = message.value() or b""
                 self._waiting.append(decoded)
                 self._size_bytes += len(value)
                 self._digest.update(f"{message.topic()}-{message.partition()}-{message.offset()}".encode() + value)
         is_full = len(self._waiting) >= limits.records or self._size_bytes >= limits.size_bytes
-        if not self._waiting or (not is_full and time.monotonic() < self._next_s):
+        # A full read means that more is waiting, as after a slow write: it belongs to the same batch.
+        is_due = len(messages) < READ_RECORDS and time.monotonic() >= self._next_s
+        if not self._waiting or not (is_full or is_due):
             return None
         self._next_s = time.monotonic() + limits.interval_s
         return Batch(tuple(self._waiting), self._digest.hexdigest()[:32])
@@ -114,7 +125,8 @@ class _Reader:
         name = self._sink.name
         metrics.BATCHES.labels(name).inc()
         metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
-        metrics.WINDOW_END.labels(name).set(max(result.window_end_ms for result in batch.results) / 1000)
+        self._newest_end_ms = max(self._newest_end_ms, *(result.window_end_ms for result in batch.results))
+        metrics.WINDOW_END.labels(name).set(self._newest_end_ms / 1000)
         self._waiting, self._size_bytes = [], 0
         self._digest = hashlib.sha256(self._sink.destination.encode())
 
@@ -156,7 +168,7 @@ def _decoded(message: Message) -> WindowResult | None:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGINT and SIGTERM set: the batch at hand is finished, then the runner ends."""
+    """An event that SIGINT and SIGTERM set: the batch at hand is finished, or abandoned if its server is waited for."""
     stop = threading.Event()
 
     def handle(_: int, __: FrameType | None) -> None:

@@ -12,16 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import requests
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from rtea import aggregate
 from rtea.config import BigQuerySection
 from rtea.errors import RteaError
 from rtea.sinks import result
-from rtea.sinks.bigquery.connect import REQUEST_SECONDS, ask, first_line
+from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, ask, first_line
 from rtea.sinks.bigquery.sink import BigQuerySink
 from rtea.sinks.contract import Batch
 from rtea.sinks.result import Row, WindowResult
@@ -54,7 +52,9 @@ def check(section: BigQuerySection) -> list[Finding]:
         SinkError: the project cannot be used at all, for example for want of permissions.
     """
     dataset = f"rtea_check_{uuid.uuid4().hex[:8]}"
-    own = section.model_copy(update={"table": f"{dataset}.ecommerce_metrics", "create": True})
+    own = section.model_copy(
+        update={"table": f"{dataset}.ecommerce_metrics", "create": True, "partition_expiration_days": 0}
+    )
     sink = BigQuerySink(own)
     with _temporary(sink.client, dataset):
         sink.open()
@@ -143,5 +143,5 @@ def _tried(name: str, expected: str, work: Callable[[], str]) -> Finding:
         return Finding(name, expected, work())
     except exceptions.Conflict:
         return Finding(name, expected, "Conflict")
-    except (exceptions.GoogleAPICallError, GoogleAuthError, requests.RequestException, RteaError) as error:
+    except (*FAILURES, RteaError) as error:
         return Finding(name, expected, f"refused: {first_line(error)}")

@@ -1,6 +1,7 @@
 """The client of BigQuery, and what its errors mean: try again, or one line with the remedy."""
 
 from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
 import requests
@@ -52,6 +53,16 @@ class JobFailedError(Exception):
         self.message = message
 
 
+FAILURES = (
+    exceptions.GoogleAPICallError,
+    auth.GoogleAuthError,
+    requests.RequestException,
+    FutureTimeoutError,
+    JobFailedError,
+)
+"""What the client raises, and jobs that failed."""
+
+
 def connect(section: BigQuerySection) -> bigquery.Client:
     """A client for the project; with an endpoint, as emulators have, without credentials.
 
@@ -94,6 +105,8 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, JobFailedError):
         return error.reason in TRANSIENT_REASONS
+    if isinstance(error, auth.RefreshError):
+        return bool(error.retryable) or isinstance(error.__cause__, auth.TransportError)
     if isinstance(error, exceptions.GoogleAPICallError):
         return error.code in TRANSIENT_CODES or _reason(error) in TRANSIENT_REASONS
     broken = (
@@ -101,6 +114,7 @@ def is_transient(error: BaseException) -> bool:
         requests.Timeout,
         requests.exceptions.ChunkedEncodingError,
         ConnectionError,
+        FutureTimeoutError,
         auth.TransportError,
     )
     return isinstance(error, broken)
@@ -115,9 +129,10 @@ def explained(error: BaseException, what: str) -> RteaError:
         return SinkError(f"BigQuery does not answer for {what}: {line}: check the network, the endpoint and the quotas")
     if isinstance(error, auth.GoogleAuthError | exceptions.Unauthorized):
         return SinkError(f"BigQuery accepts no credentials: {line}: {CREDENTIALS_REMEDY}")
-    if isinstance(error, exceptions.Forbidden):
+    reason = error.reason if isinstance(error, JobFailedError) else ""
+    if isinstance(error, exceptions.Forbidden) or reason == "accessDenied":
         return SinkError(f"BigQuery denies access to {what}: {line}: {ROLES_REMEDY}")
-    if isinstance(error, exceptions.NotFound):
+    if isinstance(error, exceptions.NotFound) or reason == "notFound":
         return SinkError(f"BigQuery does not find {what}: {line}: make dataset and table with --create")
     return SinkError(f"BigQuery refuses {what}: {line}")
 
@@ -146,5 +161,5 @@ def ask(work: Callable[[], T], what: str) -> T:
     )
     try:
         return patient(work)
-    except (exceptions.GoogleAPICallError, auth.GoogleAuthError, requests.RequestException, JobFailedError) as error:
+    except FAILURES as error:
         raise explained(error, what) from error

@@ -18,8 +18,10 @@ from tenacity import (
     Retrying,
     before_sleep_log,
     retry_if_exception,
+    retry_if_exception_type,
     retry_if_result,
     sleep_using_event,
+    stop_after_delay,
     stop_when_event_set,
     wait_exponential,
     wait_random_exponential,
@@ -32,6 +34,7 @@ from rtea.sinks.metrics import RETRIES
 log = logging.getLogger(__name__)
 
 MOST_WAIT_SECONDS = 30.0
+FOUND_SECONDS = 10.0
 
 Job: TypeAlias = bigquery.LoadJob | bigquery.QueryJob
 T = TypeVar("T")
@@ -61,7 +64,7 @@ class Jobs:
             try:
                 return submit(job_id)
             except exceptions.Conflict:
-                job = self._find(job_id)
+                job = self._find_refused(job_id)
                 if job.ended and job.ended < self._began_at:
                     raise StaleJobError(job_id) from None
                 return job
@@ -76,6 +79,25 @@ class Jobs:
     def _find(self, job_id: str) -> Job:
         job: Job = self._client.get_job(job_id, location=self._location, retry=None, timeout=REQUEST_SECONDS)
         return job
+
+    def _find_refused(self, job_id: str) -> Job:
+        """A job that exists, as its id was refused; BigQuery may take a moment to find it."""
+        soon = Retrying(
+            retry=retry_if_exception_type(exceptions.NotFound),
+            stop=stop_after_delay(FOUND_SECONDS),
+            wait=wait_exponential(multiplier=0.1, max=1),
+            reraise=True,
+        )
+        return soon(self._find, job_id)
+
+    def settle(self, job_id: str, stop: threading.Event) -> None:
+        """Wait for the end of a job of an earlier run, if there is one."""
+        try:
+            job = patiently(lambda: self._find(job_id), stop)
+        except exceptions.NotFound:
+            return
+        if job.state != "DONE":
+            self._wait(job_id, stop)
 
     def _wait(self, job_id: str, stop: threading.Event) -> Job:
         def look() -> Job:

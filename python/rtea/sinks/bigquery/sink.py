@@ -15,16 +15,14 @@ from functools import cached_property
 from typing import TypeVar
 
 import msgspec
-import requests
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from rtea.config import BigQuerySection
 from rtea.errors import SinkError
 from rtea.sinks import table
 from rtea.sinks.bigquery import schema, sql
-from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailedError, ask, connect, explained, first_line
+from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, JobFailedError, ask, connect, explained, first_line
 from rtea.sinks.bigquery.jobs import Job, Jobs, StaleJobError, patiently
 from rtea.sinks.contract import Batch, Limits, Sink, StoredRow
 from rtea.sinks.metrics import BYTES_BILLED
@@ -164,7 +162,7 @@ class BigQuerySink(Sink):
 
         try:
             job = patiently(once, stop, also=(StaleJobError, StagingLostError))
-        except (exceptions.GoogleAPICallError, GoogleAuthError, requests.RequestException, JobFailedError) as error:
+        except FAILURES as error:
             raise explained(error, f"batch {batch.id} for {self.table_id}") from error
         BYTES_BILLED.labels(self.name).inc(getattr(job, "total_bytes_billed", None) or 0)
 
@@ -191,6 +189,8 @@ class BigQuerySink(Sink):
                 stop,
             )
         except StaleJobError:
+            # The earlier run's MERGE may still be at work: two that insert at once would double rows.
+            self._jobs.settle(f"rtea-merge-{name}", stop)
             self._drop(staging_id)
             raise
         except (JobFailedError, exceptions.NotFound) as error:
@@ -229,7 +229,7 @@ class BigQuerySink(Sink):
         """Drop a staging table; one that stays is removed by its expiration."""
         try:
             self.client.delete_table(staging_id, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS)
-        except (exceptions.GoogleAPICallError, requests.RequestException, GoogleAuthError) as error:
+        except FAILURES as error:
             log.warning("staging table %s stays until it expires: %s", staging_id, first_line(error))
 
     def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
