@@ -20,6 +20,7 @@ import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 LOCK = Path(__file__).with_name("emulator.lock")
+SERVER = Path(__file__).with_name("emulator_server.py")
 PROJECT = "demo"
 START_SECONDS = 60
 
@@ -88,8 +89,17 @@ class Emulator:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._data.mkdir(parents=True, exist_ok=True)
-        command = [str(home() / "venv" / "bin" / "local-bigquery"), "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--grpc-port", str(self._grpc_port), "--project", PROJECT, "--dataset", "unused"]
+        command = [str(home() / "venv" / "bin" / "python"), str(SERVER), "--host", "127.0.0.1"]
+        command += [
+            "--port",
+            str(self.port),
+            "--grpc-port",
+            str(self._grpc_port),
+            "--project",
+            PROJECT,
+            "--dataset",
+            "unused",
+        ]
         command += ["--data-dir", str(self._data), "serve"]
         environment = os.environ | {"HOME": str(home() / "home")}
         with open(self._data.with_suffix(".log"), "ab") as log:

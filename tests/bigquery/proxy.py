@@ -26,15 +26,17 @@ class Fault:
     """What happens to the next `times` requests whose method and text (address and body) match.
 
     `refuse` answers with an error of that status and reason; `lose` does the work and drops the answer;
-    `hold_before` and `hold_after` wait for `release`, then drop the connection. `reached` tells the test.
+    `hold_before` and `hold_after` wait for `release`, then drop the connection; `amend` replaces what the
+    answer says. `reached` tells the test.
     """
 
     method: str
     text: str
-    action: Literal["refuse", "lose", "hold_before", "hold_after"]
+    action: Literal["refuse", "lose", "hold_before", "hold_after", "amend"]
     times: int = 1
     status: int = 503
     reason: str = "backendError"
+    replace: tuple[bytes, bytes] = (b"", b"")
     reached: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
 
@@ -77,6 +79,7 @@ class Proxy:
                     return
                 if fault:
                     fault.reached.set()
+                if fault and fault.action != "amend":
                     if fault.action == "hold_after":
                         fault.release.wait()
                     self.close_connection = True
@@ -89,6 +92,8 @@ class Proxy:
                 if "Location" in kept:
                     kept["Location"] = kept["Location"].replace(target, proxy.endpoint)
                 content = got.content
+                if fault:
+                    content = content.replace(*fault.replace)
                 for words in EMULATORS_LOST_RACES:
                     content = content.replace(words, b"Could not serialize access due to concurrent update")
                 self.reply(got.status_code, kept, content)

@@ -4,6 +4,7 @@ are waited out; what waiting cannot mend is one line with the remedy."""
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -101,22 +102,22 @@ def test_a_lost_answer_runs_no_job_twice(sink: BigQuerySink, bigquery_proxy: Pro
     assert len(job_ids(sink, LOAD, name)) == len(job_ids(sink, MERGE, name)) == 1
 
 
-def write_at_once(section: BigQuerySection, name: str) -> BigQuerySink:
-    """Four sinks write the same batch at the same time; returns one of them."""
+def write_at_once(section: BigQuerySection, names: list[str]) -> BigQuerySink:
+    """Four sinks write the same windows at the same time, in batches of these names; returns one of them."""
     sinks = [BigQuerySink(section) for _ in range(4)]
     for sink in sinks:
         sink.open()
     errors: list[BaseException] = []
     start = threading.Barrier(4)
 
-    def write(sink: BigQuerySink) -> None:
+    def write(sink: BigQuerySink, name: str) -> None:
         try:
             start.wait()
             sink.write(batch(name=name, windows=3), NEVER)
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=write, args=(sink,)) for sink in sinks]
+    threads = [threading.Thread(target=write, args=pair) for pair in zip(sinks, names, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -126,8 +127,26 @@ def write_at_once(section: BigQuerySection, name: str) -> BigQuerySink:
 
 
 def test_four_sinks_at_once_on_one_batch_write_it_once(bigquery_section: BigQuerySection) -> None:
-    sink = write_at_once(bigquery_section, "four")
+    sink = write_at_once(bigquery_section, ["four"] * 4)
     assert counts(sink) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
+
+
+def test_four_sinks_that_cut_batches_otherwise_insert_each_row_once(bigquery_section: BigQuerySection) -> None:
+    sink = write_at_once(bigquery_section, ["cut1", "cut2", "cut3", "cut4"])
+    assert counts(sink) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
+    (row,) = sink.client.query(f"SELECT turn FROM `{sink.table_id}__writer`").result()
+    assert row.turn == 5, "every MERGE must have updated the one row that keeps them apart"
+
+
+def test_a_merge_that_nothing_keeps_apart_is_refused(sink: BigQuerySink) -> None:
+    sink.client.query(f"DELETE FROM `{sink.table_id}__writer` WHERE TRUE").result()
+    with pytest.raises(SinkError, match=r"__writer holds no row: drop it"):
+        sink.write(batch(name="norow"), NEVER)
+    assert counts(sink) == {}
+    sink.client.delete_table(f"{sink.table_id}__writer")
+    sink.open()
+    sink.write(batch(name="row"), NEVER)
+    assert counts(sink) == {0: (5, 5)}
 
 
 def test_a_batch_written_by_an_earlier_run_is_written_again(
@@ -164,9 +183,39 @@ def test_a_staging_table_that_expired_is_loaded_again(sink: BigQuerySink, bigque
     assert held.reached.wait(60)
     (staging,) = staging_tables(sink)
     sink.client.delete_table(f"{sink.table_id.rpartition('.')[0]}.{staging}")
+    before = metrics.RETRIES.labels("bigquery")._value.get()
     held.release.set()
     thread.join()
     assert counts(sink) == {0: (5, 5)}
+    assert metrics.RETRIES.labels("bigquery")._value.get() >= before + 2, "the lost request, and the lost table"
+
+
+def test_staging_tables_of_long_ago_are_dropped(
+    sink: BigQuerySink, bigquery_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+    held = Fault("PATCH", "__staging_", "hold_before")
+    bigquery_proxy.faults.append(held)
+
+    def write() -> None:
+        with suppress(AbandonedError):
+            sink.write(batch(name="swept"), stop)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert held.reached.wait(60)
+    stop.set()
+    held.release.set()
+    thread.join()
+    (staging,) = staging_tables(sink)
+    assert sink.client.get_table(f"{sink.table_id.rpartition('.')[0]}.{staging}").expires is None
+    sink.open()
+    assert staging_tables(sink) == [staging], "another sink may be at work with it"
+    monkeypatch.setattr("rtea.sinks.bigquery.destination.STAGING_LIFE", timedelta(0))
+    sink.open()
+    assert staging_tables(sink) == []
+    assert sink.client.get_table(sink.table_id)
+    assert sink.client.get_table(f"{sink.table_id}__writer")
 
 
 def test_a_staging_table_expires_if_a_crash_leaves_it(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:
@@ -180,7 +229,7 @@ def test_a_staging_table_expires_if_a_crash_leaves_it(sink: BigQuerySink, bigque
 
 def test_four_sinks_at_once_write_a_batch_of_an_earlier_run_again(bigquery_section: BigQuerySection) -> None:
     for _ in range(4):
-        sink = write_at_once(bigquery_section, "rerun")
+        sink = write_at_once(bigquery_section, ["rerun"] * 4)
         assert counts(sink) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
         sink.client.query(f"DELETE FROM `{sink.table_id}` WHERE TRUE").result()
 
@@ -223,10 +272,41 @@ def test_a_missing_table_names_the_option(bigquery_section: BigQuerySection) -> 
 def test_a_server_that_never_answers_is_one_line(
     bigquery_section: BigQuerySection, bigquery_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtea.sinks.bigquery.connect.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("rtea.sinks.bigquery.retries.PATIENCE_SECONDS", 0.5)
     bigquery_proxy.faults.append(Fault("POST", "", "refuse", times=10**9))
     with pytest.raises(SinkError, match=r"does not answer for table .*check the network"):
         BigQuerySink(bigquery_section).open()
+
+
+def test_opening_with_a_stop_event_waits_for_the_server(
+    bigquery_section: BigQuerySection, bigquery_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtea.sinks.bigquery.retries.PATIENCE_SECONDS", 0.0)
+    bigquery_proxy.faults.append(Fault("GET", "datasets", "refuse", times=3))
+    sink = BigQuerySink(bigquery_section)
+    assert sink.open(NEVER) is True
+    outage = Fault("GET", "datasets", "refuse", times=10**9)
+    bigquery_proxy.faults.append(outage)
+    stop = threading.Event()
+    threading.Thread(target=lambda: outage.reached.wait(60) and stop.set()).start()
+    with pytest.raises(AbandonedError):
+        sink.open(stop)
+
+
+def test_bytes_billed_are_counted(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:
+    for method in ("POST", "GET"):
+        bigquery_proxy.faults.append(
+            Fault(
+                method,
+                "rtea-",
+                "amend",
+                times=99,
+                replace=(b'"totalBytesBilled":"0"', b'"totalBytesBilled":"31457280"'),
+            )
+        )
+    before = metrics.BYTES_BILLED.labels("bigquery")._value.get()
+    sink.write(batch(name="billed"), NEVER)
+    assert metrics.BYTES_BILLED.labels("bigquery")._value.get() == before + 31_457_280
 
 
 def test_the_table_is_made_as_documented(sink: BigQuerySink) -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from rtea import aggregate
 from rtea.cli.root import cli
 from rtea.config import BigQuerySection
+from rtea.errors import SinkError
 from rtea.sinks import result
 from rtea.sinks.bigquery import check, sql
 from rtea.sinks.bigquery.sink import BigQuerySink
@@ -23,16 +24,23 @@ from rtea.sinks.contract import Batch
 from rtea.sinks.result import Row, WindowResult
 from tests.bigquery import emulator
 from tests.bigquery.emulator import Emulator
+from tests.bigquery.proxy import Fault, Proxy
 
 pytestmark = [pytest.mark.bigquery, pytest.mark.timeout(200)]
 
 TABLE = "demo.d.ecommerce_metrics"
+WRITER = f"{TABLE}__writer"
 
 
 def statements() -> list[str]:
     ready = [sql.ready_query(name, TABLE) for name in sql.query_names()]
-    merge = sql.merge(TABLE, f"{TABLE}__staging_x", 0, 60_000)
-    return [sql.ddl(TABLE, 30), merge, sql.select(TABLE, 0, 60_000), sql.any_row(TABLE), *ready]
+    merge = sql.merge(TABLE, f"{TABLE}__staging_x", WRITER, 0, 60_000)
+    begin, *of_merge, commit, end = merge.split(";\n")
+    assert (begin, commit, end) == ("BEGIN TRANSACTION", "COMMIT TRANSACTION", "")
+    # The analyzer knows no system variables of scripts.
+    of_merge = [statement.replace("@@row_count", "1") for statement in of_merge]
+    own = [sql.ddl(TABLE, 30), sql.make_writer(WRITER), sql.select(TABLE, 0, 60_000), sql.any_row(TABLE)]
+    return [*own, *of_merge, *ready]
 
 
 def typed(texts: list[str]) -> list[str]:
@@ -114,6 +122,26 @@ def test_conversion_counts_each_step_by_source(filled: tuple[BigQuerySink, list[
     assert all(row.purchases_by_product_view == row.purchases / row.product_views for row in found)
 
 
+def test_the_latest_complete_hour_leaves_the_open_one_out(filled: tuple[BigQuerySink, list[WindowResult]]) -> None:
+    sink, windows = filled
+    statement = sql.ready_query("latest_complete_hour", sink.table_id)
+    # The emulator cannot merge BigQuery's sketches: it counts them instead, which tells the windows apart as well.
+    assert "HLL_COUNT.MERGE(visitors_sketch)" in statement
+    sink.client.query(statement.replace("HLL_COUNT.MERGE(visitors_sketch)", "COUNT(visitors_sketch)")).result()
+    found = list(sink.client.query(f"SELECT * FROM `{sink.table_id}_latest_complete_hour`").result())
+    # Windows every ten minutes for three hours: the third hour's last window is ten minutes from its end.
+    hour = windows[6:12]
+    expected: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for row in (row for window in hour for row in window.rows):
+        key = (row.metric, row.dimension, row.currency)
+        expected[key] += row.event_count or Decimal(row.revenue_minor or 0) / 100 or 1
+    assert {
+        (row.metric, row.dimension, row.currency): row.event_count or row.revenue or row.unique_visitors
+        for row in found
+    } == expected
+    assert {row.hour for row in found} == {NOW + timedelta(hours=1)}
+
+
 def test_the_check_finds_what_the_server_does_otherwise_and_cleans_up(bigquery_section: BigQuerySection) -> None:
     findings = check.check(bigquery_section)
     failed = {finding.name for finding in findings if not finding.passed}
@@ -124,9 +152,19 @@ def test_the_check_finds_what_the_server_does_otherwise_and_cleans_up(bigquery_s
         "HLL_COUNT.EXTRACT of all",
         "HLL_COUNT.MERGE of all",
     }
-    assert len(findings) == 10
+    assert len(findings) == 11
     datasets = BigQuerySink(bigquery_section).client.list_datasets()
     assert not [entry.dataset_id for entry in datasets if entry.dataset_id.startswith("rtea_check_")]
+
+
+def test_a_check_that_fails_says_why_even_if_it_cannot_clean_up(
+    bigquery_section: BigQuerySection, bigquery_proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    bigquery_proxy.faults.append(Fault("POST", "jobs", "refuse", times=99, status=403, reason="accessDenied"))
+    bigquery_proxy.faults.append(Fault("DELETE", "rtea_check_", "refuse", times=99, status=403, reason="accessDenied"))
+    with pytest.raises(SinkError, match="denies access to table"):
+        check.check(bigquery_section)
+    assert "stays, remove it by hand" in caplog.text
 
 
 def test_the_command_reports_and_fails(bigquery_section: BigQuerySection) -> None:
@@ -134,7 +172,7 @@ def test_the_command_reports_and_fails(bigquery_section: BigQuerySection) -> Non
     command = [sys.executable, "-m", "rtea", "bigquery", "check", "--project", emulator.PROJECT]
     ran = subprocess.run([*command, "--endpoint", bigquery_section.endpoint], capture_output=True, text=True)
     assert ran.returncode == 1, ran.stderr
-    assert "6 of 10 checks passed" in ran.stdout
+    assert "7 of 11 checks passed" in ran.stdout
 
 
 def test_the_ddl_makes_the_table_that_the_sink_accepts(bigquery_section: BigQuerySection) -> None:

@@ -32,6 +32,8 @@ def analyzer() -> Analyzer:
         for column, kind in COLUMNS.items():
             table = table.add_column(column, kind)
         catalog = catalog.add_table(table.build())
+    writer = TableBuilder("demo.d.ecommerce_metrics__writer").add_column("turn", TypeKind.TYPE_INT64)
+    catalog = catalog.add_table(writer.build())
     return Analyzer(AnalyzerOptions(language_options=language), catalog.build())
 
 

@@ -5,7 +5,8 @@
 1. `open` before anything else, and again whenever partitions are assigned. It makes the table when it is
    missing and the settings allow it, and says whether the table is empty: then the committed offsets are
    set back to the topic's start before the first `write`, so that a table made anew misses no window,
-   whenever a run may crash.
+   whenever a run may crash. The first gives up on a silent server after a while; those after it are
+   given `stop` and wait.
 2. `write` with a batch of results, as large and as frequent as the sink's `limits` say. When it
    returns, their rows are durable and readable.
 3. The runner commits the offsets of what was written, after `write` returned, never before.
@@ -94,11 +95,12 @@ class Sink(ABC):
         """What names the table among all tables, the same in every run; no secret."""
 
     @abstractmethod
-    def open(self) -> bool:
+    def open(self, stop: threading.Event | None = None) -> bool:
         """Make the table when it is missing; safe to repeat. Returns whether the table is empty.
 
         Raises:
-            SinkError: it cannot be reached or made.
+            SinkError: it cannot be made, or, without `stop`, not be reached for a while.
+            AbandonedError: `stop` was set while the server was waited for.
         """
 
     @abstractmethod

@@ -55,7 +55,7 @@ class DuckDbSink(Sink):
         """The file's absolute path and the table."""
         return f"{self._path.resolve()}#{self._table_name}"
 
-    def open(self) -> bool:
+    def open(self, stop: threading.Event | None = None) -> bool:
         """Make file and table."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class DuckDbSink(Sink):
             connection.execute(ddl)
             return connection.execute(f"SELECT 1 FROM {self._table} LIMIT 1").fetchone() is None
 
-        return self._with_file(make)
+        return self._with_file(make, stop=stop)
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
         """Upsert each result in a transaction of its own; a row yields to greater revisions only."""

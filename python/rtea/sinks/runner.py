@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import FrameType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -47,44 +48,52 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         raise MissingTopicError(
             f"topic {topic} is missing at {config.kafka.bootstrap_servers}: run `rtea topics create`"
         )
-    sink.open()
+    with ExitStack() as ending:
+        ending.callback(sink.close)
+        sink.open()
+        consumer = Consumer(_settings(config, sink))
+        ending.callback(consumer.close)
+        try:
+            _feed(consumer, config, sink, stop, observe)
+        except KafkaException as error:
+            raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
+        except AbandonedError:
+            pass  # Asked to stop: the next run reads the batch again.
+
+
+def _feed(consumer: Consumer, config: Config, sink: Sink, stop: threading.Event, observe: Observer | None) -> None:
+    """Write batch after batch until `stop` is set."""
+    reader = _Reader(consumer, config.kafka.results_topic, sink)
 
     def start(consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # Asked again: while this run stood by, another may have filled the table.
-        if partitions and sink.open():
+        if partitions and sink.open(stop):
             for partition in partitions:
                 partition.offset, _ = consumer.get_watermark_offsets(partition, timeout=config.kafka.timeout_ms / 1000)
             consumer.commit(offsets=partitions, asynchronous=False)
         consumer.assign(partitions)
 
-    consumer = Consumer(_settings(config, sink))
-    reader = _Reader(consumer, sink)
-    try:
-        consumer.subscribe([topic], on_assign=start)
-        while not stop.is_set():
-            batch = reader.read()
-            if batch is None:
-                continue
-            sink.write(batch, stop)
-            reader.count_written(batch)
-            if observe:
-                observe(batch.results, time.time_ns() // 1_000_000)
-            _commit(consumer)
-    except KafkaException as error:
-        raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
-    except AbandonedError:
-        pass  # Asked to stop: the next run reads the batch again.
-    finally:
-        sink.close()
-        consumer.close()
+    def forget(*_: object) -> None:
+        reader.clear()  # Whoever gets the partitions reads these records again.
+
+    consumer.subscribe([config.kafka.results_topic], on_assign=start, on_revoke=forget, on_lost=forget)
+    while not stop.is_set():
+        batch = reader.read()
+        if batch is None:
+            continue
+        sink.write(batch, stop)
+        if observe:
+            observe(batch.results, time.time_ns() // 1_000_000)
+        _commit(consumer, reader.offsets)
+        reader.count_written(batch)
 
 
-def _commit(consumer: Consumer) -> None:
-    """Commit what was consumed. While partitions move to another run, it is refused: then that one reads
+def _commit(consumer: Consumer, offsets: list[TopicPartition]) -> None:
+    """Commit what was written. While partitions move to another run, it is refused: then that one reads
     again what is durable already.
     """
     try:
-        consumer.commit(asynchronous=False)
+        consumer.commit(offsets=offsets, asynchronous=False)
     except KafkaException as error:
         if error.args[0].code() not in MOVING:
             raise
@@ -93,25 +102,39 @@ def _commit(consumer: Consumer) -> None:
 class _Reader:
     """Cuts what the consumer brings into batches within a sink's limits."""
 
-    def __init__(self, consumer: Consumer, sink: Sink) -> None:
-        self._consumer, self._sink = consumer, sink
-        self._waiting: list[WindowResult] = []
-        self._digest = hashlib.sha256(sink.destination.encode())
-        self._size_bytes = 0
+    def __init__(self, consumer: Consumer, topic: str, sink: Sink) -> None:
+        self._consumer, self._topic, self._sink = consumer, topic, sink
         self._next_s = 0.0
+        self.clear()
         self._newest_end_ms = 0
         metrics.SECONDS_BEHIND.labels(sink.name).set_function(self._seconds_behind)
+
+    def clear(self) -> None:
+        """Forget what was read and not yet written."""
+        self._waiting: list[WindowResult] = []
+        self._next_offsets: dict[int, int] = {}
+        self._digest = hashlib.sha256(self._sink.destination.encode())
+        self._size_bytes = 0
+
+    @property
+    def offsets(self) -> list[TopicPartition]:
+        """Where to go on in each partition once what was read is durable."""
+        return [TopicPartition(self._topic, partition, offset) for partition, offset in self._next_offsets.items()]
 
     def read(self) -> Batch | None:
         """Wait a moment for results; a batch as soon as one is due."""
         limits = self._sink.limits
         messages = self._consumer.consume(READ_RECORDS, POLL_SECONDS)
         for message in messages:
-            if decoded := _decoded(message):
+            decoded = _decoded(message)
+            # A message without an error has both.
+            partition, offset = message.partition() or 0, message.offset() or 0
+            self._next_offsets[partition] = offset + 1
+            if decoded:
                 value = message.value() or b""
                 self._waiting.append(decoded)
                 self._size_bytes += len(value)
-                self._digest.update(f"{message.topic()}-{message.partition()}-{message.offset()}".encode() + value)
+                self._digest.update(f"{self._topic}-{partition}-{offset}".encode() + value)
         is_full = len(self._waiting) >= limits.records or self._size_bytes >= limits.size_bytes
         # A full read means that more is waiting, as after a slow write: it belongs to the same batch.
         is_due = len(messages) < READ_RECORDS and time.monotonic() >= self._next_s
@@ -127,8 +150,7 @@ class _Reader:
         metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
         self._newest_end_ms = max(self._newest_end_ms, *(result.window_end_ms for result in batch.results))
         metrics.WINDOW_END.labels(name).set(self._newest_end_ms / 1000)
-        self._waiting, self._size_bytes = [], 0
-        self._digest = hashlib.sha256(self._sink.destination.encode())
+        self.clear()
 
     def _seconds_behind(self) -> float:
         ends_ms = [result.window_end_ms for result in self._waiting]

@@ -6,11 +6,14 @@ are byte-identical to google/zetasketch.
 """
 
 import io
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 from google.api_core import exceptions
 from google.cloud import bigquery
@@ -19,10 +22,13 @@ from rtea import aggregate
 from rtea.config import BigQuerySection
 from rtea.errors import RteaError
 from rtea.sinks import result
-from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, ask, first_line
+from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, first_line
+from rtea.sinks.bigquery.retries import ask
 from rtea.sinks.bigquery.sink import BigQuerySink
 from rtea.sinks.contract import Batch
 from rtea.sinks.result import Row, WindowResult
+
+log = logging.getLogger(__name__)
 
 WINDOW_MS = 60_000
 START_MS = 1_760_000_040_000
@@ -58,24 +64,28 @@ def check(section: BigQuerySection) -> list[Finding]:
     sink = BigQuerySink(own)
     with _temporary(sink.client, dataset):
         sink.open()
-        return list(_findings(sink))
+        return list(_findings(sink, own))
 
 
 @contextmanager
 def _temporary(client: bigquery.Client, dataset: str) -> Iterator[None]:
     """Remove the dataset at the end, with all that is in it."""
+
+    def remove() -> None:
+        client.delete_dataset(dataset, delete_contents=True, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS)
+
     try:
         yield
-    finally:
-        ask(
-            lambda: client.delete_dataset(
-                dataset, delete_contents=True, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS
-            ),
-            f"dataset {dataset}",
-        )
+    except BaseException:
+        try:
+            ask(remove, f"dataset {dataset}")
+        except RteaError as error:
+            log.warning("dataset %s stays, remove it by hand: %s", dataset, error)
+        raise
+    ask(remove, f"dataset {dataset}")
 
 
-def _findings(sink: BigQuerySink) -> Iterator[Finding]:
+def _findings(sink: BigQuerySink, section: BigQuerySection) -> Iterator[Finding]:
     sketches = {name: aggregate.build_sketch([b"v%d" % n for n in numbers]) for name, numbers in VISITORS.items()}
     first = _window(3, sketches)
     _write(sink, first)
@@ -97,14 +107,15 @@ def _findings(sink: BigQuerySink) -> Iterator[Finding]:
     revisions = {row.revision for row in sink.read(START_MS, START_MS + 1)}
     yield Finding("a newer revision replaces the rows", "{4}", str(revisions))
     yield _tried("a job id is used once", "Conflict", lambda: _submit_twice(sink))
+    yield _tried("two sinks at once insert a new row once", "3", lambda: _write_at_once(section, sketches))
 
 
-def _window(revision: int, sketches: dict[str, bytes]) -> WindowResult:
+def _window(revision: int, sketches: dict[str, bytes], start_ms: int = START_MS) -> WindowResult:
     rows = [
         Row("unique_visitors", name, "", None, None, aggregate.estimate_sketch(sketch), sketch)
         for name, sketch in sketches.items()
     ]
-    return WindowResult(result.VERSION, START_MS, START_MS + WINDOW_MS, revision, rows)
+    return WindowResult(result.VERSION, start_ms, start_ms + WINDOW_MS, revision, rows)
 
 
 def _write(sink: BigQuerySink, window: WindowResult) -> None:
@@ -135,6 +146,20 @@ def _submit_twice(sink: BigQuerySink) -> str:
             ),
         )
     return "both were taken"
+
+
+def _write_at_once(section: BigQuerySection, sketches: dict[str, bytes]) -> str:
+    """Let two sinks write a new window in batches of different names, several times; rows of each."""
+    sinks = [BigQuerySink(section), BigQuerySink(section)]
+    found = set()
+    for sink in sinks:
+        sink.open()
+    with ThreadPoolExecutor(len(sinks)) as pool:
+        for turn in range(1, 4):
+            start_ms = START_MS + turn * WINDOW_MS
+            list(pool.map(_write, sinks, repeat(_window(1, sketches, start_ms))))
+            found.add(len(sinks[0].read(start_ms, start_ms + 1)))
+    return ", ".join(map(str, sorted(found)))
 
 
 def _tried(name: str, expected: str, work: Callable[[], str]) -> Finding:

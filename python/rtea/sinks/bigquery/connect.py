@@ -1,8 +1,6 @@
 """The client of BigQuery, and what its errors mean: try again, or one line with the remedy."""
 
-from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TypeVar
 
 import requests
 from google.api_core import exceptions
@@ -10,7 +8,6 @@ from google.api_core.client_info import ClientInfo
 from google.auth import exceptions as auth
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 import rtea
 from rtea.config import BigQuerySection
@@ -18,9 +15,6 @@ from rtea.errors import ConfigError, RteaError, SinkError
 
 REQUEST_SECONDS = 60.0
 """Limit of one request; the retries are ours, so that they are counted and can be stopped."""
-
-PATIENCE_SECONDS = 30.0
-"""How long `open` and `read` wait for a server that does not answer."""
 
 TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
 TRANSIENT_REASONS = frozenset(
@@ -40,8 +34,6 @@ TRANSIENT_REASONS = frozenset(
 
 # A lost race between two writers is reported as an invalid query.
 LOST_RACES = ("concurrent update", "Could not serialize access")
-
-T = TypeVar("T")
 
 
 class JobFailedError(Exception):
@@ -145,21 +137,3 @@ def first_line(error: BaseException) -> str:
 
 def _reason(error: exceptions.GoogleAPICallError) -> str:
     return next((str(entry.get("reason")) for entry in error.errors or () if isinstance(entry, dict)), "")
-
-
-def ask(work: Callable[[], T], what: str) -> T:
-    """Do some requests, trying again for a while when BigQuery does not answer.
-
-    Raises:
-        SinkError: it never answered, or refused.
-    """
-    patient = Retrying(
-        retry=retry_if_exception(is_transient),
-        stop=stop_after_delay(PATIENCE_SECONDS),
-        wait=wait_random_exponential(multiplier=0.2, max=5),
-        reraise=True,
-    )
-    try:
-        return patient(work)
-    except FAILURES as error:
-        raise explained(error, what) from error

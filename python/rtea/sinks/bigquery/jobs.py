@@ -5,39 +5,29 @@ duplicate, and the job that exists is waited for instead. An id is used once for
 next attempt has the next id.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import NoReturn, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from google.api_core import exceptions
 from google.cloud import bigquery
 from tenacity import (
-    RetryCallState,
     Retrying,
-    before_sleep_log,
-    retry_if_exception,
     retry_if_exception_type,
     retry_if_result,
     sleep_using_event,
     stop_after_delay,
     stop_when_event_set,
     wait_exponential,
-    wait_random_exponential,
 )
 
-from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailedError, is_transient
-from rtea.sinks.contract import AbandonedError
-from rtea.sinks.metrics import RETRIES
+from rtea.sinks.bigquery.connect import REQUEST_SECONDS, JobFailedError
+from rtea.sinks.bigquery.retries import abandon, patiently
 
-log = logging.getLogger(__name__)
-
-MOST_WAIT_SECONDS = 30.0
 FOUND_SECONDS = 10.0
 
 Job: TypeAlias = bigquery.LoadJob | bigquery.QueryJob
-T = TypeVar("T")
 
 
 class StaleJobError(Exception):
@@ -90,15 +80,6 @@ class Jobs:
         )
         return soon(self._find, job_id)
 
-    def settle(self, job_id: str, stop: threading.Event) -> None:
-        """Wait for the end of a job of an earlier run, if there is one."""
-        try:
-            job = patiently(lambda: self._find(job_id), stop)
-        except exceptions.NotFound:
-            return
-        if job.state != "DONE":
-            self._wait(job_id, stop)
-
     def _wait(self, job_id: str, stop: threading.Event) -> Job:
         def look() -> Job:
             return patiently(lambda: self._find(job_id), stop)
@@ -108,44 +89,6 @@ class Jobs:
             wait=wait_exponential(multiplier=0.05, max=1),
             stop=stop_when_event_set(stop),
             sleep=sleep_using_event(stop),
-            retry_error_callback=_abandon,
+            retry_error_callback=abandon,
         )
         return polls(look)
-
-
-def patiently(work: Callable[[], T], stop: threading.Event, *, also: tuple[type[BaseException], ...] = ()) -> T:
-    """Try until it works, for hours when need be: back off exponentially with jitter after transient
-    errors, and go on at once after those named in `also`.
-
-    Raises:
-        AbandonedError: `stop` was set meanwhile.
-        Exception: what `work` raised, when trying again cannot help.
-    """
-    back_off = wait_random_exponential(multiplier=0.25, max=MOST_WAIT_SECONDS)
-
-    def wait(state: RetryCallState) -> float:
-        return 0.0 if isinstance(_error(state), also) else back_off(state)
-
-    tries = Retrying(
-        retry=retry_if_exception(lambda error: is_transient(error) or isinstance(error, also)),
-        wait=wait,
-        stop=stop_when_event_set(stop),
-        sleep=sleep_using_event(stop),
-        before_sleep=_note,
-        retry_error_callback=_abandon,
-    )
-    return tries(work)
-
-
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
-
-
-def _note(state: RetryCallState) -> None:
-    if not isinstance(_error(state), StaleJobError):
-        RETRIES.labels("bigquery").inc()
-        before_sleep_log(log, logging.WARNING)(state)
-
-
-def _abandon(state: RetryCallState) -> NoReturn:
-    raise AbandonedError from _error(state)

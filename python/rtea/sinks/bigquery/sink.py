@@ -8,31 +8,25 @@ at any point leads to the same batch again, whose rows change nothing that is th
 import io
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from functools import cached_property
-from typing import TypeVar
 
 import msgspec
 from google.api_core import exceptions
 from google.cloud import bigquery
 
 from rtea.config import BigQuerySection
-from rtea.errors import SinkError
 from rtea.sinks import table
 from rtea.sinks.bigquery import schema, sql
-from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, JobFailedError, ask, connect, explained, first_line
-from rtea.sinks.bigquery.jobs import Job, Jobs, StaleJobError, patiently
+from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, JobFailedError, connect, explained, first_line
+from rtea.sinks.bigquery.destination import STAGING_LIFE, Destination
+from rtea.sinks.bigquery.jobs import Job, Jobs, StaleJobError
+from rtea.sinks.bigquery.retries import ask, patiently
 from rtea.sinks.contract import Batch, Limits, Sink, StoredRow
 from rtea.sinks.metrics import BYTES_BILLED
 
 log = logging.getLogger(__name__)
-
-STAGING_LIFE = timedelta(days=1)
-"""When BigQuery itself removes a staging table that a crash left behind."""
-
-T = TypeVar("T")
 
 
 class StagingLostError(Exception):
@@ -50,7 +44,6 @@ class BigQuerySink(Sink):
             records=section.batch_records, size_bytes=section.batch_bytes, interval_s=section.batch_interval_ms / 1000
         )
         self._jobs: Jobs | None = None
-        self._location: str | None = None
 
     @cached_property
     def client(self) -> bigquery.Client:
@@ -61,88 +54,32 @@ class BigQuerySink(Sink):
         """
         return connect(self._section)
 
+    @cached_property
+    def _table(self) -> Destination:
+        return Destination(self.client, self._section)
+
     @property
     def table_id(self) -> str:
         """The table as project.dataset.table."""
-        return f"{self.client.project}.{self._section.table}"
+        return self._table.table_id
 
     @property
     def destination(self) -> str:
         """Server and table."""
         return f"{self._section.endpoint or 'bigquery'}/{self.table_id}"
 
-    def open(self) -> bool:
+    def open(self, stop: threading.Event | None = None) -> bool:
         """Find the table, or make it when the settings say so, and compare its schema.
 
         Raises:
             SinkError: it is missing, differs, or BigQuery cannot be used; the line says what to do.
+            AbandonedError: `stop` was set while the server was waited for.
         """
-        found = ask(self._find_or_make, f"table {self.table_id}")
-        self._check_schema(found)
-        if found.time_partitioning is None or found.time_partitioning.field != schema.PARTITION_FIELD:
-            log.warning(
-                "%s is not partitioned by %s: every MERGE reads all of it", self.table_id, schema.PARTITION_FIELD
-            )
-        began_at, has_rows = ask(self._look, f"table {self.table_id}")
-        self._jobs = Jobs(self.client, self._location, began_at)
-        return not has_rows
-
-    def _find_or_make(self) -> bigquery.Table:
-        dataset = self._found(self._find_dataset, self._make_dataset)
-        self._location = dataset.location
-        return self._found(self._find_table, self._make_table)
-
-    def _found(self, find: Callable[[], T], make: Callable[[], object]) -> T:
-        """What is there already, which needs fewer permissions than making it."""
-        try:
-            return find()
-        except exceptions.NotFound:
-            if not self._section.create:
-                raise
-            make()
-            return find()
-
-    def _find_dataset(self) -> bigquery.Dataset:
-        return self.client.get_dataset(self.table_id.rpartition(".")[0], retry=None, timeout=REQUEST_SECONDS)
-
-    def _make_dataset(self) -> None:
-        dataset = bigquery.Dataset(self.table_id.rpartition(".")[0])
-        dataset.location = self._section.location
-        self.client.create_dataset(dataset, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
-
-    def _find_table(self) -> bigquery.Table:
-        return self.client.get_table(self.table_id, retry=None, timeout=REQUEST_SECONDS)
-
-    def _make_table(self) -> None:
-        wanted = bigquery.Table(self.table_id, schema=schema.fields())
-        days = self._section.partition_expiration_days
-        wanted.time_partitioning = bigquery.TimePartitioning(
-            field=schema.PARTITION_FIELD, expiration_ms=days * 86_400_000 or None
-        )
-        wanted.clustering_fields = list(schema.CLUSTERING_FIELDS)
-        wanted.description = schema.DESCRIPTION
-        self.client.create_table(wanted, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
-
-    def _check_schema(self, found: bigquery.Table) -> None:
-        differences = schema.compare(found.schema)
-        if differences.problems:
-            raise SinkError(
-                f"table {self.table_id} differs: {'; '.join(differences.problems)}: name another with --table"
-            )
-        if not differences.addable:
-            return
-        names = ", ".join(f"{field.name} {field.field_type}" for field in differences.addable)
-        if not self._section.add_columns:
-            raise SinkError(f"table {self.table_id} lacks the nullable columns {names}: add them with --add-columns")
-        found.schema = [*found.schema, *differences.addable]
-        ask(lambda: self.client.update_table(found, ["schema"], retry=None, timeout=REQUEST_SECONDS), self.table_id)
-        log.info("added to %s: %s", self.table_id, names)
-
-    def _look(self) -> tuple[datetime, bool]:
-        statement = sql.any_row(self.table_id)
-        job = self.client.query(statement, location=self._location, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
-        (row,) = job.result(retry=None, timeout=REQUEST_SECONDS)
-        return row.now, row.has_rows
+        is_empty = self._table.open(stop)
+        if self._table.looked_at is None:
+            raise RuntimeError("an opened table has been looked at")
+        self._jobs = Jobs(self.client, self._table.location, self._table.looked_at)
+        return is_empty
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
         """Load and MERGE a batch; waits out every transient error."""
@@ -157,11 +94,16 @@ class BigQuerySink(Sink):
 
         def once() -> Job:
             nonlocal attempt
-            attempt += 1
-            return self._load_and_merge(f"{batch.id}-a{attempt}", encoded, min(starts_ms), max(starts_ms) + 1, stop)
+            while True:
+                attempt += 1
+                # An earlier run may have used some ids up: the first that is new, or this run's own, counts.
+                with suppress(StaleJobError):
+                    return self._load_and_merge(
+                        f"{batch.id}-a{attempt}", encoded, min(starts_ms), max(starts_ms) + 1, stop
+                    )
 
         try:
-            job = patiently(once, stop, also=(StaleJobError, StagingLostError))
+            job = patiently(once, stop, also=(StagingLostError,))
         except FAILURES as error:
             raise explained(error, f"batch {batch.id} for {self.table_id}") from error
         BYTES_BILLED.labels(self.name).inc(getattr(job, "total_bytes_billed", None) or 0)
@@ -169,28 +111,15 @@ class BigQuerySink(Sink):
     def _load_and_merge(self, name: str, encoded: bytes, first_ms: int, end_ms: int, stop: threading.Event) -> Job:
         if self._jobs is None:
             raise RuntimeError("open comes before write")
-        staging_id = f"{self.table_id}__staging_{name.replace('-', '_')}"
-        statement = sql.merge(self.table_id, staging_id, first_ms, end_ms)
+        staging_id = f"{self._table.staging_prefix}{name.replace('-', '_')}"
+        statement = sql.merge(self.table_id, staging_id, self._table.writer_id, first_ms, end_ms)
         try:
             # The load job itself makes the staging table. Made beforehand, one that another sink has just
             # dropped would stand there anew and empty, and the MERGE would find nothing to do.
             self._jobs.run(f"rtea-load-{name}", lambda job_id: self._submit_load(job_id, staging_id, encoded), stop)
             patiently(lambda: self._let_expire(staging_id), stop)
-            job = self._jobs.run(
-                f"rtea-merge-{name}",
-                lambda job_id: self.client.query(
-                    statement,
-                    job_id=job_id,
-                    location=self._location,
-                    retry=None,
-                    job_retry=None,
-                    timeout=REQUEST_SECONDS,
-                ),
-                stop,
-            )
+            job = self._jobs.run(f"rtea-merge-{name}", lambda job_id: self._submit_query(job_id, statement), stop)
         except StaleJobError:
-            # The earlier run's MERGE may still be at work: two that insert at once would double rows.
-            self._jobs.settle(f"rtea-merge-{name}", stop)
             self._drop(staging_id)
             raise
         except (JobFailedError, exceptions.NotFound) as error:
@@ -212,8 +141,18 @@ class BigQuerySink(Sink):
             size=len(encoded),
             num_retries=0,
             job_id=job_id,
-            location=self._location,
+            location=self._table.location,
             job_config=config,
+            timeout=REQUEST_SECONDS,
+        )
+
+    def _submit_query(self, job_id: str, statement: str) -> Job:
+        return self.client.query(
+            statement,
+            job_id=job_id,
+            location=self._table.location,
+            retry=None,
+            job_retry=None,
             timeout=REQUEST_SECONDS,
         )
 

@@ -33,8 +33,21 @@ def ddl(table_id: str, partition_expiration_days: int) -> str:
     )
 
 
-def merge(table_id: str, staging_id: str, first_ms: int, end_ms: int) -> str:
-    """The guarded upsert of a staging table whose windows start in `[first_ms, end_ms)`.
+def make_writer(writer_id: str) -> str:
+    """The statement that makes the table whose one row every `merge` updates."""
+    return (
+        f"CREATE TABLE IF NOT EXISTS `{writer_id}`\n"
+        "OPTIONS (description = 'One row that each MERGE of RTEA updates, so that they run one after the other.')\n"
+        "AS SELECT 1 AS turn"
+    )
+
+
+def merge(table_id: str, staging_id: str, writer_id: str, first_ms: int, end_ms: int) -> str:
+    """The guarded upsert of a staging table whose windows start in `[first_ms, end_ms)`, one script.
+
+    BigQuery lets statements that only insert run at once, and of two MERGEs that find a key missing both
+    insert it. So each updates the one row of `writer_id` in the same transaction: of two transactions that
+    update a row, BigQuery ends one with an error.
 
     The constant range lets BigQuery skip the other partitions. A key may stand in the staging table
     with several revisions; only its greatest takes part, as MERGE demands one source row for a target.
@@ -43,13 +56,17 @@ def merge(table_id: str, staging_id: str, first_ms: int, end_ms: int) -> str:
     matches = " AND ".join(f"T.{name} = S.{name}" for name in table.KEY)
     changes = ", ".join(f"{name} = S.{name}" for name in names if name not in table.KEY)
     return (
+        "BEGIN TRANSACTION;\n"
+        f"UPDATE `{writer_id}` SET turn = turn + 1 WHERE TRUE;\n"
+        f"ASSERT @@row_count > 0 AS '{writer_id} holds no row: drop it, the sink makes it again';\n"
         f"MERGE `{table_id}` T\n"
         f"USING (SELECT * FROM `{staging_id}` WHERE TRUE\n"
         f"  QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(table.KEY)} ORDER BY revision DESC) = 1) S\n"
         f"ON T.window_start >= {timestamp(first_ms)} AND T.window_start < {timestamp(end_ms)}\n"
         f"  AND {matches}\n"
         f"WHEN MATCHED AND S.revision > T.revision THEN UPDATE SET {changes}\n"
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f'S.{name}' for name in names)})"
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f'S.{name}' for name in names)});\n"
+        "COMMIT TRANSACTION;\n"
     )
 
 

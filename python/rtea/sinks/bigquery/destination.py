@@ -1,0 +1,147 @@
+"""The table in its dataset: found or made, compared with ours, and cleared of what crashes left.
+
+Beside it stands `<table>__writer`, one row that every MERGE updates within its transaction: BigQuery
+lets two statements that only insert run at once, and both would insert the same new key.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from google.api_core import exceptions
+from google.cloud import bigquery
+
+from rtea.config import BigQuerySection
+from rtea.errors import SinkError
+from rtea.sinks.bigquery import schema, sql
+from rtea.sinks.bigquery.connect import REQUEST_SECONDS
+from rtea.sinks.bigquery.retries import ask
+
+log = logging.getLogger(__name__)
+
+STAGING_LIFE = timedelta(days=1)
+"""How long a staging table may live that a crash left behind."""
+
+T = TypeVar("T")
+
+
+class Destination:
+    """One table, `project.dataset.table`. Its methods wait as `rtea.sinks.bigquery.retries.ask` does."""
+
+    def __init__(self, client: bigquery.Client, section: BigQuerySection) -> None:
+        self._client, self._section = client, section
+        self.table_id = f"{client.project}.{section.table}"
+        self.dataset_id = self.table_id.rpartition(".")[0]
+        self.location: str | None = None
+        self.looked_at: datetime | None = None
+
+    @property
+    def writer_id(self) -> str:
+        """The table that holds the row every MERGE updates."""
+        return f"{self.table_id}__writer"
+
+    @property
+    def staging_prefix(self) -> str:
+        """What the names of all staging tables begin with."""
+        return f"{self.table_id}__staging_"
+
+    def open(self, stop: threading.Event | None) -> bool:
+        """Find the table, or make it when the settings say so, and compare its schema; whether it is empty.
+
+        Raises:
+            SinkError: it is missing, differs, or BigQuery cannot be used; the line says what to do.
+            AbandonedError: `stop` was set while the server was waited for.
+        """
+        what = f"table {self.table_id}"
+        found = ask(self._find_or_make, what, stop)
+        self._check_schema(found, stop)
+        if found.time_partitioning is None or found.time_partitioning.field != schema.PARTITION_FIELD:
+            log.warning(
+                "%s is not partitioned by %s: every MERGE reads all of it", self.table_id, schema.PARTITION_FIELD
+            )
+        ask(self._find_or_make_writer, f"table {self.writer_id}", stop)
+        self.looked_at, has_rows = ask(self._look, what, stop)
+        ask(self._sweep, f"staging tables of {self.table_id}", stop)
+        return not has_rows
+
+    def _find_or_make(self) -> bigquery.Table:
+        self.location = self._found(self._find_dataset, self._make_dataset).location
+        return self._found(self._find_table, self._make_table)
+
+    def _found(self, find: Callable[[], T], make: Callable[[], object]) -> T:
+        """What is there already, which needs fewer permissions than making it."""
+        try:
+            return find()
+        except exceptions.NotFound:
+            if not self._section.create:
+                raise
+            make()
+            return find()
+
+    def _find_dataset(self) -> bigquery.Dataset:
+        return self._client.get_dataset(self.dataset_id, retry=None, timeout=REQUEST_SECONDS)
+
+    def _make_dataset(self) -> None:
+        dataset = bigquery.Dataset(self.dataset_id)
+        dataset.location = self._section.location
+        self._client.create_dataset(dataset, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
+
+    def _find_table(self) -> bigquery.Table:
+        return self._client.get_table(self.table_id, retry=None, timeout=REQUEST_SECONDS)
+
+    def _make_table(self) -> None:
+        wanted = bigquery.Table(self.table_id, schema=schema.fields())
+        days = self._section.partition_expiration_days
+        wanted.time_partitioning = bigquery.TimePartitioning(
+            field=schema.PARTITION_FIELD, expiration_ms=days * 86_400_000 or None
+        )
+        wanted.clustering_fields = list(schema.CLUSTERING_FIELDS)
+        wanted.description = schema.DESCRIPTION
+        self._client.create_table(wanted, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
+
+    def _find_or_make_writer(self) -> None:
+        try:
+            self._client.get_table(self.writer_id, retry=None, timeout=REQUEST_SECONDS)
+        except exceptions.NotFound:
+            with suppress(exceptions.Conflict):  # Another sink was faster.
+                self._query(sql.make_writer(self.writer_id))
+
+    def _check_schema(self, found: bigquery.Table, stop: threading.Event | None) -> None:
+        differences = schema.compare(found.schema)
+        if differences.problems:
+            raise SinkError(
+                f"table {self.table_id} differs: {'; '.join(differences.problems)}: name another with --table"
+            )
+        if not differences.addable:
+            return
+        names = ", ".join(f"{field.name} {field.field_type}" for field in differences.addable)
+        if not self._section.add_columns:
+            raise SinkError(f"table {self.table_id} lacks the nullable columns {names}: add them with --add-columns")
+        found.schema = [*found.schema, *differences.addable]
+        ask(
+            lambda: self._client.update_table(found, ["schema"], retry=None, timeout=REQUEST_SECONDS),
+            self.table_id,
+            stop,
+        )
+        log.info("added to %s: %s", self.table_id, names)
+
+    def _look(self) -> tuple[datetime, bool]:
+        (row,) = self._query(sql.any_row(self.table_id))
+        return row.now, row.has_rows
+
+    def _query(self, statement: str) -> list[bigquery.Row]:
+        job = self._client.query(statement, location=self.location, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
+        return list(job.result(retry=None, timeout=REQUEST_SECONDS))
+
+    def _sweep(self) -> None:
+        """Drop old staging tables: one whose sink was killed before it had an expiration stays for ever."""
+        if self.looked_at is None:
+            raise RuntimeError("the server's clock is read first")
+        for entry in self._client.list_tables(self.dataset_id, retry=None, timeout=REQUEST_SECONDS):
+            name = f"{self.dataset_id}.{entry.table_id}"
+            if name.startswith(self.staging_prefix) and entry.created < self.looked_at - STAGING_LIFE:
+                self._client.delete_table(name, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS)
+                log.info("dropped %s, which a crash had left", name)
