@@ -22,13 +22,32 @@ from rtea_gen import plan as plans
 @click.option("--rate", "generator__rate", type=int, help="Events per second of event time [default: 50000].")
 @click.option("--speed", "generator__speed", type=float, help="Event time per real time; 0: as fast as possible.")
 @click.option("--seed", "generator__seed", type=int, help="Seed [default: 1].")
-@click.option("--format", "generator__format", type=click.Choice(["json", "msgpack"]), help="Format [default: json].")
+@click.option(
+    "--format",
+    "generator__format",
+    type=click.Choice(["json", "msgpack", "ga4-json"]),
+    help="Format [default: json].",
+)
+@click.option(
+    "--sink", "generator__sink", type=click.Choice(["kafka", "stdout", "file"]), help="Where to [default: kafka]."
+)
+@click.option("--path", "generator__path", type=click.Path(path_type=Path), help="File of the sink file.")
+@click.option(
+    "--compression",
+    "generator__compression",
+    type=click.Choice(["none", "gzip", "zstd"]),
+    help="Of the sinks stdout and file [default: none].",
+)
+@click.option("--metrics-port", "generator__metrics_port", type=int, help="Serve Prometheus metrics on 127.0.0.1:PORT.")
 @click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
 @click.option("--topic", "kafka__events_topic", help="Topic [default: ecommerce_clickstream].")
 @click.option("--duration", "duration_s", type=click.FloatRange(min=0), help="Seconds of event time.")
 @click.option("--events", type=click.IntRange(min=0), help="Number of events.")
 @click.option("--start", metavar="TIME", help="Event time of the first event, RFC 3339 or ms since the epoch.")
 @click.option("--manifest", type=click.Path(path_type=Path), default=Path("manifest.jsonl"), show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with the manifest's run: nothing repeated, nothing missing.")
+@click.option("--dry-run", is_flag=True, help="Check the settings and print what would be sent; send nothing.")
+@click.option("--print-config", is_flag=True, help="Print the resolved configuration as JSON; send nothing.")
 @click.option("--progress/--no-progress", default=None, help="Progress bar [default: on a terminal].")
 def command(
     file: Path | None,
@@ -37,28 +56,50 @@ def command(
     events: int | None,
     start: str | None,
     manifest: Path,
+    resume: bool,
+    dry_run: bool,
+    print_config: bool,
     progress: bool | None,
     **flags: Any,
 ) -> int:
-    """Send a deterministic e-commerce clickstream to Kafka and write the manifest of what was sent."""
-    from rtea_gen import run
+    """Send a deterministic e-commerce clickstream to Kafka, a file or a pipe, and write the manifest of what
+    was sent.
+    """
+    from rtea_gen import report, run
 
     if duration_s is not None and events is not None:
         raise ConfigError("--duration and --events were both given: name one of them")
     named = {name.replace("__", "."): value for name, value in flags.items()}
     config = configuration.Request(file, configuration.parse_flags(settings)).resolve(named)
-    start_ms = _time_ms(start)
+    if print_config:
+        click.echo(config.model_dump_json(indent=2))
+        return 0
+    earlier = None
+    if resume:
+        if start is not None or duration_s is not None:
+            raise ConfigError("--resume goes on with the run of --manifest: leave out --start and --duration")
+        from rtea_gen import resume as resuming
+
+        resumed = resuming.read(config, manifest, events)
+        plan = resumed.plan
+        earlier = run.Earlier(resumed.keep_bytes, resumed.totals, resumed.already)
+    else:
+        plan = plans.make(config, start_ms=_start_ms(start), events=events, duration_s=duration_s)
+    if dry_run:
+        report.preview(plan)
+        return 0
+    shows_bar = sys.stderr.isatty() if progress is None else progress
+    summary = run.run(plan, manifest, earlier=earlier, progress=shows_bar)
+    report.summarize(plan, summary, manifest)
+    return 130 if summary.interrupted and plan.events is not None else 0
+
+
+def _start_ms(text: str | None) -> int | None:
+    start_ms = _time_ms(text)
     if start_ms is not None and start_ms <= 0:
         # Kafka's client takes a timestamp of 0 for "now".
-        raise ConfigError(f"--start {start!r} is not after 1970-01-01T00:00:00Z: name a later time")
-    plan = plans.make(config, start_ms=start_ms, events=events, duration_s=duration_s)
-    summary = run.run(plan, manifest, progress=sys.stderr.isatty() if progress is None else progress)
-    rate = summary.sent / summary.seconds if summary.seconds > 0 else 0.0
-    click.echo(
-        f"{summary.sent} events ({summary.bytes / 2**20:.0f} MiB) in {summary.seconds:.1f} s, {rate:,.0f}/s, "
-        f"at most {summary.most_behind_s:.2f} s behind schedule, {summary.cpu_s:.1f} CPU s; manifest: {manifest}"
-    )
-    return 130 if summary.interrupted and plan.events is not None else 0
+        raise ConfigError(f"--start {text!r} is not after 1970-01-01T00:00:00Z: name a later time")
+    return start_ms
 
 
 def _time_ms(text: str | None) -> int | None:

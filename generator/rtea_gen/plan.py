@@ -3,9 +3,11 @@
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from rtea import _core
 from rtea.config import Config, GeneratorSection
+from rtea.errors import ConfigError
 
 START_DELAY_S = 1.5
 """Head start for the shards to come up before the first event is due."""
@@ -22,11 +24,14 @@ class Plan:
     """Wall-clock time at which the first event is due, in seconds since the epoch."""
     events: int | None
     """Number of events; None runs until interrupted."""
+    first: int = 0
+    """Number of the first event that this run looks at: above 0 when it goes on with another."""
 
     @property
     def procs(self) -> int:
-        """Number of shards."""
-        return self.config.generator.procs
+        """Number of shards. What is written to one pipe comes from one."""
+        generator = self.config.generator
+        return 1 if generator.sink == "stdout" else generator.procs
 
 
 class Schedule:
@@ -69,6 +74,103 @@ def rhythm(generator: GeneratorSection) -> _core.Rhythm:
         sale_factor=generator.sale_factor,
         ramp_ms=generator.ramp_s * 1000,
     )
+
+
+def faults(config: Config) -> _core.Faults | None:
+    """How events are spoiled, from the settings; None when they are not.
+
+    Raises:
+        ConfigError: the shares exceed 1, or an event out of order would come too late to count.
+    """
+    section, job = config.faults, config.job
+    if not section.spoil:
+        return None
+    if section.disorder_ms > job.allowed_lateness_ms:
+        raise ConfigError(
+            f"faults.disorder_ms is {section.disorder_ms}, beyond job.allowed_lateness_ms {job.allowed_lateness_ms}: "
+            "set it lower, or use faults.late_share"
+        )
+    try:
+        return _core.Faults(
+            duplicate=section.duplicate_share,
+            disorder=section.disorder_share,
+            late=section.late_share,
+            future=section.future_share,
+            malformed=section.malformed_share,
+            hot_key=section.hot_key_share,
+            disorder_ms=section.disorder_ms,
+            late_ms=job.allowed_lateness_ms + job.watermark_delay_ms + section.late_by_ms,
+            future_ms=section.future_by_ms,
+            huge_bytes=job.max_event_bytes,
+        )
+    except ValueError as error:
+        raise ConfigError(f"faults: {error}") from error
+
+
+def cast(generator: GeneratorSection) -> _core.Cast:
+    """Who takes part, from the settings.
+
+    Raises:
+        ConfigError: transitions or devices name what there is not.
+    """
+    try:
+        return _core.Cast(
+            mobile_share=generator.mobile_share,
+            both_share=generator.both_share,
+            account_share=generator.account_share,
+            second_device_share=generator.second_device_share,
+            login_share=generator.login_share,
+            bot_share=generator.bot_share,
+            campaign_share=generator.campaign_share,
+            hot_share=generator.hot_share,
+            hot_products=generator.hot_products,
+            transitions=generator.transitions,
+            devices=generator.devices,
+        )
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"generator: {error}") from error
+
+
+def stream(config: Config, start_ms: int) -> _core.EventStream:
+    """The events of these settings, from that time on.
+
+    Raises:
+        ConfigError: settings do not fit together.
+    """
+    generator = config.generator
+    return _core.EventStream(
+        seed=generator.seed,
+        start_ms=start_ms,
+        rate_hz=generator.rate,
+        window_ms=config.job.window_ms,
+        lanes=generator.lanes,
+        visitors=generator.visitors,
+        products=generator.products,
+        pause_sigma=generator.pause_sigma,
+        activity=generator.activity,
+        popularity=generator.popularity,
+        rhythm=rhythm(generator),
+        cast=cast(generator),
+        faults=faults(config),
+    )
+
+
+def hold_ms(config: Config) -> int:
+    """How long after its end a window may still gain events or faults."""
+    spoiled = faults(config)
+    return spoiled.hold_ms if spoiled else 0
+
+
+def settings(config: Config) -> dict[str, dict[str, Any]]:
+    """The settings that make the stream, as the manifest's header keeps them."""
+    outside = {"procs", "speed", "sink", "path", "compression", "metrics_port"}
+    return {
+        "generator": config.generator.model_dump(mode="json", exclude=outside),
+        "faults": config.faults.model_dump(mode="json"),
+        "job": config.job.model_dump(
+            mode="json", include={"window_ms", "allowed_lateness_ms", "watermark_delay_ms", "max_event_bytes"}
+        ),
+    }
 
 
 def clock(generator: GeneratorSection, start_ms: int) -> _core.EventClock:

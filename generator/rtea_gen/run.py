@@ -1,15 +1,14 @@
-"""A run: spawn the shards, show progress, merge their ground truth into the manifest."""
+"""A run: spawn the shards, show progress, merge their ground truth into the manifest as it grows."""
 
 import errno
-import multiprocessing
 import os
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import msgspec
@@ -17,100 +16,205 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rtea import _core, manifest, topics
+from rtea.config import Config
 from rtea.errors import ConfigError, DeliveryError, DiskSpaceError, MissingTopicError
-from rtea_gen import shard
+from rtea_gen import metrics, plan, shard
+from rtea_gen.figures import Figures, spawning
+from rtea_gen.outlet import FLUSH_SECONDS, file_of
 from rtea_gen.plan import Plan, Schedule
-from rtea_gen.shard import Outcome
+from rtea_gen.shard import Files, Outcome
+from rtea_gen.truth import Merger, Totals
 
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did; `seconds` from the first due event to the last acknowledgement."""
+    """What a run did; `seconds` from its start to the last acknowledgement."""
 
-    sent: int
-    failed: int
-    bytes: int
+    figures: Figures
     seconds: float
-    most_behind_s: float
-    cpu_s: float
     interrupted: bool
+    is_closed: bool
+
+    @property
+    def sent(self) -> int:
+        """Records of all shards."""
+        return sum(self.figures.all("sent"))
 
 
-def run(plan: Plan, manifest_file: Path, *, progress: bool = True) -> Summary:
-    """Send a plan's events and write the manifest. Ctrl-C stops early: the manifest then covers
-    what was sent.
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run of the same manifest has left."""
+
+    keep_bytes: int
+    totals: Totals
+    already: _core.SentNumbers
+
+
+def run(wanted: Plan, manifest_file: Path, *, earlier: Earlier | None = None, progress: bool = True) -> Summary:
+    """Send a plan's events and write the manifest meanwhile. Ctrl-C stops early: the manifest then covers
+    what was acknowledged.
 
     Raises:
         BrokerError, MissingTopicError: the events topic cannot be reached.
         DeliveryError: events were not acknowledged, or a shard died; the manifest says so.
-        ConfigError: the manifest's folder cannot be written to; nothing was sent.
+        ConfigError: the manifest or a file of events cannot be written to; nothing was sent.
+        PortInUseError: the port of the metrics is taken.
         DiskSpaceError: the disk is full.
     """
-    if not os.access(manifest_file.absolute().parent, os.W_OK):
-        raise ConfigError(f"manifest {manifest_file} cannot be written: name a folder that exists with --manifest")
-    kafka = plan.config.kafka
-    if kafka.events_topic not in topics.list_partitions(kafka):
+    check(wanted.config, wanted)
+    try:
+        with (
+            manifest.Writer(manifest_file, earlier.keep_bytes if earlier else 0) as writer,
+            tempfile.TemporaryDirectory(prefix="rtea-gen-") as scratch,
+        ):
+            if not earlier:
+                writer.add(_header(wanted))
+            return _Run(wanted, manifest_file, writer, Path(scratch), earlier).go(progress=progress)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskSpaceError(f"manifest {manifest_file} cannot be written: {error}: free some space") from error
+
+
+def check(config: Config, wanted: Plan) -> None:
+    """Look whether events can be sent where they shall go; nothing is sent.
+
+    Raises:
+        BrokerError, MissingTopicError, ConfigError: as `run`.
+    """
+    plan.stream(config, wanted.start_ms)
+    sink, kafka = config.generator.sink, config.kafka
+    if sink == "file":
+        folder = file_of(wanted, 0).absolute().parent
+        if not os.access(folder, os.W_OK):
+            raise ConfigError(f"folder {folder} cannot be written to: name a file elsewhere with --path")
+    if sink != "kafka":
+        return
+    partitions = topics.list_partitions(kafka).get(kafka.events_topic)
+    if partitions is None:
         raise MissingTopicError(
             f"topic {kafka.events_topic} is missing at {kafka.bootstrap_servers}: run `rtea topics create`"
         )
-    with tempfile.TemporaryDirectory(prefix="rtea-gen-") as scratch:
-        try:
-            return _run_in(plan, manifest_file, Path(scratch), progress=progress)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise DiskSpaceError(f"manifest {manifest_file} cannot be written: {error}: free some space") from error
+    idle = config.faults.idle_partition
+    if idle is not None and (idle >= partitions or partitions < 2):
+        raise ConfigError(f"faults.idle_partition is {idle}, but {kafka.events_topic} has {partitions} partitions")
 
 
-def _run_in(plan: Plan, manifest_file: Path, scratch: Path, *, progress: bool) -> Summary:
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    positions = context.Array("q", range(plan.procs))
-    files = [(scratch / f"truth-{index}", scratch / f"outcome-{index}") for index in range(plan.procs)]
-    processes = [
-        context.Process(target=shard.run, args=(plan, index, positions, stop, *files[index]), name=f"shard-{index}")
-        for index in range(plan.procs)
-    ]
-    interrupted = False
-    with _stopping(processes, stop):
-        for process in processes:
-            process.start()
-        try:
-            _watch(plan, processes, positions, progress=progress)
-        except KeyboardInterrupt:
-            interrupted = True
-        stop.set()
-        for process in processes:
-            process.join()
-    seconds = time.time() - plan.began_s
-    outcomes = [msgspec.json.decode(outcome.read_bytes(), type=Outcome) for _, outcome in files if outcome.exists()]
-    dead = [process.name for process in processes if process.exitcode]
-    summary = Summary(
-        sent=sum(outcome.sent for outcome in outcomes),
-        failed=sum(outcome.failed for outcome in outcomes),
-        bytes=sum(outcome.bytes for outcome in outcomes),
-        seconds=seconds,
-        most_behind_s=max((outcome.most_behind_s for outcome in outcomes), default=0.0),
-        cpu_s=sum(outcome.cpu_s for outcome in outcomes),
-        interrupted=interrupted,
+def _header(wanted: Plan) -> manifest.Header:
+    config = wanted.config
+    return manifest.Header(
+        manifest.VERSION,
+        config.generator.seed,
+        wanted.start_ms,
+        config.job.window_ms,
+        config.generator.rate,
+        config.generator.format,
+        config.kafka.events_topic,
+        round(wanted.began_s * 1000),
+        wanted.events,
+        plan.settings(config),
     )
-    _write_manifest(
-        plan, manifest_file, [truth for truth, _ in files], summary, complete=not dead and not summary.failed
-    )
-    if dead:
-        raise DeliveryError(f"{', '.join(dead)} died: the manifest is marked incomplete")
-    if summary.failed:
-        reason = next(outcome.first_error for outcome in outcomes if outcome.failed)
-        raise DeliveryError(
-            f"{summary.failed} of {summary.sent} events were not delivered: {reason}; the manifest is marked incomplete"
+
+
+class _Run:
+    """The shards of one run and what becomes of their figures and files."""
+
+    def __init__(
+        self, wanted: Plan, path: Path, writer: manifest.Writer, scratch: Path, earlier: Earlier | None
+    ) -> None:
+        self._plan, self._writer = wanted, writer
+        self._totals = earlier.totals if earlier else Totals()
+        already = None
+        if earlier:
+            already = scratch / "already"
+            already.write_bytes(earlier.already.to_bytes())
+        indices = range(wanted.procs)
+        self._files = [Files(scratch / f"truth-{n}", scratch / f"outcome-{n}", path, already) for n in indices]
+        self._merger = Merger([files.truth for files in self._files], wanted.config.job.window_ms)
+        context = spawning()
+        self._stop = context.Event()
+        self._figures = Figures.of(context, wanted.procs)
+        self._processes: list[BaseProcess] = [
+            context.Process(
+                target=shard.run,
+                args=(wanted, n, self._figures.numbers, self._stop, self._files[n]),
+                name=f"shard-{n}",
+            )
+            for n in indices
+        ]
+
+    def go(self, *, progress: bool) -> Summary:
+        """Run to the end."""
+        interrupted, began_s = False, max(time.time(), self._plan.began_s)
+        with metrics.serving(self._plan, self._figures), _stopping(self._processes, self._stop):
+            for process in self._processes:
+                process.start()
+            try:
+                self._watch(progress=progress)
+            except KeyboardInterrupt:
+                interrupted = True
+            self._stop.set()
+            for process in self._processes:
+                process.join()
+        seconds = time.time() - began_s
+        paths = [files.outcome for files in self._files if files.outcome.exists()]
+        outcomes = [msgspec.json.decode(path.read_bytes(), type=Outcome) for path in paths]
+        is_closed = any(outcome.is_closed for outcome in outcomes)
+        self._finish(is_closed=is_closed, first_error=next((o.first_error for o in outcomes if o.first_error), ""))
+        return Summary(self._figures, seconds, interrupted, is_closed)
+
+    def _watch(self, *, progress: bool) -> None:
+        """Show progress and write windows until the shards end; returns early when one dies."""
+        columns = (
+            TextColumn("events"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.speed:,.0f}/s"),
+            TimeRemainingColumn(),
         )
-    return summary
+        with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
+            task = bar.add_task("events", total=self._plan.events, completed=self._plan.first)
+            while any(process.is_alive() for process in self._processes):
+                if any(process.exitcode for process in self._processes):
+                    return
+                done = min(self._figures.all("next"))
+                bar.update(task, completed=min(max(done, self._plan.first), self._plan.events or done))
+                self._write_windows()
+                time.sleep(POLL_SECONDS)
+
+    def _write_windows(self) -> None:
+        """Write the windows whose events are all acknowledged."""
+        for window in self._merger.take(min(self._figures.all("truth_ms"))):
+            self._writer.add(window)
+            self._totals.add(window)
+
+    def _finish(self, *, is_closed: bool, first_error: str) -> None:
+        self._write_windows()
+        dead = [process.name for process in self._processes if process.exitcode]
+        failed = sum(self._figures.all("failed"))
+        faults = dict(self._totals.faults)
+        if moved := sum(self._figures.all("moved")):
+            faults["idle_partition"] = moved
+        last = max(min(self._figures.all("next")), self._plan.first, 1) - 1
+        last = last if self._plan.events is None else min(last, max(self._plan.events - 1, 0))
+        last_ms = Schedule(self._plan).time_ms(last)
+        complete = not dead and not failed and not is_closed
+        self._writer.add(manifest.End(self._totals.records, failed, last_ms, complete, faults))
+        if dead:
+            raise DeliveryError(
+                f"{', '.join(dead)} died: the manifest is marked incomplete; go on with the same command and --resume"
+            )
+        if failed:
+            sent = sum(self._figures.all("sent"))
+            raise DeliveryError(
+                f"{failed} of {sent} events were not delivered: {first_error}; the manifest is marked incomplete"
+            )
 
 
 @contextmanager
-def _stopping(processes: Sequence[BaseProcess], stop: "multiprocessing.synchronize.Event") -> Iterator[None]:
+def _stopping(processes: Sequence[BaseProcess], stop: Event) -> Iterator[None]:
     """Leave no shard behind, whatever happens."""
     try:
         yield
@@ -118,82 +222,5 @@ def _stopping(processes: Sequence[BaseProcess], stop: "multiprocessing.synchroni
         stop.set()
         for process in processes:
             if process.pid is not None:
-                process.join(timeout=shard.FLUSH_SECONDS)
+                process.join(timeout=FLUSH_SECONDS)
                 process.kill()
-
-
-def _watch(
-    plan: Plan,
-    processes: Sequence[BaseProcess],
-    positions: "multiprocessing.sharedctypes.SynchronizedArray[int]",
-    *,
-    progress: bool,
-) -> None:
-    """Show progress until the shards end; returns early when one dies."""
-    columns = (
-        TextColumn("events"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed:,.0f}/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
-        task = bar.add_task("events", total=plan.events)
-        while any(process.is_alive() for process in processes):
-            if any(process.exitcode for process in processes):
-                return
-            sent = min(positions[:])
-            bar.update(task, completed=min(sent, plan.events or sent))
-            time.sleep(POLL_SECONDS)
-
-
-def _write_manifest(plan: Plan, path: Path, truth_files: list[Path], summary: Summary, *, complete: bool) -> None:
-    config = plan.config
-    header = manifest.Header(
-        manifest.VERSION,
-        config.generator.seed,
-        plan.start_ms,
-        config.job.window_ms,
-        config.generator.rate,
-        config.generator.format,
-        config.kafka.events_topic,
-    )
-    last_event_ms = Schedule(plan).time_ms(max(summary.sent - 1, 0))
-    end = manifest.End(summary.sent, summary.failed, last_event_ms, complete)
-    manifest.write(path, header, _merged_windows(truth_files, config.job.window_ms), end)
-
-
-def _merged_windows(truth_files: list[Path], window_ms: int) -> Iterator[manifest.Window]:
-    """The windows of all shards, in time order; only one window's visitors are in memory at a time."""
-    places: dict[int, list[tuple[Path, int, int]]] = defaultdict(list)
-    for path in truth_files:
-        for start_ms, offset, length in _index(path):
-            places[start_ms].append((path, offset, length))
-    for start_ms in sorted(places):
-        shards = [_read_truth(*place) for place in places[start_ms]]
-        events, counts, revenue, visitors = _core.merge_truth(shards)
-        rows = [manifest.Revenue(*entry) for entry in revenue]
-        yield manifest.Window(start_ms, start_ms + window_ms, events, dict(counts), rows, dict(visitors))
-
-
-def _index(path: Path) -> Iterator[tuple[int, int, int]]:
-    """Start, offset and length of each window in a shard's file; a killed shard may have cut it off."""
-    size = path.stat().st_size if path.exists() else 0
-    offset = 0
-    while offset + 4 <= size:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            length = int.from_bytes(file.read(4), "little")
-            encoded = file.read(length)
-        if len(encoded) < length:
-            return
-        start_ms, _ = msgspec.msgpack.decode(encoded, type=tuple[int, bytes])
-        yield start_ms, offset + 4, length
-        offset += 4 + length
-
-
-def _read_truth(path: Path, offset: int, length: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(offset)
-        _, truth = msgspec.msgpack.decode(file.read(length), type=tuple[int, bytes])
-    return truth

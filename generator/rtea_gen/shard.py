@@ -1,119 +1,97 @@
-"""One shard: every `procs`-th event, encoded in Rust in batches and sent with confluent-kafka.
+"""One shard: every `procs`-th event, encoded in Rust in batches and handed to an outlet.
 
-Runs in a process of its own. Events go to the events topic; finished windows of the ground truth go
-to a file that `rtea_gen.run` merges into the manifest.
+Runs in a process of its own. Events go to the outlet (`rtea_gen.outlet`); finished windows of the ground
+truth go to a file that `rtea_gen.truth` merges into the manifest; figures go to shared memory.
 """
 
+import ctypes
 import math
-import multiprocessing
 import signal
 import time
-from multiprocessing.sharedctypes import SynchronizedArray
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-from confluent_kafka import KafkaError, Message, Producer
 
-from rtea import _core, topics
+from rtea import manifest
 from rtea_gen import plan as plans
+from rtea_gen.figures import LAST_NUMBER, Figures, Numbers
+from rtea_gen.outlet import LatencyClock, is_orphan, open_outlet
 from rtea_gen.plan import Plan
 
 BATCH_EVENTS = 2_000
 TICK_SECONDS = 0.01
-FLUSH_SECONDS = 330
-"""Longer than the producer's own limit for a message, so that every message ends one way or the other."""
 
 MAX_AHEAD_MS = 1_000
 """How far an event may run ahead of the slowest shard's acknowledged ones, in event time. It bounds how
 far a partition's records are out of order, whatever the speed: a watermark delay beyond it loses nothing."""
 
 
-LAST_NUMBER = 2**62
-"""Progress of a shard that has ended: it holds nobody back."""
-
-
 class Outcome(msgspec.Struct, frozen=True):
-    """What a shard did. `most_behind_s` is the longest an event waited for its turn."""
+    """How a shard ended, beside its figures."""
 
-    shard: int
-    sent: int
-    failed: int
     first_error: str
-    bytes: int
-    most_behind_s: float
-    cpu_s: float
+    is_closed: bool
 
 
-def run(
-    plan: Plan, shard: int, progress: "SynchronizedArray[int]", stop: Event, truth_file: Path, outcome_file: Path
-) -> None:
-    """Send this shard's events; entry point of the process. `progress` holds, for each shard, the
-    number below which all of its events are acknowledged.
-    """
+class Files(msgspec.Struct, frozen=True):
+    """The files of a shard: `already` holds the numbers that the topic has from an earlier run, or None."""
+
+    truth: Path
+    outcome: Path
+    manifest: Path
+    already: Path | None
+
+
+def run(plan: Plan, shard: int, numbers: "Numbers[ctypes.c_longlong]", stop: Event, files: Files) -> None:
+    """Send this shard's events; entry point of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides when to stop.
-    with open(truth_file, "wb") as truth:
-        outcome = Shard(plan, shard, progress, stop, truth).send_all()
-    outcome_file.write_bytes(msgspec.json.encode(outcome))
+    with open(files.truth, "wb") as truth, open(files.manifest, "rb") as held:
+        # While any shard lives, no other run may go on with this manifest.
+        manifest.hold(held, files.manifest, together=True)
+        outcome = Shard(plan, shard, Figures(numbers), stop, truth, files.already).send_all()
+    files.outcome.write_bytes(msgspec.json.encode(outcome))
 
 
 class Shard:
-    """The loop of one shard: wait until events are due, encode a batch, send it."""
+    """The loop of one shard: wait until events are due, send a batch of them."""
 
     def __init__(
-        self, plan: Plan, shard: int, progress: "SynchronizedArray[int]", stop: Event, truth: BinaryIO
+        self, plan: Plan, shard: int, figures: Figures, stop: Event, truth: BinaryIO, already: Path | None
     ) -> None:
-        generator = plan.config.generator
-        self._plan, self._shard, self._progress, self._stop, self._truth = plan, shard, progress, stop, truth
-        self._stream = _core.EventStream(
-            seed=generator.seed,
-            start_ms=plan.start_ms,
-            rate_hz=generator.rate,
-            window_ms=plan.config.job.window_ms,
-            lanes=generator.lanes,
-            visitors=generator.visitors,
-            products=generator.products,
-            pause_sigma=generator.pause_sigma,
-            rhythm=plans.rhythm(generator),
-        )
+        self._plan, self._shard, self._figures, self._stop, self._truth = plan, shard, figures, stop, truth
         self._schedule = plans.Schedule(plan)
-        self._producer = Producer(_settings(plan))
-        self._failed = 0
-        self._first_error = ""
-
-    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            self._failed += 1
-            self._first_error = self._first_error or error.str()
+        self._hold_ms = plans.hold_ms(plan.config)
+        self._stream = plans.stream(plan.config, plan.start_ms)
+        numbers = already.read_bytes() if already else None
+        self._outlet = open_outlet(plan, shard, self._stream, numbers)
+        self._latency = LatencyClock(lambda ms, count: figures.add_latency(shard, ms, count))
 
     def _is_over(self) -> bool:
-        """Whether to stop: asked to, or the parent is gone and nobody will collect the outcome."""
-        parent = multiprocessing.parent_process()
-        return self._stop.is_set() or (parent is not None and not parent.is_alive())
+        return self._stop.is_set() or is_orphan()
 
     def send_all(self) -> Outcome:
         """Send until the plan is fulfilled or stopped, then wait for every acknowledgement."""
-        number, sent, size, most_behind_s = self._shard, 0, 0, 0.0
-        while not self._is_over() and (self._plan.events is None or number < self._plan.events):
+        plan, outlet = self._plan, self._outlet
+        number = plan.first + (self._shard - plan.first) % plan.procs
+        while not self._is_over() and not outlet.is_closed and (plan.events is None or number < plan.events):
             count = self._due(number)
             if count == 0:
                 self._wait(number)
                 continue
-            if self._plan.config.generator.speed:
-                most_behind_s = max(most_behind_s, time.time() - self._schedule.due_at_s(number))
-            size += self._send(number, count)
-            sent += count
-            number += count * self._plan.procs
-            self._write_truth(self._schedule.time_ms(number))
-        undelivered = self._producer.flush(FLUSH_SECONDS)
-        if undelivered:
-            self._failed += undelivered
-            self._first_error = self._first_error or "no acknowledgement"
-        self._write_truth(2**62)
-        self._progress[self._shard] = LAST_NUMBER
-        cpu_s = time.process_time()
-        return Outcome(self._shard, sent, self._failed, self._first_error, size, most_behind_s, cpu_s)
+            self._note_behind(number)
+            outlet.send(number, plan.procs, count)
+            number += count * plan.procs
+            self._note(number)
+        ends_early = plan.events is None or number < plan.events
+        outlet.finish(self._schedule.time_ms((number if ends_early else plan.events or 1) - 1) if number else 0)
+        self._note(number)
+        outlet.close()
+        self._note(number)
+        self._finish_truth()
+        self._figures.set(self._shard, "acked", LAST_NUMBER)
+        return Outcome(outlet.first_error, outlet.is_closed)
 
     def _due(self, number: int) -> int:
         """How many of this shard's events may go now."""
@@ -124,53 +102,54 @@ class Shard:
 
     def _most_ahead(self) -> int:
         """Number of the first event too far ahead of what all shards have had acknowledged."""
-        slowest_ms = self._schedule.time_ms(min(self._progress[:]))
+        slowest_ms = self._schedule.time_ms(max(min(self._figures.all("acked")), self._plan.first))
         return self._schedule.number_at(slowest_ms + MAX_AHEAD_MS) + self._plan.procs
 
     def _wait(self, number: int) -> None:
         """Wait a moment: for the clock, or, when held back, for acknowledgements."""
         if number >= self._most_ahead():
-            self._producer.flush(TICK_SECONDS)
-        if len(self._producer) == 0:
-            self._progress[self._shard] = number
+            self._outlet.wait(TICK_SECONDS, hasten=True)
+        self._note_acked(number)
         if self._due(number) == 0:
-            self._producer.poll(TICK_SECONDS)
+            self._figures.set(self._shard, "behind_us", 0)
+            self._outlet.wait(TICK_SECONDS)
 
-    def _send(self, number: int, count: int) -> int:
-        config = self._plan.config
-        keys, values, times = self._stream.batch(number, self._plan.procs, count, config.generator.format)
-        produce, topic = self._producer.produce, config.kafka.events_topic
-        for key, value, time_ms in zip(keys, values, times, strict=True):
-            while True:
-                try:
-                    produce(topic, value, key, timestamp=time_ms, on_delivery=self._on_delivery)
-                    break
-                except BufferError:
-                    # The broker is slower than we are: wait for room rather than drop.
-                    self._producer.poll(0.05)
-                    if (parent := multiprocessing.parent_process()) and not parent.is_alive():
-                        raise SystemExit(1) from None
-        self._producer.poll(0)
-        return sum(map(len, values))
+    def _note_behind(self, number: int) -> None:
+        if self._plan.config.generator.speed:
+            behind_us = int(max(0.0, time.time() - self._schedule.due_at_s(number)) * 1e6)
+            self._figures.set(self._shard, "behind_us", behind_us)
+            most_us = max(behind_us, self._figures.get(self._shard, "most_behind_us"))
+            self._figures.set(self._shard, "most_behind_us", most_us)
+
+    def _note(self, number: int) -> None:
+        """Tell how far this shard is."""
+        outlet, figures, shard = self._outlet, self._figures, self._shard
+        figures.set(shard, "next", number)
+        figures.set(shard, "sent", outlet.sent)
+        figures.set(shard, "failed", outlet.failed)
+        figures.set(shard, "size_bytes", outlet.size_bytes)
+        figures.set(shard, "moved", outlet.moved)
+        figures.set(shard, "cpu_us", int(time.process_time() * 1e6))
+        self._latency.note_sent(outlet.sent)
+        self._note_acked(number)
+
+    def _note_acked(self, number: int) -> None:
+        outstanding = self._outlet.outstanding()
+        self._latency.note_acked(self._outlet.sent - outstanding)
+        if outstanding == 0 and number > self._figures.get(self._shard, "acked"):
+            self._figures.set(self._shard, "acked", number)
+            self._write_truth(self._schedule.time_ms(number) - self._hold_ms)
+
+    def _finish_truth(self) -> None:
+        """All is acknowledged: whatever was counted is true."""
+        self._write_truth(LAST_NUMBER)
 
     def _write_truth(self, until_ms: int) -> None:
+        """Write the windows that end by then; after a failure none, since they may name what is not there."""
+        if self._outlet.failed:
+            return
         for window in self._stream.take_truth(until_ms):
             encoded = msgspec.msgpack.encode(window)
             self._truth.write(len(encoded).to_bytes(4, "little") + encoded)
-
-
-def _settings(plan: Plan) -> topics.ClientSettings:
-    return topics.connection(plan.config.kafka) | {
-        "acks": "all",
-        "enable.idempotence": True,
-        "compression.type": "lz4",
-        # Fewer, larger requests: half the broker's CPU at 50,000/s for 40 ms of latency.
-        "linger.ms": 50,
-        "batch.size": 1_000_000,
-        "queue.buffering.max.messages": 200_000,
-        "queue.buffering.max.kbytes": 131_072,
-        # Like Kafka's Java clients, so that a key has one partition whoever sends it.
-        "partitioner": "murmur2_random",
-        # Reports of success would cost more than encoding; failures are what must be counted.
-        "delivery.report.only.error": True,
-    }
+        self._truth.flush()
+        self._figures.set(self._shard, "truth_ms", until_ms)

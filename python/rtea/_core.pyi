@@ -1,6 +1,6 @@
 """The Rust extension. Its documented faces are `rtea.events`, `rtea.aggregate` and `rtea_gen`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 DEBUG_BUILD: bool
 REASONS: list[str]
@@ -39,6 +39,54 @@ class EventClock:
     def time_ms(self, number: int) -> int: ...
     def number_at(self, time_ms: int) -> int: ...
 
+class Cast:
+    def __new__(
+        cls,
+        *,
+        mobile_share: float,
+        both_share: float,
+        account_share: float,
+        second_device_share: float,
+        login_share: float,
+        bot_share: float,
+        campaign_share: float,
+        hot_share: float,
+        hot_products: int,
+        transitions: Mapping[str, Mapping[str, Mapping[str, int]]],
+        devices: Mapping[str, Sequence[tuple[str, str, str, int]]],
+    ) -> Cast: ...
+
+class Faults:
+    def __new__(
+        cls,
+        *,
+        duplicate: float = 0.0,
+        disorder: float = 0.0,
+        late: float = 0.0,
+        future: float = 0.0,
+        malformed: float = 0.0,
+        hot_key: float = 0.0,
+        disorder_ms: int = 1,
+        late_ms: int = 0,
+        future_ms: int = 0,
+        huge_bytes: int = 0,
+    ) -> Faults: ...
+    @property
+    def hold_ms(self) -> int: ...
+
+def transitions() -> dict[str, dict[str, dict[str, int]]]: ...
+def partition_of(key: bytes, partitions: int) -> int: ...
+
+class SentNumbers:
+    def __new__(cls, *, seed: int) -> SentNumbers: ...
+    def add_value(self, value: bytes) -> bool: ...
+    def add(self, number: int, is_copy: bool) -> None: ...
+    def contains(self, number: int, is_copy: bool) -> bool: ...
+    def to_bytes(self) -> bytes: ...
+    @staticmethod
+    def from_bytes(bytes: bytes, seed: int) -> SentNumbers: ...
+    def __len__(self) -> int: ...
+
 class EventStream:
     def __new__(
         cls,
@@ -51,12 +99,22 @@ class EventStream:
         visitors: int,
         products: int,
         pause_sigma: float = 1.0,
+        activity: float = 0.5,
+        popularity: float = 0.9,
         rhythm: Rhythm | None = None,
+        cast: Cast | None = None,
+        faults: Faults | None = None,
     ) -> EventStream: ...
     def time_ms(self, number: int) -> int: ...
     def batch(self, first: int, stride: int, count: int, format: str) -> tuple[list[bytes], list[bytes], list[int]]: ...
+    def records(
+        self, first: int, stride: int, count: int, format: str
+    ) -> list[tuple[bytes, bytes | None, int, int, str | None]]: ...
+    def values(self, first: int, stride: int, count: int, format: str) -> bytes: ...
+    def finish(self, end_ms: int, format: str) -> list[tuple[bytes, bytes | None, int, int, str | None]]: ...
+    def finish_values(self, end_ms: int, format: str) -> bytes: ...
     def take_truth(self, until_ms: int) -> list[tuple[int, bytes]]: ...
 
 def merge_truth(
     shards: Sequence[bytes],
-) -> tuple[int, list[tuple[str, int]], list[tuple[str, str, int]], list[tuple[str, int]]]: ...
+) -> tuple[int, list[tuple[str, int]], list[tuple[str, str, int]], list[tuple[str, int]], list[tuple[str, int]]]: ...

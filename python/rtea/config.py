@@ -4,6 +4,7 @@ Precedence: defaults < `rtea.toml` < environment (`RTEA_SECTION__KEY`) < flags. 
 is generated from this module (`rtea config docs`), so it cannot drift.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,19 +118,50 @@ class GeneratorSection(Section):
     """The generator `rtea-gen`."""
 
     procs: int = Field(2, ge=1, le=256)
-    """Processes that encode and send."""
+    """Processes that encode and send; one with the sink `stdout`."""
+    sink: Literal["kafka", "stdout", "file"] = "kafka"
+    """Where events go."""
+    path: Path = Path("events.ndjson")
+    """File of the sink `file`; with several processes each writes one, numbered: `events-0.ndjson`."""
+    compression: Literal["none", "gzip", "zstd"] = "none"
+    """Compression of the sinks `stdout` and `file`."""
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+    """Serve Prometheus metrics on 127.0.0.1 at this port."""
     rate: int = Field(50_000, ge=1)
     """Events per second of event time."""
     speed: float = Field(1.0, ge=0)
     """Event time per real time; 0 sends as fast as possible."""
     seed: int = Field(1, ge=0, lt=2**64)
     """Seed: with equal settings, equal seeds give equal events."""
-    format: Literal["json", "msgpack"] = "json"
-    """Format of the events."""
-    visitors: int = Field(2_000_000, ge=1, lt=2**32)
+    format: Literal["json", "msgpack", "ga4-json"] = "json"
+    """Format of the events; the job reads the first two."""
+    visitors: int = Field(2_000_000, ge=1, le=2_000_000_000)
     """Size of the population."""
+    activity: float = Field(0.5, ge=0, le=0.99)
+    """Exponent of the power law by which some visitors come more often; 0: all alike."""
     products: int = Field(20_000, ge=1, lt=2**32)
     """Size of the catalogue."""
+    popularity: float = Field(0.9, ge=0, le=0.99)
+    """Exponent of the power law of the products' popularity; 0: all alike."""
+    mobile_share: float = Field(0.45, ge=0, le=1)
+    """Share of the visitors that only use the app."""
+    both_share: float = Field(0.15, ge=0, le=1)
+    """Share of the visitors that use app and website under one visitor id; the rest only use the website."""
+    account_share: float = Field(0.33, ge=0, le=1)
+    """Share of the visitors with an account."""
+    login_share: float = Field(0.75, ge=0, le=1)
+    """Share of the account holders' sessions in which they log in, and so have a user id."""
+    second_device_share: float = Field(0.2, ge=0, le=1)
+    """Share of the account holders with a second device, whose visitor id differs; it has a third of their sessions."""
+    bot_share: float = Field(0.01, ge=0, le=1)
+    """Share of the sessions that are crawlers': long, on the website, never buying."""
+    campaign_share: float = Field(0.2, ge=0, le=1)
+    """Share of the sessions that a campaign brought."""
+    transitions: dict[str, dict[str, dict[str, int]]] = {}
+    """Weights of what follows what, by walker (mobile, website, bot) and state; rows given here replace the
+    model's, which `rtea-gen --dry-run` prints."""
+    devices: dict[str, list[tuple[str, str, str, int]]] = {}
+    """Devices by source, in place of the model's: operating system, app version or browser, screen, weight."""
     lanes: int = Field(200_000, ge=1, le=4_000_000)
     """Visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""
     daily: float = Field(0.0, ge=0, le=1)
@@ -144,10 +176,45 @@ class GeneratorSection(Section):
     """Length of a flash sale."""
     sale_factor: float = Field(5.0, ge=0.01, le=1000)
     """Factor of the rate during a flash sale."""
+    hot_products: int = Field(20, ge=0, lt=2**32)
+    """Products that each flash sale is about."""
+    hot_share: float = Field(0.5, ge=0, le=1)
+    """Share of the products looked at during a flash sale that are hot ones."""
     ramp_s: int = Field(0, ge=0)
     """Time in which the rate rises evenly from nothing."""
     pause_sigma: float = Field(1.0, ge=0, le=3)
     """Spread of the log-normal pauses between a visitor's events: standard deviation of their logarithm."""
+
+
+class FaultsSection(Section):
+    """Faults that `rtea-gen` makes on request; the manifest counts each."""
+
+    duplicate_share: float = Field(0.0, ge=0, le=1)
+    """Share of the events that are sent twice, with the same id."""
+    disorder_share: float = Field(0.0, ge=0, le=1)
+    """Share of the events that are sent late, but within the allowed lateness."""
+    disorder_ms: int = Field(1_000, ge=1)
+    """How much later those are sent at most, in event time."""
+    late_share: float = Field(0.0, ge=0, le=1)
+    """Share of the events that are sent after the allowed lateness of their window, so that they do not count."""
+    late_by_ms: int = Field(10_000, ge=0)
+    """How long after the end of the allowed lateness those are sent, beside the watermark's delay."""
+    future_share: float = Field(0.0, ge=0, le=1)
+    """Share of the events whose device's clock runs ahead."""
+    future_by_ms: int = Field(600_000, ge=1)
+    """How far those clocks run ahead; beyond `job.timestamp_tolerance_ms` such events are dead letters."""
+    malformed_share: float = Field(0.0, ge=0, le=1)
+    """Share of malformed messages: cut off, wrong type, bad UTF-8, missing field, huge, empty, null, each as often."""
+    hot_key_share: float = Field(0.0, ge=0, le=1)
+    """Share of the records with one and the same key."""
+    idle_partition: int | None = Field(None, ge=0)
+    """A partition that gets no records: they go to the next one."""
+
+    @property
+    def spoil(self) -> bool:
+        """Whether events are spoiled at all."""
+        shares = (self.duplicate_share, self.disorder_share, self.late_share, self.future_share)
+        return any((*shares, self.malformed_share, self.hot_key_share))
 
 
 class StackSection(Section):
@@ -194,6 +261,7 @@ class Config(Section):
     sink: SinkSection = SinkSection()
     bigquery: BigQuerySection = BigQuerySection()
     generator: GeneratorSection = GeneratorSection()
+    faults: FaultsSection = FaultsSection()
     stack: StackSection = StackSection()
     jars: JarsSection = JarsSection()
 
@@ -276,7 +344,7 @@ def as_environment(config: Config) -> dict[str, str]:
     '60000'
     """
     return {
-        f"RTEA_{section}__{key}".upper(): str(value)
+        f"RTEA_{section}__{key}".upper(): json.dumps(value) if isinstance(value, dict) else str(value)
         for section, values in config.model_dump(mode="json").items()
         for key, value in values.items()
         if value is not None

@@ -1,7 +1,7 @@
 """The event, schema version 1, as msgspec Structs, and its two formats.
 
 Events come from the generator or from any other producer and go to Kafka as JSON objects or as
-MessagePack arrays in schema order. Rules are checked in Rust (`rtea-core`, `codec/rules.rs`), so
+MessagePack arrays in schema order; `ga4-json` is written only (`rtea.ga4` reads it back). Rules are checked in Rust (`rtea-core`, `codec/rules.rs`), so
 Python sees an event exactly as the job does.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 
 from rtea import _core
 
-Format = Literal["json", "msgpack"]
+Format = Literal["json", "msgpack", "ga4-json"]
 
 SCHEMA_FILE = Path(__file__).with_name("schema") / "event-1.json"
 """The JSON Schema, version 1: the rules written down once for other languages. Tests hold decoder, Structs

@@ -4,18 +4,21 @@ Written by `rtea_gen`, read by `rtea verify`, the demo, tests and benchmarks. On
 line: a header, a line for each window in time order, an end.
 """
 
-from collections.abc import Iterable, Iterator
+import fcntl
 from pathlib import Path
+from typing import IO, Any
 
 import msgspec
 
-from rtea.errors import RteaError
+from rtea.errors import ConfigError, RteaError
 
 VERSION = 1
 
 
 class Header(msgspec.Struct, tag="header", tag_field="kind", frozen=True):
-    """Settings of the run; times in ms since the epoch, UTC."""
+    """Settings of the run; times in ms since the epoch, UTC. `settings` are those that make the stream, by
+    section; `events` is None for a run without an end.
+    """
 
     version: int
     seed: int
@@ -24,6 +27,9 @@ class Header(msgspec.Struct, tag="header", tag_field="kind", frozen=True):
     rate_hz: int
     format: str
     topic: str
+    began_ms: int = 0
+    events: int | None = None
+    settings: dict[str, dict[str, Any]] = {}
 
 
 class Revenue(msgspec.Struct, frozen=True):
@@ -35,7 +41,9 @@ class Revenue(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
-    """Expected rows of one window `[window_start_ms, window_end_ms)`; visitors are exact."""
+    """Expected rows of one window `[window_start_ms, window_end_ms)`; visitors are exact. `faults` counts the
+    spoiled events whose time falls into it; the rows are those that remain.
+    """
 
     window_start_ms: int
     window_end_ms: int
@@ -43,17 +51,19 @@ class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
     event_count: dict[str, int]
     revenue: list[Revenue]
     unique_visitors: dict[str, int]
+    faults: dict[str, int] = {}
 
 
 class End(msgspec.Struct, tag="end", tag_field="kind", frozen=True):
-    """What was sent in all. `complete` is false when a shard died or a delivery failed: then the
-    windows may name more than the topic holds.
+    """What was sent in all, in records. `complete` is false when a shard died or a delivery failed: then the
+    topic may hold more than the windows name.
     """
 
     events: int
     failed: int
     last_event_ms: int
     complete: bool
+    faults: dict[str, int] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -77,13 +87,60 @@ class Manifest(msgspec.Struct, frozen=True):
 _line = msgspec.json.Decoder(Header | Window | End)
 
 
-def write(path: Path, header: Header, windows: Iterable[Window], end: End) -> None:
-    """Write a manifest as a whole; a reader never sees half of it."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        for line in (header, *windows, end):
-            file.write(msgspec.json.encode(line) + b"\n")
-    partial.replace(path)
+class Writer:
+    """Writes a manifest line by line, each durable to the process's end; a reader may follow.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "manifest.jsonl"
+    >>> with Writer(path) as writer:
+    ...     writer.add(Header(VERSION, 1, 0, 1000, 1000, "json", "events"))
+    ...     writer.add(End(events=0, failed=0, last_event_ms=0, complete=True))
+    >>> read(path).end.complete
+    True
+    """
+
+    def __init__(self, path: Path, keep_bytes: int = 0) -> None:
+        """Open a file, keeping that many bytes of what it holds.
+
+        Raises:
+            ConfigError: another process is writing it, or it cannot be written.
+        """
+        try:
+            self._file = open(path, "r+b" if keep_bytes else "ab")  # noqa: SIM115 (closed by __exit__)
+        except OSError as error:
+            raise ConfigError(
+                f"manifest {path} cannot be written ({error.strerror}): name another with --manifest"
+            ) from error
+        hold(self._file, path)
+        if path.is_file():
+            self._file.truncate(keep_bytes)
+            self._file.seek(keep_bytes)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, line: "Header | Window | End") -> None:
+        """Append a line."""
+        self._file.write(msgspec.json.encode(line) + b"\n")
+        self._file.flush()
+
+
+def hold(file: IO[bytes], path: Path, *, together: bool = False) -> None:
+    """Lock a manifest until the file is closed or the process ends: alone, or together with the other processes
+    of one run.
+
+    Raises:
+        ConfigError: a process of another run holds it.
+    """
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConfigError(f"manifest {path} is being written by another run: wait until it has ended") from error
+    if not together:
+        fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def read(path: Path) -> Manifest:
@@ -93,18 +150,48 @@ def read(path: Path) -> Manifest:
         RteaError: the file is missing, damaged, or cut off.
     """
     try:
-        lines = list(_lines(path))
+        with open(path, "rb") as file:
+            lines = [_line.decode(line) for line in file]
     except OSError as error:
         raise RteaError(f"manifest {path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise RteaError(f"manifest {path} is damaged: {error}") from error
+        raise RteaError(f"manifest {path} is damaged or cut off: {error}: {_GO_ON}") from error
     if len(lines) < 2 or not isinstance(lines[0], Header) or not isinstance(lines[-1], End):
-        raise RteaError(f"manifest {path} is cut off: expected a header, windows and an end")
+        raise RteaError(f"manifest {path} is cut off, without its end: {_GO_ON}")
     windows = [line for line in lines if isinstance(line, Window)]
     return Manifest(lines[0], windows, lines[-1])
 
 
-def _lines(path: Path) -> Iterator[Header | Window | End]:
-    with open(path, "rb") as file:
-        for line in file:
-            yield _line.decode(line)
+_GO_ON = "wait for its generator to end, or go on with `rtea-gen --resume`"
+
+
+def read_cut(path: Path) -> tuple[Header, list[Window], End | None, int]:
+    """Read what there is of a manifest: header, windows, end if any, and the length of header and windows in
+    bytes.
+
+    Raises:
+        RteaError: the file is missing, or not even its header is there.
+    """
+    windows: list[Window] = []
+    header, end, size = None, None, 0
+    try:
+        with open(path, "rb") as file:
+            for text in file:
+                if not text.endswith(b"\n"):
+                    break
+                line = _line.decode(text)
+                if isinstance(line, End):
+                    end = line
+                    break
+                size += len(text)
+                if isinstance(line, Header):
+                    header = line
+                else:
+                    windows.append(line)
+    except OSError as error:
+        raise RteaError(f"manifest {path} cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise RteaError(f"manifest {path} is damaged: {error}") from error
+    if header is None:
+        raise RteaError(f"manifest {path} has no header: start the run anew, without --resume")
+    return header, windows, end, size

@@ -10,8 +10,16 @@ use std::borrow::Cow;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Event types that the schema names. Others are valid and counted under their own name.
-pub const KNOWN_TYPES: [&str; 7] =
-    ["page_view", "search", "product_view", "add_to_cart", "remove_from_cart", "begin_checkout", "purchase"];
+pub const KNOWN_TYPES: [&str; 8] = [
+    "page_view",
+    "search",
+    "product_view",
+    "add_to_cart",
+    "remove_from_cart",
+    "begin_checkout",
+    "purchase",
+    "add_payment_info",
+];
 
 /// The only event type that carries revenue.
 pub const PURCHASE: &str = "purchase";
@@ -65,7 +73,7 @@ impl Source {
 }
 
 /// The device an event was made on; every field is optional.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device<'a> {
     /// Operating system.
     pub os: Option<Cow<'a, str>>,

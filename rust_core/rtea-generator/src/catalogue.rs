@@ -2,10 +2,6 @@
 
 use crate::random::mix;
 
-/// Popularity of the products: exponent 0.9, as [`crate::random::PowerLaw`] counts it. Neighbouring ranks are of
-/// different categories, so every category has its best sellers.
-pub const POPULARITY_INVERSE: i32 = 10;
-
 /// A category: its name and the bounds of its prices in minor units, log-uniform between them.
 #[derive(Debug, Clone, Copy)]
 pub struct Category {
@@ -19,7 +15,8 @@ const fn category(name: &'static str, lowest_minor: f64, highest_minor: f64) -> 
     Category { name, lowest_minor, highest_minor }
 }
 
-/// The categories. A product belongs to number `product % CATEGORIES.len()`.
+/// The categories. A product belongs to number `product % CATEGORIES.len()`, so neighbouring ranks of popularity
+/// are of different ones and each has its best sellers.
 pub const CATEGORIES: [Category; 12] = [
     category("electronics", 1_999.0, 249_900.0),
     category("fashion", 999.0, 24_900.0),

@@ -46,6 +46,12 @@ impl Rhythm {
         self.daily == 0.0 && self.weekly == 0.0 && self.sale_every_ms == 0 && self.ramp_ms == 0
     }
 
+    fn is_sale(&self, since_ms: i64) -> bool {
+        self.sale_every_ms > 0
+            && since_ms >= self.sale_every_ms
+            && since_ms.rem_euclid(self.sale_every_ms) < self.sale_length_ms
+    }
+
     /// Factor of the rate at a time, ms since the epoch, in a stream that starts at `start_ms`.
     ///
     /// ```
@@ -62,10 +68,7 @@ impl Rhythm {
         let is_weekend = matches!(time_ms.div_euclid(DAY_MS).rem_euclid(7), 2 | 3);
         let weekly = 1.0 + self.weekly * if is_weekend { 5.0 / 7.0 } else { -2.0 / 7.0 };
         let since_ms = time_ms - start_ms;
-        let in_sale = self.sale_every_ms > 0
-            && since_ms >= self.sale_every_ms
-            && since_ms.rem_euclid(self.sale_every_ms) < self.sale_length_ms;
-        let sale = if in_sale { self.sale_factor } else { 1.0 };
+        let sale = if self.is_sale(since_ms) { self.sale_factor } else { 1.0 };
         let ramp = if since_ms < self.ramp_ms { since_ms as f64 / self.ramp_ms as f64 } else { 1.0 };
         daily * weekly * sale * ramp
     }
@@ -133,6 +136,22 @@ impl Clock {
         let within = since_ms % u128::from(CELL_MS.unsigned_abs());
         let numbers = (within * u128::from(end - begin)).div_ceil(u128::from(CELL_MS.unsigned_abs()));
         begin + u64::try_from(numbers).unwrap_or(0)
+    }
+
+    /// Number of the flash sale that is on at an event, counted from 1.
+    ///
+    /// ```
+    /// use rtea_generator::clock::{Clock, Rhythm};
+    /// let rhythm = Rhythm { sale_every_ms: 600_000, sale_length_ms: 60_000, ..Rhythm::FLAT };
+    /// let mut clock = Clock::new(1_000, 1, rhythm);
+    /// assert_eq!([599, 600, 659, 660].map(|number| clock.sale_at(number)), [None, Some(1), Some(1), None]);
+    /// ```
+    pub fn sale_at(&mut self, number: u64) -> Option<u64> {
+        if self.rhythm.sale_every_ms <= 0 {
+            return None;
+        }
+        let since_ms = self.time_ms(number) - self.start_ms;
+        self.rhythm.is_sale(since_ms).then(|| since_ms.div_euclid(self.rhythm.sale_every_ms).unsigned_abs())
     }
 
     fn begin(&self, cell: usize) -> u64 {

@@ -6,12 +6,19 @@
 //! idea of the NEXMark generators). [`truth`] counts what the model meant, without the codec and
 //! without the job's aggregation, which makes it an oracle for both.
 //!
-//! Read [`stream`] first; [`clock`] says when, [`loom`] who, [`session`] holds the behaviour, [`catalogue`] and [`visitor`] the cast.
+//! Read [`stream`] first; [`clock`] says when, [`loom`] who, [`session`] and [`behaviour`] what they do;
+//! [`population`], [`visitor`] and [`catalogue`] are the cast. [`feed`] makes records of it, with the faults of [`fault`].
 
+pub mod behaviour;
 pub mod catalogue;
 pub mod clock;
+pub mod fault;
+pub mod feed;
 pub mod loom;
+pub mod partition;
+pub mod population;
 pub mod random;
+pub mod sent;
 pub mod session;
 pub mod stream;
 pub mod truth;

@@ -8,8 +8,10 @@
 //!
 //! Read by [`crate::stream`]; the lanes' behaviour is [`crate::session`].
 
+use crate::clock::Clock;
+use crate::population::Population;
 use crate::random::{mix, Random};
-use crate::session::{Population, Step, Walk};
+use crate::session::{Step, Walk};
 
 /// Looms of a stream; event `number` belongs to loom `number % LOOMS`. Many small looms keep an epoch in
 /// the processor's cache, and let each process of a power of two work on looms of its own.
@@ -44,6 +46,12 @@ impl Pattern {
             })
             .collect();
         Self { seed, lanes, population, pauses }
+    }
+
+    /// Who takes part.
+    #[must_use]
+    pub fn population(&self) -> &Population {
+        &self.population
     }
 
     fn pause(&self, random: &mut Random) -> f32 {
@@ -125,11 +133,10 @@ impl Loom {
         Self { number, epoch: None, order: Vec::new(), walks: Vec::new(), taken: 0, last: None }
     }
 
-    /// The step at a place of this loom's part of the stream.
-    pub fn step(&mut self, pattern: &Pattern, place: u64) -> Step {
+    /// The step at a place of this loom's part of the stream, whose times `clock` knows.
+    pub fn step(&mut self, pattern: &Pattern, clock: &mut Clock, place: u64) -> Step {
         let length = pattern.lanes * BLOCK;
-        // Looms begin at different places of their first epoch, so that sessions do not begin in step.
-        let place = place + mix(self.number) % length;
+        let place = place + self.offset(length);
         let (epoch, slot) = (place / length, place % length);
         if self.epoch != Some(epoch) || slot + 1 < self.taken {
             self.begin(pattern, epoch);
@@ -140,11 +147,16 @@ impl Loom {
             }
         }
         while self.taken < slot {
-            self.advance(pattern, epoch);
+            self.advance(pattern, clock, epoch);
         }
-        let step = self.advance(pattern, epoch).step();
+        let step = self.advance(pattern, clock, epoch).step();
         self.last = Some(step);
         step
+    }
+
+    /// Looms begin at different places of their first epoch, so that sessions do not begin in step.
+    fn offset(&self, length: u64) -> u64 {
+        mix(self.number) % length
     }
 
     fn begin(&mut self, pattern: &Pattern, epoch: u64) {
@@ -177,15 +189,18 @@ impl Loom {
         (self.epoch, self.taken, self.last) = (Some(epoch), 0, None);
     }
 
-    fn advance(&mut self, pattern: &Pattern, epoch: u64) -> &Walk {
+    fn advance(&mut self, pattern: &Pattern, clock: &mut Clock, epoch: u64) -> &Walk {
+        let length = pattern.lanes * BLOCK;
+        let place = (epoch * length + self.taken).checked_sub(self.offset(length));
+        let sale = place.and_then(|place| clock.sale_at(place * LOOMS + self.number));
         let lane = self.order[usize::try_from(self.taken).unwrap_or(0)];
         self.taken += 1;
         let walk = &mut self.walks[lane as usize];
         match walk {
-            Some(walk) => walk.advance(),
+            Some(walk) => walk.advance(&pattern.population, sale),
             None => {
                 let [random, _] = pattern.lane(self.number, u64::from(lane), epoch);
-                *walk = Some(Walk::start(random, pattern.population));
+                *walk = Some(Walk::start(random, &pattern.population, sale));
             }
         }
         let Some(walk) = walk else { unreachable!("just started") };

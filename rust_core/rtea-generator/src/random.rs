@@ -50,32 +50,42 @@ impl Random {
 }
 
 /// Ranks in `[0, count)` whose probability falls as a power law: the inverse of a bounded Pareto
-/// distribution with exponent `1 - 1 / inverse`. A whole `inverse` keeps the draw to a few
-/// multiplications.
+/// distribution. Where `1 / (1 - exponent)` is whole, as for 0.5, 0.8 and 0.9, a draw is a few multiplications.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PowerLaw {
     count: u32,
-    inverse: i32,
+    power: f64,
+    whole: Option<i32>,
     span: f64,
 }
 
 impl PowerLaw {
-    /// The power law over `count` ranks, at least 1.
+    /// The power law over `count` ranks, at least 1, with an exponent in `[0, 0.99]`; 0 is uniform.
     ///
     /// ```
     /// use rtea_generator::random::{PowerLaw, Random};
-    /// assert!(PowerLaw::new(100, 10).draw(&mut Random::of(1, 1)) < 100);
+    /// assert!(PowerLaw::new(100, 0.9).draw(&mut Random::of(1, 1)) < 100);
     /// ```
     #[must_use]
-    pub fn new(count: u32, inverse: i32) -> Self {
-        let span = libm::pow(f64::from(count) + 1.0, 1.0 / f64::from(inverse)) - 1.0;
-        Self { count, inverse, span }
+    pub fn new(count: u32, exponent: f64) -> Self {
+        let power = 1.0 / (1.0 - exponent.clamp(0.0, 0.99));
+        let span = libm::pow(f64::from(count) + 1.0, 1.0 / power) - 1.0;
+        #[allow(clippy::cast_possible_truncation)]
+        let whole = ((power - libm::round(power)).abs() < 1e-9).then_some(libm::round(power) as i32);
+        Self { count, power, whole, span }
+    }
+
+    /// Number of ranks.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
     }
 
     /// Draws a rank.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn draw(&self, random: &mut Random) -> u32 {
-        let rank = (1.0 + random.unit() * self.span).powi(self.inverse);
+        let base = 1.0 + random.unit() * self.span;
+        let rank = self.whole.map_or_else(|| libm::pow(base, self.power), |whole| base.powi(whole));
         (rank as u32).clamp(1, self.count) - 1
     }
 }

@@ -1,17 +1,19 @@
 //! The stream: event number in, event out, in event-time order.
 //!
-//! Called in batches by `rtea_gen` through the Python extension; the events are written by
-//! [`rtea_core::codec`], what they mean is counted by [`crate::truth`].
+//! Called by [`crate::feed`]; the events are written by [`rtea_core::codec`], what they mean is counted
+//! by [`crate::truth`].
 
 use std::borrow::Cow;
 
-use rtea_core::event::{Device, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
+use rtea_core::event::{self, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
 
+use crate::behaviour::Action;
 use crate::catalogue::{self, CATEGORIES};
 use crate::clock::{Clock, Rhythm};
 use crate::loom::{Loom, Pattern, LOOMS};
+use crate::population::Population;
 use crate::random::mix;
-use crate::session::{self, Action, Population, Step};
+use crate::session::{self, Step};
 use crate::visitor::COUNTRIES;
 
 const SEARCH_TERMS: [&str; 8] = [
@@ -24,9 +26,26 @@ const SEARCH_TERMS: [&str; 8] = [
     "lego",
     "yoga mat",
 ];
-const CAMPAIGNS: [&str; 4] = ["spring_sale", "newsletter", "brand_search", "retargeting"];
-const REFERRERS: [&str; 4] =
-    ["https://www.google.example/", "https://news.example/", "https://social.example/feed", "https://mail.example/"];
+
+// By source; a name that stands more often is as much more common.
+const CAMPAIGNS: [[&str; 5]; 2] = [
+    ["spring_sale", "push_offer", "push_offer", "app_referral", "retargeting"],
+    ["spring_sale", "newsletter", "newsletter", "brand_search", "retargeting"],
+];
+const REFERRERS: [Option<&str>; 10] = [
+    None,
+    None,
+    None,
+    Some("https://www.google.example/"),
+    Some("https://www.google.example/"),
+    Some("https://www.google.example/"),
+    Some("https://www.google.example/"),
+    Some("https://social.example/feed"),
+    Some("https://social.example/feed"),
+    Some("https://news.example/"),
+];
+const BOT_OS: &str = "Linux";
+const BOT_BROWSER: &str = "ExampleBot 2.1";
 
 /// What makes a stream; two streams with equal settings are equal byte for byte.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +91,7 @@ impl Stream {
     /// A stream, at no cost until its first event.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let pattern = Pattern::new(settings.seed, settings.lanes, settings.pause_sigma, settings.population);
+        let pattern = Pattern::new(settings.seed, settings.lanes, settings.pause_sigma, settings.population.clone());
         let clock = Clock::new(settings.start_ms, settings.rate_hz, settings.rhythm);
         Self { settings, clock, pattern, looms: (0..LOOMS).map(Loom::numbered).collect() }
     }
@@ -83,11 +102,17 @@ impl Stream {
         &self.settings
     }
 
+    /// How visitors are woven into it.
+    #[must_use]
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
     /// The event of that number. Cheap in rising order; a jump costs an epoch of its loom.
     ///
     /// ```
-    /// # use rtea_generator::{clock::Rhythm, session::Population, stream::{Settings, Stream}};
-    /// # let (rhythm, population) = (Rhythm::FLAT, Population::new(10, 10));
+    /// # use rtea_generator::{clock::Rhythm, population::Population, stream::{Settings, Stream}};
+    /// # let (rhythm, population) = (Rhythm::FLAT, Population::new(10, 10, 0.5, 0.9));
     /// let settings = Settings { seed: 1, start_ms: 0, rate_hz: 4, rhythm, lanes: 1, pause_sigma: 1.0, population };
     /// let (mut one, mut other) = (Stream::new(settings.clone()), Stream::new(settings));
     /// let (_, late) = (one.moment(5), one.moment(90_000));
@@ -96,7 +121,7 @@ impl Stream {
     pub fn moment(&mut self, number: u64) -> Moment {
         #[allow(clippy::cast_possible_truncation)]
         let loom = &mut self.looms[(number % LOOMS) as usize];
-        let step = loom.step(&self.pattern, number / LOOMS);
+        let step = loom.step(&self.pattern, &mut self.clock, number / LOOMS);
         Moment { number, time_ms: self.clock.time_ms(number), step }
     }
 
@@ -105,6 +130,26 @@ impl Stream {
         self.clock.time_ms(number)
     }
 }
+
+/// The number of an event of a stream with this seed, from its id; `None` for ids of other makers.
+#[must_use]
+pub fn number_of(event_id: &str, seed: u64) -> Option<u64> {
+    let shape = event_id.get(14..18)?;
+    if event_id.len() != 36 || shape.get(..1)? != "7" {
+        return None;
+    }
+    let hex = |range: std::ops::Range<usize>| u64::from_str_radix(event_id.get(range)?, 16).ok();
+    if hex(15..18)? != mix(seed) & 0xfff {
+        return None;
+    }
+    let low = hex(19..23)? << 48 | hex(24..36)?;
+    Some((low & LOW_62).wrapping_mul(INVERSE) & LOW_62)
+}
+
+const LOW_62: u64 = (1 << 62) - 1;
+/// Odd, so it has an inverse modulo 2^62, and equal ids would need equal numbers.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+const INVERSE: u64 = 0x31de_83e1_9937_733d;
 
 /// Writes the texts of one event after another into the same buffers.
 #[derive(Debug, Default)]
@@ -120,28 +165,33 @@ pub struct Scribe {
 
 impl Scribe {
     /// The event of a moment; it borrows the scribe's buffers until the next one.
-    pub fn write(&mut self, moment: &Moment, seed: u64) -> Event<'_> {
+    pub fn write<'a>(&'a mut self, moment: &Moment, seed: u64, population: &'a Population) -> Event<'a> {
         let Moment { number, time_ms, step } = *moment;
         let website = step.source == Source::Website;
         let landing = step.position == 0;
         let (country, locale, currency, _) = COUNTRIES[step.visitor.country()];
         write_event_id(&mut self.event_id, seed, number, time_ms);
-        write_id(&mut self.visitor_id, "v", mix(u64::from(step.visitor.number)), 16);
+        write_id(&mut self.visitor_id, "v", mix(u64::from(step.visitor.id())), 16);
         write_id(&mut self.session_id, "s", step.session, 12);
-        write_id(&mut self.user_id, "u", u64::from(step.visitor.number), 8);
+        write_id(&mut self.user_id, "u", u64::from(step.visitor.person), 8);
         write_id(&mut self.order_id, "o", mix(number ^ seed), 12);
         write_page(&mut self.page_url, &step);
         for (text, line) in self.product_ids.iter_mut().zip(step.lines()) {
             write_id(text, "p", u64::from(line.product), 6);
         }
-        let (os, program, screen) = step.visitor.device(step.source);
-        let device = Device {
-            os: Some(os.into()),
-            app_version: (!website).then(|| program.into()),
-            browser: website.then(|| program.into()),
-            screen: landing.then(|| screen.into()),
-            locale: landing.then(|| locale.into()),
-            country: Some(country.into()),
+        let device = if step.visitor.is_bot {
+            event::Device { os: Some(BOT_OS.into()), browser: Some(BOT_BROWSER.into()), ..event::Device::default() }
+        } else {
+            let devices = &population.devices[step.source as usize];
+            let found = &devices[step.visitor.device(devices)];
+            event::Device {
+                os: Some(found.os.as_str().into()),
+                app_version: (!website).then(|| found.program.as_str().into()),
+                browser: website.then(|| found.program.as_str().into()),
+                screen: landing.then(|| found.screen.as_str().into()),
+                locale: landing.then(|| locale.into()),
+                country: Some(country.into()),
+            }
         };
         let items = step
             .lines()
@@ -154,7 +204,10 @@ impl Scribe {
                 quantity: i64::from(line.quantity),
             })
             .collect();
-        let choose = |names: &[&'static str]| Cow::Borrowed(names[step.session as usize / 16 % names.len()]);
+        #[allow(clippy::cast_possible_truncation)]
+        let (chance, choice) = (step.session as u16, (step.session >> 16) as usize);
+        let has_campaign = landing && !step.visitor.is_bot && f64::from(chance) / 65_536.0 < population.shares.campaign;
+        let referrer = if website && landing && !step.visitor.is_bot { REFERRERS[choice % 10] } else { None };
         Event {
             event_id: Cow::Borrowed(&self.event_id),
             event_type: KNOWN_TYPES[step.action as usize].into(),
@@ -165,10 +218,10 @@ impl Scribe {
             session_id: Some(Cow::Borrowed(&self.session_id)),
             user_id: step.logged_in.then_some(Cow::Borrowed(self.user_id.as_str())),
             page_url: website.then_some(Cow::Borrowed(self.page_url.as_str())),
-            referrer: (website && landing).then(|| choose(&REFERRERS)),
+            referrer: referrer.map(Cow::Borrowed),
             search_term: (step.action == Action::Search)
                 .then(|| SEARCH_TERMS[step.product as usize % SEARCH_TERMS.len()].into()),
-            campaign: (landing && step.session % 5 == 0).then(|| choose(&CAMPAIGNS)),
+            campaign: has_campaign.then(|| CAMPAIGNS[step.source as usize][choice / 10 % 5].into()),
             device: Some(device),
             items,
             currency: (step.action == Action::Purchase).then(|| currency.into()),
@@ -179,9 +232,7 @@ impl Scribe {
 
 /// Writes the shape of a UUID version 7 (RFC 9562): event time, then a bijection of the number.
 fn write_event_id(text: &mut String, seed: u64, number: u64, time_ms: i64) {
-    const LOW_62: u64 = (1 << 62) - 1;
-    // An odd factor is invertible modulo 2^62, so equal ids would need equal numbers.
-    let low = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & LOW_62 | 1 << 63;
+    let low = number.wrapping_mul(FACTOR) & LOW_62 | 1 << 63;
     let time = u64::try_from(time_ms).unwrap_or(0);
     text.clear();
     push_hex(text, time >> 16, 8);
@@ -217,14 +268,17 @@ fn write_page(text: &mut String, step: &Step) {
         }
         Action::AddToCart | Action::RemoveFromCart => text.push_str("/cart"),
         Action::BeginCheckout => text.push_str("/checkout"),
+        Action::AddPaymentInfo => text.push_str("/checkout/payment"),
         Action::Purchase => text.push_str("/thanks"),
     }
 }
 
 /// Appends the lowest `digits` hexadecimal digits.
 fn push_hex(text: &mut String, value: u64, digits: u32) {
-    for digit in (0..digits).rev() {
-        let nibble = u32::try_from(value >> (4 * digit) & 15).unwrap_or(0);
-        text.push(char::from_digit(nibble, 16).unwrap_or('0'));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bytes = [0; 16];
+    for (place, byte) in bytes[..digits as usize].iter_mut().rev().enumerate() {
+        *byte = DIGITS[(value >> (4 * place)) as usize & 15];
     }
+    text.push_str(std::str::from_utf8(&bytes[..digits as usize]).unwrap_or(""));
 }

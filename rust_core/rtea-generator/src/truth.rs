@@ -1,6 +1,6 @@
 //! The ground truth: the rows each window must have, counted from the model itself.
 //!
-//! Fed with the [`Moment`]s that `rtea_gen` sends, merged over the shards and written to the
+//! Fed with the [`Moment`]s that [`crate::feed`] sends, merged over the shards and written to the
 //! manifest. Shares no code with the codec, the sketches or the aggregation of `rtea-core`: visitors
 //! are numbers in exact sets, categories and currencies are numbers of the model.
 
@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
+use crate::behaviour::{Action, ACTIONS};
 use crate::catalogue::{self, CATEGORIES};
-use crate::session::Action;
+use crate::fault::{Fate, Fault};
 use crate::stream::Moment;
 use crate::visitor::COUNTRIES;
 
-const ACTIONS: usize = 7;
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
+
+/// Number of the counts of faults: each of [`Fault::ALL`], then hot keys.
+pub const FAULTS: usize = Fault::ALL.len() + 1;
 
 /// What the events of one window add up to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,18 +28,34 @@ pub struct Window {
     pub counts: [[u64; ACTIONS]; 2],
     /// Revenue in minor units by number of category and currency code.
     pub revenue: BTreeMap<(u32, [u8; 3]), i64>,
-    /// Numbers of the visitors seen, by source.
+    /// Numbers of the visitors' ids seen, by source.
     pub visitors: [RoaringBitmap; 2],
+    /// Spoiled events whose time falls into the window, by fault.
+    pub faults: [u64; FAULTS],
 }
 
 impl Window {
-    /// Counts one moment.
-    pub fn add(&mut self, moment: &Moment) {
+    /// Counts one moment as its fate has it.
+    pub fn add(&mut self, moment: &Moment, fate: Fate) {
+        self.faults[FAULTS - 1] += u64::from(fate.has_hot_key);
+        let Some(fault) = fate.fault else {
+            return self.count(moment);
+        };
+        self.faults[fault as usize] += 1;
+        if fault.counts() {
+            self.count(moment);
+        }
+        if fault == Fault::Duplicate {
+            self.count(moment);
+        }
+    }
+
+    fn count(&mut self, moment: &Moment) {
         let step = &moment.step;
         let source = step.source as usize;
         self.events += 1;
         self.counts[source][step.action as usize] += 1;
-        self.visitors[source].insert(step.visitor.number);
+        self.visitors[source].insert(step.visitor.id());
         if step.action == Action::Purchase {
             let mut currency = [0; 3];
             currency.copy_from_slice(COUNTRIES[step.visitor.country()].2.as_bytes());
@@ -60,12 +79,21 @@ impl Window {
         for (mine, theirs) in self.visitors.iter_mut().zip(&other.visitors) {
             *mine |= theirs;
         }
+        for (mine, theirs) in self.faults.iter_mut().zip(other.faults) {
+            *mine += theirs;
+        }
     }
 
     /// Number of distinct visitors over both sources.
     #[must_use]
     pub fn all_visitors(&self) -> u64 {
         self.visitors[0].union_len(&self.visitors[1])
+    }
+
+    /// Names and numbers of the faults that there are.
+    pub fn fault_counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let names = Fault::ALL.into_iter().map(Fault::name).chain(["hot_key"]);
+        names.zip(self.faults).filter(|(_, count)| *count > 0)
     }
 
     /// Name of a category by its number.
@@ -80,6 +108,7 @@ impl Window {
         let mut bytes = vec![FORMAT_VERSION];
         bytes.extend(self.events.to_le_bytes());
         self.counts.as_flattened().iter().for_each(|count| bytes.extend(count.to_le_bytes()));
+        self.faults.iter().for_each(|count| bytes.extend(count.to_le_bytes()));
         bytes.extend((self.revenue.len() as u64).to_le_bytes());
         for ((category, currency), amount) in &self.revenue {
             bytes.extend(category.to_le_bytes());
@@ -101,6 +130,9 @@ impl Window {
         }
         let mut window = Self { events: u64::from_le_bytes(take(rest)?), ..Self::default() };
         for count in window.counts.as_flattened_mut() {
+            *count = u64::from_le_bytes(take(rest)?);
+        }
+        for count in &mut window.faults {
             *count = u64::from_le_bytes(take(rest)?);
         }
         for _ in 0..u64::from_le_bytes(take(rest)?) {
@@ -135,9 +167,9 @@ impl Ledger {
     }
 
     /// Counts one moment in its window.
-    pub fn add(&mut self, moment: &Moment) {
+    pub fn add(&mut self, moment: &Moment, fate: Fate) {
         let start_ms = moment.time_ms.div_euclid(self.window_ms) * self.window_ms;
-        self.windows.entry(start_ms).or_default().add(moment);
+        self.windows.entry(start_ms).or_default().add(moment, fate);
     }
 
     /// Takes out the windows that end at or before a time: start and content, oldest first.

@@ -9,14 +9,17 @@ use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
 use rtea_core::event::{Source, KNOWN_TYPES};
+use rtea_generator::behaviour::Action;
 use rtea_generator::catalogue;
 use rtea_generator::clock::{Clock, Rhythm, CELL_MS};
-use rtea_generator::session::{Action, Line, Population};
+use rtea_generator::fault::Fate;
+use rtea_generator::population::Population;
+use rtea_generator::session::Line;
 use rtea_generator::stream::{Scribe, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
 
 fn stream(seed: u64, lanes: u64) -> Stream {
-    let population = Population::new(5_000, 500);
+    let population = Population::new(5_000, 500, 0.5, 0.9);
     Stream::new(Settings {
         seed,
         start_ms: 1_760_000_000_000,
@@ -34,7 +37,11 @@ fn encoded(stream: &mut Stream, numbers: impl Iterator<Item = u64>) -> Vec<(u64,
         .map(|number| {
             let mut value = Vec::new();
             let moment = stream.moment(number);
-            codec::encode(&scribe.write(&moment, stream.settings().seed), Format::Json, &mut value);
+            codec::encode(
+                &scribe.write(&moment, stream.settings().seed, stream.pattern().population()),
+                Format::Json,
+                &mut value,
+            );
             (number, value)
         })
         .collect()
@@ -73,7 +80,7 @@ proptest! {
     fn sessions_are_causal(seed in any::<u64>()) {
         let mut stream = stream(seed, 7);
         let mut carts: HashMap<u64, Vec<Line>> = HashMap::new();
-        let mut checked_out: HashSet<u64> = HashSet::new();
+        let (mut checked_out, mut paid): (HashSet<u64>, HashSet<u64>) = Default::default();
         for number in 0..40_000 {
             let step = stream.moment(number).step;
             // The first events of a lane join a session under way.
@@ -93,8 +100,13 @@ proptest! {
                     prop_assert!(!cart.is_empty(), "checkout of an empty cart");
                     checked_out.insert(step.session);
                 }
+                Action::AddPaymentInfo => {
+                    prop_assert!(checked_out.remove(&step.session), "payment without checkout");
+                    prop_assert_eq!(sorted(cart), sorted(step.lines()));
+                    paid.insert(step.session);
+                }
                 Action::Purchase => {
-                    prop_assert!(checked_out.remove(&step.session), "purchase without checkout");
+                    prop_assert!(paid.remove(&step.session), "purchase without payment");
                     prop_assert_eq!(sorted(cart), sorted(step.lines()));
                     cart.clear();
                 }
@@ -110,7 +122,10 @@ fn event_ids_are_unique_and_shaped_like_uuid_7() {
     let mut scribe = Scribe::default();
     let mut seen = HashSet::new();
     for number in 0..50_000 {
-        let event = scribe.write(&stream.moment(number), 9);
+        let event = {
+            let moment = stream.moment(number);
+            scribe.write(&moment, 9, stream.pattern().population())
+        };
         assert_eq!((event.event_id.len(), &event.event_id[14..15]), (36, "7"));
         assert!("89ab".contains(&event.event_id[19..20]));
         assert!(seen.insert(event.event_id.into_owned()));
@@ -122,8 +137,11 @@ fn every_event_is_valid_and_decodes_to_what_was_meant() {
     let mut stream = stream(4, 300);
     let mut scribe = Scribe::default();
     for number in 0..20_000 {
-        let event = scribe.write(&stream.moment(number), 4);
-        for format in Format::ALL {
+        let event = {
+            let moment = stream.moment(number);
+            scribe.write(&moment, 4, stream.pattern().population())
+        };
+        for format in Format::READABLE {
             let mut value = Vec::new();
             codec::encode(&event, format, &mut value);
             assert_eq!(codec::decode(&value).as_ref(), Ok(&event));
@@ -139,9 +157,13 @@ fn the_ledger_equals_the_fold_of_the_events() {
     let mut partials: HashMap<i64, Partial> = HashMap::new();
     for number in 0..30_000 {
         let moment = stream.moment(number);
-        ledger.add(&moment);
+        ledger.add(&moment, Fate::NONE);
         let start_ms = moment.time_ms / 10_000 * 10_000;
-        partials.entry(start_ms).or_insert_with(|| Partial::new(start_ms)).add(&scribe.write(&moment, 3));
+        partials.entry(start_ms).or_insert_with(|| Partial::new(start_ms)).add(&scribe.write(
+            &moment,
+            3,
+            stream.pattern().population(),
+        ));
     }
     let windows = ledger.take_until(i64::MAX);
     assert_eq!(windows.len(), partials.len());
@@ -176,7 +198,7 @@ const LANES: u64 = 51_200;
 
 /// Pauses between a session's events, in events of the whole stream.
 fn pauses(sigma: f64) -> Vec<f64> {
-    let population = Population::new(1_000_000, 500);
+    let population = Population::new(1_000_000, 500, 0.5, 0.9);
     let settings = Settings {
         seed: 8,
         start_ms: 0,

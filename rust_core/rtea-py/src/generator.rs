@@ -6,13 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use rtea_core::codec;
 use rtea_core::event::{Source, KNOWN_TYPES};
 use rtea_generator::clock::{self, Clock};
-use rtea_generator::session::Population;
-use rtea_generator::stream::{Scribe, Settings, Stream};
-use rtea_generator::truth::{Ledger, Window};
+use rtea_generator::fault::Fault;
+use rtea_generator::feed::{Feed, Record};
+use rtea_generator::partition;
+use rtea_generator::population::{Population, MOST_VISITORS};
+use rtea_generator::stream::Settings;
+use rtea_generator::truth::Window;
 
+use crate::cast::{Cast, Faults};
 use crate::errors::Error;
 use crate::events::format_named;
 
@@ -20,7 +23,14 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EventStream>()?;
     module.add_class::<EventClock>()?;
     module.add_class::<Rhythm>()?;
+    module.add_function(wrap_pyfunction!(partition_of, module)?)?;
     module.add_function(wrap_pyfunction!(merge_truth, module)?)
+}
+
+/// The partition that Kafka's producers choose for a key.
+#[pyfunction]
+fn partition_of(key: &[u8], partitions: u32) -> u32 {
+    partition::partition_of(key, partitions)
 }
 
 /// How the rate changes over time.
@@ -69,31 +79,60 @@ impl EventClock {
 }
 
 #[pyclass(frozen, module = "rtea._core")]
-struct EventStream {
-    seed: u64,
-    state: Mutex<State>,
-}
-
-struct State {
-    stream: Stream,
-    scribe: Scribe,
-    ledger: Ledger,
-}
-
-/// Where key and value of an event lie in a batch's buffer, and its time.
-struct Place {
-    key: Range<usize>,
-    value: Range<usize>,
-    time_ms: i64,
-}
+struct EventStream(Mutex<Feed>);
 
 /// Keys, values, timestamps in ms.
 type Batch<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 
+/// Key, value, timestamp in ms, event number, fault.
+type PyRecord<'py> = (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>, i64, u64, Option<&'static str>);
+
+impl EventStream {
+    /// Lets the feed work without the interpreter's lock.
+    fn fill(&self, py: Python<'_>, work: impl FnOnce(&mut Feed, &mut Vec<u8>, &mut Vec<Record>) + Send) -> Filled {
+        py.detach(|| {
+            let mut feed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut filled = Filled::default();
+            work(&mut feed, &mut filled.buffer, &mut filled.records);
+            filled
+        })
+    }
+}
+
+#[derive(Default)]
+struct Filled {
+    buffer: Vec<u8>,
+    records: Vec<Record>,
+}
+
+impl Filled {
+    fn bytes<'py>(&self, py: Python<'py>, range: &Range<usize>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.buffer[range.clone()])
+    }
+
+    fn records<'py>(&self, py: Python<'py>) -> Vec<PyRecord<'py>> {
+        let record = |record: &Record| {
+            let value = record.value.as_ref().map(|range| self.bytes(py, range));
+            (self.bytes(py, &record.key), value, record.time_ms, record.number, record.fault.map(Fault::name))
+        };
+        self.records.iter().map(record).collect()
+    }
+}
+
+fn checked_stride(stride: usize) -> PyResult<usize> {
+    if stride == 0 {
+        return Err(Error::Argument("stride is 0: expected a positive number".into()).into());
+    }
+    Ok(stride)
+}
+
 #[pymethods]
 impl EventStream {
     #[new]
-    #[pyo3(signature = (*, seed, start_ms, rate_hz, window_ms, lanes, visitors, products, pause_sigma = 1.0, rhythm = None))]
+    #[pyo3(signature = (
+        *, seed, start_ms, rate_hz, window_ms, lanes, visitors, products,
+        pause_sigma = 1.0, activity = 0.5, popularity = 0.9, rhythm = None, cast = None, faults = None
+    ))]
     // Named arguments in Python, where a structure would only be in the way.
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -105,7 +144,11 @@ impl EventStream {
         visitors: u32,
         products: u32,
         pause_sigma: f64,
+        activity: f64,
+        popularity: f64,
         rhythm: Option<&Rhythm>,
+        cast: Option<&Cast>,
+        faults: Option<&Faults>,
     ) -> PyResult<Self> {
         if !(0.0..=3.0).contains(&pause_sigma) {
             return Err(Error::Argument(format!("pause_sigma {pause_sigma}: expected 0 to 3")).into());
@@ -116,15 +159,20 @@ impl EventStream {
             );
             return Err(Error::Argument(format!("{found}: expected positive numbers")).into());
         }
-        let population = Population::new(visitors, products);
+        if visitors > MOST_VISITORS {
+            return Err(Error::Argument(format!("visitors {visitors}: expected at most {MOST_VISITORS}")).into());
+        }
+        let mut population = Population::new(visitors, products, activity, popularity);
+        if let Some(cast) = cast {
+            cast.join(&mut population);
+        }
         let rhythm = rhythm.map_or(clock::Rhythm::FLAT, |rhythm| rhythm.0);
-        let stream = Stream::new(Settings { seed, start_ms, rate_hz, rhythm, lanes, pause_sigma, population });
-        let state = Mutex::new(State { stream, scribe: Scribe::default(), ledger: Ledger::new(window_ms) });
-        Ok(Self { seed, state })
+        let settings = Settings { seed, start_ms, rate_hz, rhythm, lanes, pause_sigma, population };
+        Ok(Self(Mutex::new(Feed::new(settings, window_ms, faults.map(|faults| faults.0)))))
     }
 
     fn time_ms(&self, number: u64) -> i64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).stream.time_ms(number)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).stream().time_ms(number)
     }
 
     fn batch<'py>(
@@ -135,46 +183,70 @@ impl EventStream {
         count: usize,
         format: &str,
     ) -> PyResult<Batch<'py>> {
-        let format = format_named(format)?;
-        if stride == 0 {
-            return Err(Error::Argument("stride is 0: expected a positive number".into()).into());
-        }
-        let (buffer, places) = py.detach(|| {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let State { stream, scribe, ledger } = &mut *state;
-            let mut buffer = Vec::with_capacity(count * 400);
-            let mut places = Vec::with_capacity(count);
-            for number in (first..).step_by(stride).take(count) {
-                let moment = stream.moment(number);
-                ledger.add(&moment);
-                let event = scribe.write(&moment, self.seed);
-                let key_start = buffer.len();
-                buffer.extend_from_slice(event.visitor_id.as_bytes());
-                let value_start = buffer.len();
-                codec::encode(&event, format, &mut buffer);
-                let (key, value) = (key_start..value_start, value_start..buffer.len());
-                places.push(Place { key, value, time_ms: moment.time_ms });
-            }
-            (buffer, places)
+        let (format, stride) = (format_named(format)?, checked_stride(stride)?);
+        let filled = self.fill(py, |feed, buffer, records| {
+            buffer.reserve(count * 400);
+            records.reserve(count);
+            feed.write((first, stride, count), format, buffer, records);
         });
-        let bytes = |range: &Range<usize>| PyBytes::new(py, &buffer[range.clone()]);
+        let records = &filled.records;
+        let value = |record: &Record| record.value.as_ref().map(|range| filled.bytes(py, range));
         Ok((
-            PyList::new(py, places.iter().map(|place| bytes(&place.key)))?,
-            PyList::new(py, places.iter().map(|place| bytes(&place.value)))?,
-            PyList::new(py, places.iter().map(|place| place.time_ms))?,
+            PyList::new(py, records.iter().map(|record| filled.bytes(py, &record.key)))?,
+            PyList::new(py, records.iter().map(value))?,
+            PyList::new(py, records.iter().map(|record| record.time_ms))?,
         ))
     }
 
+    fn records<'py>(
+        &self,
+        py: Python<'py>,
+        first: u64,
+        stride: usize,
+        count: usize,
+        format: &str,
+    ) -> PyResult<Vec<PyRecord<'py>>> {
+        let (format, stride) = (format_named(format)?, checked_stride(stride)?);
+        let filled = self.fill(py, |feed, buffer, records| feed.write((first, stride, count), format, buffer, records));
+        Ok(filled.records(py))
+    }
+
+    fn values<'py>(
+        &self,
+        py: Python<'py>,
+        first: u64,
+        stride: usize,
+        count: usize,
+        format: &str,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (format, stride) = (format_named(format)?, checked_stride(stride)?);
+        let filled = self.fill(py, |feed, buffer, _| feed.write_values((first, stride, count), format, buffer));
+        Ok(PyBytes::new(py, &filled.buffer))
+    }
+
+    fn finish_values<'py>(&self, py: Python<'py>, end_ms: i64, format: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let format = format_named(format)?;
+        let filled = self.fill(py, |feed, buffer, _| feed.finish_values(end_ms, format, buffer));
+        Ok(PyBytes::new(py, &filled.buffer))
+    }
+
+    fn finish<'py>(&self, py: Python<'py>, end_ms: i64, format: &str) -> PyResult<Vec<PyRecord<'py>>> {
+        let format = format_named(format)?;
+        Ok(self.fill(py, |feed, buffer, records| feed.finish(end_ms, format, buffer, records)).records(py))
+    }
+
     fn take_truth<'py>(&self, py: Python<'py>, until_ms: i64) -> Vec<(i64, Bound<'py, PyBytes>)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let windows = state.ledger.take_until(until_ms);
+        let mut feed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = feed.ledger().take_until(until_ms);
         windows.into_iter().map(|(start_ms, window)| (start_ms, PyBytes::new(py, &window.to_bytes()))).collect()
     }
 }
 
+type Counts<T> = Vec<(T, u64)>;
+
 /// Number of events; counts by dimension; revenue by category, currency and minor units; exact
-/// visitors of all sources and of each.
-type Truth = (u64, Vec<(String, u64)>, Vec<(&'static str, String, i64)>, Vec<(&'static str, u64)>);
+/// visitors of all sources and of each; faults.
+type Truth = (u64, Counts<String>, Vec<(&'static str, String, i64)>, Counts<&'static str>, Counts<&'static str>);
 
 #[pyfunction]
 fn merge_truth(shards: Vec<Bound<'_, PyBytes>>) -> PyResult<Truth> {
@@ -197,5 +269,5 @@ fn merge_truth(shards: Vec<Bound<'_, PyBytes>>) -> PyResult<Truth> {
     let visitors = Source::ALL.iter().map(|source| (source.name(), merged.visitors[*source as usize].len()));
     let all = std::iter::once(("all", merged.all_visitors()));
     let uniques = all.chain(visitors).filter(|(_, count)| *count > 0).collect();
-    Ok((merged.events, counts.collect(), revenue.collect(), uniques))
+    Ok((merged.events, counts.collect(), revenue.collect(), uniques, merged.fault_counts().collect()))
 }

@@ -4,9 +4,11 @@
 //! documents every name. Work on bytes runs with the interpreter released.
 
 mod aggregate;
+mod cast;
 mod errors;
 mod events;
 mod generator;
+mod sent;
 
 use pyo3::prelude::*;
 
@@ -15,5 +17,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     events::register(module)?;
     aggregate::register(module)?;
-    generator::register(module)
+    generator::register(module)?;
+    cast::register(module)?;
+    sent::register(module)
 }

@@ -4,6 +4,7 @@
 //! events go to [`crate::fold`]. Both formats share the lenient reader in `raw` and the checks in
 //! `rules`, so an event is valid or not whatever the format it came in.
 
+pub mod ga4;
 pub mod json;
 pub mod msgpack;
 mod raw;
@@ -19,11 +20,16 @@ pub enum Format {
     Json,
     /// A MessagePack array in schema order.
     Msgpack,
+    /// A payload of Google Analytics 4's Measurement Protocol; written only.
+    Ga4Json,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Msgpack];
+    pub const ALL: [Self; 3] = [Self::Json, Self::Msgpack, Self::Ga4Json];
+
+    /// The formats that [`decode`] reads.
+    pub const READABLE: [Self; 2] = [Self::Json, Self::Msgpack];
 
     /// The name in options and settings.
     #[must_use]
@@ -31,6 +37,7 @@ impl Format {
         match self {
             Self::Json => "json",
             Self::Msgpack => "msgpack",
+            Self::Ga4Json => "ga4-json",
         }
     }
 
@@ -67,8 +74,8 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
         return Err(Reject::whole(Reason::Empty, "a JSON object or a MessagePack array"));
     }
     match Format::of(value) {
-        Format::Json => json::decode(value),
         Format::Msgpack => msgpack::decode(value),
+        Format::Json | Format::Ga4Json => json::decode(value),
     }
 }
 
@@ -77,5 +84,6 @@ pub fn encode(event: &Event<'_>, format: Format, out: &mut Vec<u8>) {
     match format {
         Format::Json => json::encode(event, out),
         Format::Msgpack => msgpack::encode(event, out),
+        Format::Ga4Json => ga4::encode(event, out),
     }
 }

@@ -1,0 +1,86 @@
+"""The figures of a run for Prometheus, read when they are asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from rtea.errors import PortInUseError
+from rtea_gen.figures import BOUNDS_MS, Figures
+from rtea_gen.plan import Plan
+
+COUNTERS = {
+    "rtea_gen_records": ("sent", 1, "Records handed to the sink."),
+    "rtea_gen_failed": ("failed", 1, "Records that were not delivered."),
+    "rtea_gen_size_bytes": ("size_bytes", 1, "Bytes of the records' values."),
+    "rtea_gen_cpu_seconds": ("cpu_us", 1e-6, "Processor time."),
+}
+GAUGES = {
+    "rtea_gen_behind_seconds": ("behind_us", 1e-6, "How long the next event has been due."),
+    "rtea_gen_most_behind_seconds": ("most_behind_us", 1e-6, "The longest an event waited for its turn."),
+}
+
+
+class RunCollector(Collector):
+    """One run's metrics, each by shard."""
+
+    def __init__(self, plan: Plan, figures: Figures) -> None:
+        self._plan, self._figures = plan, figures
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them, as they are now."""
+        for kind, metrics in ((CounterMetricFamily, COUNTERS), (GaugeMetricFamily, GAUGES)):
+            for name, (field, factor, text) in metrics.items():
+                family = kind(name, text, labels=["shard"])
+                for shard, value in enumerate(self._figures.all(field)):
+                    family.add_metric([str(shard)], value * factor)
+                yield family
+        target = GaugeMetricFamily(
+            "rtea_gen_target_rate_hz", "Records a second that the settings ask for; 0: no limit."
+        )
+        generator = self._plan.config.generator
+        target.add_metric([], generator.rate * generator.speed)
+        yield target
+        yield self._latency()
+
+    def _latency(self) -> HistogramMetricFamily:
+        family = HistogramMetricFamily(
+            "rtea_gen_delivery_latency_seconds", "From sending to acknowledgement.", labels=["shard"]
+        )
+        bounds = [*(f"{bound / 1000:.4g}" for bound in BOUNDS_MS), "+Inf"]
+        for shard in range(self._figures.shards):
+            buckets, seen, total_s = self._figures.latencies(shard), 0, 0.0
+            cumulated = []
+            for bound, count, limit_ms in zip(bounds, buckets, (*BOUNDS_MS, BOUNDS_MS[-1]), strict=True):
+                seen += count
+                total_s += count * limit_ms / 1000
+                cumulated.append((bound, float(seen)))
+            family.add_metric([str(shard)], cumulated, total_s)
+        return family
+
+
+@contextmanager
+def serving(plan: Plan, figures: Figures) -> Iterator[None]:
+    """Serve the metrics for a block, if the settings name a port.
+
+    Raises:
+        PortInUseError: it is taken.
+    """
+    port = plan.config.generator.metrics_port
+    if port is None:
+        yield
+        return
+    registry = CollectorRegistry()
+    registry.register(RunCollector(plan, figures))
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    except OSError as error:
+        raise PortInUseError(f"metrics port {port} is taken ({error.strerror}): name another one") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

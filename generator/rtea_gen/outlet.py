@@ -1,0 +1,288 @@
+"""Where a shard's events go: Kafka, or a file or pipe.
+
+Called by `rtea_gen.shard`; draws the events from the stream in the form it can send fastest. A new
+outlet is a class here and a line in `open_outlet`.
+"""
+
+import gzip
+import multiprocessing
+import os
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import zstandard
+from confluent_kafka import KafkaError, Message, Producer
+
+from rtea import _core, topics
+from rtea_gen.plan import Plan
+
+FLUSH_SECONDS = 330
+"""Longer than the producer's own limit for a message, so that every message ends one way or the other."""
+
+FAULT_HEADER = "rtea_fault"
+"""Header of spoiled records: kind and event number, so that a malformed one can be told as well."""
+
+Record = tuple[bytes, bytes | None, int, int, str | None]
+"""Key, value, timestamp in ms, event number, fault."""
+
+
+class Outlet(ABC):
+    """Takes the events of one shard, in order."""
+
+    sent = 0
+    """Records handed over."""
+    failed = 0
+    """Records that were refused."""
+    size_bytes = 0
+    """Bytes of the values."""
+    moved = 0
+    """Records that went to another partition than their key's."""
+    first_error = ""
+    is_closed = False
+    """Whether the reader has gone: nothing more can be sent, and nothing is wrong."""
+
+    @abstractmethod
+    def send(self, first: int, stride: int, count: int) -> None:
+        """Send `count` events from `first` on."""
+
+    @abstractmethod
+    def finish(self, end_ms: int) -> None:
+        """Send what is still held back at the end."""
+
+    @abstractmethod
+    def outstanding(self) -> int:
+        """Records that are not acknowledged yet."""
+
+    @abstractmethod
+    def wait(self, seconds: float, *, hasten: bool = False) -> None:
+        """Wait for acknowledgements or the time to pass; `hasten` sends what is waiting to be batched."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Wait for every acknowledgement; whatever has none by then has failed."""
+
+
+class KafkaOutlet(Outlet):
+    """The events topic; idempotent, waits for all replicas."""
+
+    def __init__(self, plan: Plan, stream: _core.EventStream, already: bytes | None) -> None:
+        config = plan.config
+        self._stream, self._format = stream, config.generator.format
+        self._topic, self._idle = config.kafka.events_topic, config.faults.idle_partition
+        self._partitions = topics.list_partitions(config.kafka)[self._topic] if self._idle is not None else 0
+        self._already = _core.SentNumbers.from_bytes(already, config.generator.seed) if already else None
+        self._is_plain = not config.faults.spoil and self._idle is None and self._already is None
+        self._producer = Producer(_settings(plan))
+
+    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self.failed += 1
+            self.first_error = self.first_error or error.str()
+
+    def send(self, first: int, stride: int, count: int) -> None:
+        """Send events; waits while the producer's queue is full."""
+        if self._is_plain:
+            self._send_plain(*self._stream.batch(first, stride, count, self._format))
+        else:
+            self._send_records(self._stream.records(first, stride, count, self._format))
+
+    def _send_plain(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int]) -> None:
+        produce, topic, report = self._producer.produce, self._topic, self._on_delivery
+        for key, value, time_ms in zip(keys, values, times, strict=True):
+            try:
+                # By position: names cost as much as a fifth of the call.
+                produce(topic, value, key, -1, report, None, time_ms)
+            except BufferError:
+                self._insist(key, value, -1, time_ms, None)
+        self._producer.poll(0)
+        self.sent += len(values)
+        self.size_bytes += sum(map(len, values))
+
+    def _send_records(self, records: Sequence[Record]) -> None:
+        for key, value, time_ms, number, fault in records:
+            if self._already and self._already.contains(number, fault == "duplicate"):
+                continue
+            headers = [(FAULT_HEADER, f"{fault} {number}".encode())] if fault else None
+            self._insist(key, value, self._partition(key), time_ms, headers)
+            self.sent += 1
+            self.size_bytes += len(value or b"")
+        self._producer.poll(0)
+
+    def _partition(self, key: bytes) -> int:
+        if self._idle is None:
+            return -1
+        partition = _core.partition_of(key, self._partitions)
+        if partition != self._idle:
+            return partition
+        self.moved += 1
+        return (partition + 1) % self._partitions
+
+    def _insist(
+        self, key: bytes, value: bytes | None, partition: int, time_ms: int, headers: list[tuple[str, bytes]] | None
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic,
+                    value,
+                    key,
+                    partition,
+                    self._on_delivery,
+                    None,
+                    time_ms,
+                    headers,  # type: ignore[arg-type]
+                )
+                return
+            except BufferError:
+                # The broker is slower than we are: wait for room rather than drop.
+                self._producer.poll(0.05)
+                if is_orphan():
+                    raise SystemExit(1) from None
+
+    def finish(self, end_ms: int) -> None:
+        """Send what is still held back."""
+        self._send_records(self._stream.finish(end_ms, self._format))
+
+    def outstanding(self) -> int:
+        """Length of the producer's queue."""
+        return len(self._producer)
+
+    def wait(self, seconds: float, *, hasten: bool = False) -> None:
+        """Serve the producer for a while."""
+        if hasten:
+            self._producer.flush(seconds)
+        else:
+            self._producer.poll(seconds)
+
+    def close(self) -> None:
+        """Flush."""
+        undelivered = self._producer.flush(FLUSH_SECONDS)
+        if undelivered:
+            self.failed += undelivered
+            self.first_error = self.first_error or "no acknowledgement"
+
+
+class FileOutlet(Outlet):
+    """A file, or standard output: JSON a line each, MessagePack end to end, compressed or not."""
+
+    def __init__(self, plan: Plan, stream: _core.EventStream, file: IO[bytes]) -> None:
+        generator = plan.config.generator
+        self._stream, self._format = stream, generator.format
+        self._open = ExitStack()
+        self._file: Any = self._open.enter_context(file)
+        if generator.compression == "gzip":
+            # Level 1: higher ones save a tenth and take three times as long. No name and no time within, so that
+            # equal runs give equal bytes.
+            self._file = self._open.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
+        elif generator.compression == "zstd":
+            compressor = zstandard.ZstdCompressor(level=3)
+            self._file = self._open.enter_context(compressor.stream_writer(file, closefd=False))
+
+    def send(self, first: int, stride: int, count: int) -> None:
+        """Write events; blocks while a pipe is full."""
+        self._write(self._stream.values(first, stride, count, self._format), count)
+
+    def finish(self, end_ms: int) -> None:
+        """Write what is still held back."""
+        self._write(self._stream.finish_values(end_ms, self._format), 0)
+
+    def _write(self, values: bytes, count: int) -> None:
+        try:
+            self._file.write(values)
+        except BrokenPipeError:
+            self.is_closed = True
+        except OSError as error:
+            self.is_closed, self.failed = True, self.failed + count
+            self.first_error = self.first_error or error.strerror or str(error)
+        self.sent += count
+        self.size_bytes += len(values)
+
+    def outstanding(self) -> int:
+        """Nothing: what is written is written."""
+        return 0
+
+    def wait(self, seconds: float, *, hasten: bool = False) -> None:
+        """Wait for the time to pass."""
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        """End the compression and close the file."""
+        try:
+            self._open.close()
+        except BrokenPipeError:
+            self.is_closed = True
+        except OSError as error:
+            self.failed, self.first_error = max(self.failed, 1), self.first_error or error.strerror or str(error)
+
+
+def file_of(plan: Plan, shard: int) -> Path:
+    """The file that a shard writes: the one named, or, among several, one with the shard's number.
+
+    >>> from rtea.config import Config
+    >>> file_of(Plan(Config(), 0, 0.0, 1), 1).name
+    'events-1.ndjson'
+    """
+    path = plan.config.generator.path
+    stem, dot, suffixes = path.name.partition(".")
+    return path if plan.procs == 1 else path.with_name(f"{stem}-{shard}{dot}{suffixes}")
+
+
+def open_outlet(plan: Plan, shard: int, stream: _core.EventStream, already: bytes | None) -> Outlet:
+    """The outlet of a shard, as the settings name it."""
+    sink = plan.config.generator.sink
+    if sink == "stdout":
+        return FileOutlet(plan, stream, os.fdopen(os.dup(1), "wb", buffering=0))
+    if sink == "file":
+        return FileOutlet(plan, stream, open(file_of(plan, shard), "wb", buffering=0))
+    return KafkaOutlet(plan, stream, already)
+
+
+def is_orphan() -> bool:
+    """Whether the parent is gone, and nobody will collect what the shard did."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
+class LatencyClock:
+    """Times acknowledgements without a callback each: when the k-th acknowledgement comes, how long ago
+    the k-th record was sent. Exact where records are acknowledged in order, close to it otherwise.
+    """
+
+    def __init__(self, report: Callable[[float, int], None]) -> None:
+        self._report = report
+        self._waiting: deque[tuple[int, float]] = deque()
+        self._reported = 0
+
+    def note_sent(self, sent: int) -> None:
+        """So many records were sent until now."""
+        self._waiting.append((sent, time.monotonic()))
+
+    def note_acked(self, acked: int) -> None:
+        """So many records were acknowledged until now."""
+        now_s = time.monotonic()
+        while self._waiting and self._waiting[0][0] <= acked:
+            sent, sent_s = self._waiting.popleft()
+            self._report((now_s - sent_s) * 1000, sent - self._reported)
+            self._reported = sent
+
+
+def _settings(plan: Plan) -> topics.ClientSettings:
+    return topics.connection(plan.config.kafka) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        "compression.type": "lz4",
+        # Fewer, larger requests: half the broker's CPU at 50,000/s for 40 ms of latency.
+        "linger.ms": 50,
+        "batch.size": 1_000_000,
+        "queue.buffering.max.messages": 200_000,
+        "queue.buffering.max.kbytes": 131_072,
+        # Like Kafka's Java clients, so that a key has one partition whoever sends it.
+        "partitioner": "murmur2_random",
+        # Reports of success would cost more than encoding; failures are what must be counted.
+        "delivery.report.only.error": True,
+    }

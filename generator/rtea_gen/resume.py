@@ -1,0 +1,118 @@
+"""Going on with a run that was killed or interrupted: nothing repeated, nothing missing.
+
+The manifest says how far every event is acknowledged; what the topic holds beyond is read from there, by
+the events' ids. The run then starts at the last whole window and leaves out what is there already.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+
+from rtea import _core, manifest, topics
+from rtea.config import Config, KafkaSection
+from rtea.errors import BrokerError, ConfigError
+from rtea_gen import plan as plans
+from rtea_gen.outlet import FAULT_HEADER
+from rtea_gen.plan import Plan
+from rtea_gen.truth import Totals
+
+READ_RECORDS = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Resumed:
+    """A run to go on with: its plan, how much of the manifest stays, what its windows add up to, and the numbers
+    that the topic holds already.
+    """
+
+    plan: Plan
+    keep_bytes: int
+    totals: Totals
+    already: _core.SentNumbers
+
+
+def read(config: Config, path: Path, events: int | None) -> Resumed:
+    """Find out where a run stands; `events` in all, or None for as many as it was to have.
+
+    Raises:
+        ConfigError: it is complete, was made with other settings, or went to a file.
+        RteaError: the manifest cannot be read.
+        BrokerError: the topic cannot be read.
+    """
+    header, windows, end, keep_bytes = manifest.read_cut(path)
+    wanted = events if events is not None else header.events
+    if end is not None and end.complete and wanted == header.events and wanted is not None and end.events >= wanted:
+        raise ConfigError(f"manifest {path} is complete: there is nothing to resume; start anew without --resume")
+    if config.generator.sink != "kafka":
+        raise ConfigError(f"--resume with the sink {config.generator.sink}: only runs to Kafka can be resumed")
+    _compare(header, config, path)
+    totals = Totals()
+    for window in windows:
+        totals.add(window)
+    first_ms = windows[-1].window_end_ms if windows else header.start_ms
+    plan = Plan(config, header.start_ms, header.began_ms / 1000, wanted)
+    plan = dataclasses.replace(plan, first=plans.Schedule(plan).number_at(max(first_ms, header.start_ms)))
+    return Resumed(plan, keep_bytes, totals, _read_topic(config.kafka, config.generator.seed, first_ms))
+
+
+def _compare(header: manifest.Header, config: Config, path: Path) -> None:
+    wanted = plans.settings(config)
+    for section, values in header.settings.items():
+        for key, value in values.items():
+            if wanted.get(section, {}).get(key) != value:
+                found = wanted.get(section, {}).get(key)
+                raise ConfigError(
+                    f"{section}.{key} is {found!r}, but {path} was begun with {value!r}: resume with the same settings"
+                )
+    if header.topic != config.kafka.events_topic:
+        raise ConfigError(
+            f"topic is {config.kafka.events_topic}, but {path} was begun with {header.topic}: resume there"
+        )
+
+
+def _read_topic(kafka: KafkaSection, seed: int, first_ms: int) -> _core.SentNumbers:
+    """The numbers of the events with a timestamp from `first_ms` on. A few bytes an event at most."""
+    found = _core.SentNumbers(seed=seed)
+    try:
+        for message in _messages(kafka, first_ms):
+            marks = dict(message.headers() or [])
+            if mark := marks.get(FAULT_HEADER):
+                fault, _, number = (mark if isinstance(mark, str) else mark.decode()).partition(" ")
+                found.add(int(number), fault == "duplicate")
+            else:
+                found.add_value(message.value() or b"")
+    except KafkaException as error:
+        raise BrokerError(f"topic {kafka.events_topic} cannot be read: {error.args[0].str()}") from error
+    return found
+
+
+def _messages(kafka: KafkaSection, first_ms: int) -> Iterator[Message]:
+    timeout_s = kafka.timeout_ms / 1000
+    consumer = Consumer(topics.connection(kafka) | {"group.id": "rtea-gen-resume", "enable.auto.commit": False})
+    try:
+        count = topics.list_partitions(kafka)[kafka.events_topic]
+        wanted = [TopicPartition(kafka.events_topic, partition, first_ms) for partition in range(count)]
+        starts = [
+            place for place in consumer.offsets_for_times(wanted, timeout=timeout_s) if place.offset != OFFSET_END
+        ]
+        ends = {
+            place.partition: consumer.get_watermark_offsets(place, timeout=timeout_s)[1]
+            for place in starts
+            if place.offset >= 0
+        }
+        left = {place.partition for place in starts if 0 <= place.offset < ends.get(place.partition, 0)}
+        consumer.assign([place for place in starts if place.partition in left])
+        while left:
+            messages = consumer.consume(READ_RECORDS, timeout_s)
+            if not messages:
+                raise BrokerError(f"topic {kafka.events_topic} cannot be read: no answer for {timeout_s:.0f} s")
+            for message in messages:
+                if error := message.error():
+                    raise KafkaException(error)
+                yield message
+                if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
+                    left.discard(message.partition() or 0)
+    finally:
+        consumer.close()

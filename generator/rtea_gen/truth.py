@@ -1,0 +1,68 @@
+"""The shards' truth files, merged window by window into the manifest while they grow."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from rtea import _core, manifest
+
+COUNTED = frozenset({"duplicate", "disorder", "hot_key"})
+"""Faults of events that the rows count none the less."""
+
+
+class Merger:
+    """Reads truth files; memory holds places of windows, and of one window at a time its content."""
+
+    def __init__(self, files: Sequence[Path], window_ms: int) -> None:
+        self._files, self._window_ms = files, window_ms
+        self._read_bytes = dict.fromkeys(files, 0)
+        self._places: dict[int, list[tuple[Path, int, int]]] = defaultdict(list)
+
+    def take(self, until_ms: int) -> Iterator[manifest.Window]:
+        """The windows that end by a time, up to which all files must be whole; each once, in time order."""
+        for path in self._files:
+            self._index(path)
+        for start_ms in sorted(start for start in self._places if start + self._window_ms <= until_ms):
+            shards = [_read(*place) for place in self._places.pop(start_ms)]
+            events, counts, revenue, visitors, faults = _core.merge_truth(shards)
+            rows = [manifest.Revenue(*entry) for entry in revenue]
+            end_ms = start_ms + self._window_ms
+            yield manifest.Window(start_ms, end_ms, events, dict(counts), rows, dict(visitors), dict(faults))
+
+    def _index(self, path: Path) -> None:
+        """Find the windows that were added; a killed shard may have cut the last one off."""
+        if not path.exists():
+            return
+        with open(path, "rb") as file:
+            file.seek(self._read_bytes[path])
+            while len(head := file.read(4)) == 4:
+                length = int.from_bytes(head, "little")
+                encoded = file.read(length)
+                if len(encoded) < length:
+                    return
+                start_ms, _ = msgspec.msgpack.decode(encoded, type=tuple[int, bytes])
+                self._places[start_ms].append((path, self._read_bytes[path] + 4, length))
+                self._read_bytes[path] += 4 + length
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        _, truth = msgspec.msgpack.decode(file.read(length), type=tuple[int, bytes])
+    return truth
+
+
+class Totals:
+    """What the windows of a manifest add up to."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.faults: Counter[str] = Counter()
+
+    def add(self, window: manifest.Window) -> None:
+        """Count a window."""
+        self.records += window.events
+        self.records += sum(count for fault, count in window.faults.items() if fault not in COUNTED)
+        self.faults.update(window.faults)

@@ -1,0 +1,202 @@
+//! What a shard sends: the stream's events as records, in the order they are to be sent, with their faults.
+//!
+//! Made from [`crate::stream`], counted by [`crate::truth`] at the moment they are due, sent by `rtea_gen.shard`.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use rtea_core::codec::{self, Format};
+
+use crate::fault::{Fate, Fault, Faults};
+use crate::stream::{Moment, Scribe, Settings, Stream};
+use crate::truth::Ledger;
+
+/// The key of the records with [`Fate::has_hot_key`].
+pub const HOT_KEY: &str = "hot";
+
+/// One record; the ranges lie in its batch's buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Number of its event.
+    pub number: u64,
+    /// The key.
+    pub key: Range<usize>,
+    /// The value; `None` for a tombstone.
+    pub value: Option<Range<usize>>,
+    /// The timestamp, ms since the epoch.
+    pub time_ms: i64,
+    /// What is wrong with it; of a duplicate, the second copy is marked.
+    pub fault: Option<Fault>,
+}
+
+/// An event that is held back until its time has come.
+#[derive(Debug)]
+struct Held {
+    due_ms: i64,
+    moment: Moment,
+    fate: Fate,
+}
+
+impl Held {
+    fn order(&self) -> Reverse<(i64, u64)> {
+        Reverse((self.due_ms, self.moment.number))
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Held {}
+
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+/// The records of one shard. Memory: the open windows' truth, and the events held back.
+#[derive(Debug)]
+pub struct Feed {
+    stream: Stream,
+    scribe: Scribe,
+    ledger: Ledger,
+    faults: Option<Faults>,
+    window_ms: i64,
+    held: BinaryHeap<Held>,
+}
+
+impl Feed {
+    /// A feed of a stream, with windows of `window_ms`, positive.
+    #[must_use]
+    pub fn new(settings: Settings, window_ms: i64, faults: Option<Faults>) -> Self {
+        let (stream, ledger) = (Stream::new(settings), Ledger::new(window_ms));
+        Self { stream, scribe: Scribe::default(), ledger, faults, window_ms, held: BinaryHeap::new() }
+    }
+
+    /// Appends the values alone, for files: JSON a line each, MessagePack end to end. A tombstone or empty value is
+    /// an empty line, or in MessagePack nil or nothing.
+    pub fn write_values(&mut self, numbers: (u64, usize, usize), format: Format, out: &mut Vec<u8>) {
+        let (mut buffer, mut records) = (Vec::new(), Vec::new());
+        self.write(numbers, format, &mut buffer, &mut records);
+        append_values(&records, &buffer, format, out);
+    }
+
+    /// Appends the values of [`Feed::finish`] as [`Feed::write_values`] does.
+    pub fn finish_values(&mut self, end_ms: i64, format: Format, out: &mut Vec<u8>) {
+        let (mut buffer, mut records) = (Vec::new(), Vec::new());
+        self.finish(end_ms, format, &mut buffer, &mut records);
+        append_values(&records, &buffer, format, out);
+    }
+
+    /// The stream it feeds from.
+    pub fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    /// The truth of what was written so far.
+    pub fn ledger(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// Appends the records of `count` events from `first` on, every `stride`-th, and those held back until
+    /// then.
+    pub fn write(
+        &mut self,
+        (first, stride, count): (u64, usize, usize),
+        format: Format,
+        buffer: &mut Vec<u8>,
+        records: &mut Vec<Record>,
+    ) {
+        for number in (first..).step_by(stride).take(count) {
+            let moment = self.stream.moment(number);
+            let Some(faults) = self.faults else {
+                self.put(&moment, Fate::NONE, format, buffer, records);
+                continue;
+            };
+            self.release(moment.time_ms, format, buffer, records);
+            let fate = faults.fate(self.stream.settings().seed, number);
+            let due_ms = match fate.fault {
+                Some(Fault::Disorder) => moment.time_ms + fate.delay_ms,
+                Some(Fault::Late) => self.window_end_ms(moment.time_ms) + faults.late_ms,
+                _ => moment.time_ms,
+            };
+            if due_ms > moment.time_ms {
+                self.held.push(Held { due_ms, moment, fate });
+            } else {
+                self.put(&moment, fate, format, buffer, records);
+            }
+        }
+    }
+
+    /// Appends what is still held back when the stream ends at `end_ms`: what is merely out of order is sent
+    /// now; what would not yet be late by then is never sent, and not counted.
+    pub fn finish(&mut self, end_ms: i64, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
+        self.release(end_ms, format, buffer, records);
+        while let Some(Held { moment, fate, .. }) = self.held.pop() {
+            if fate.fault == Some(Fault::Disorder) {
+                self.put(&moment, fate, format, buffer, records);
+            }
+        }
+    }
+
+    fn window_end_ms(&self, time_ms: i64) -> i64 {
+        (time_ms.div_euclid(self.window_ms) + 1) * self.window_ms
+    }
+
+    fn release(&mut self, time_ms: i64, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
+        while self.held.peek().is_some_and(|held| held.due_ms <= time_ms) {
+            if let Some(Held { moment, fate, .. }) = self.held.pop() {
+                self.put(&moment, fate, format, buffer, records);
+            }
+        }
+    }
+
+    fn put(&mut self, moment: &Moment, fate: Fate, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
+        self.ledger.add(moment, fate);
+        let population = self.stream.pattern().population();
+        let event = self.scribe.write(moment, self.stream.settings().seed, population);
+        let start = buffer.len();
+        let key = if fate.has_hot_key { HOT_KEY } else { &event.visitor_id };
+        buffer.extend_from_slice(key.as_bytes());
+        let (key, value_start) = (start..buffer.len(), buffer.len());
+        let has_value = match (fate.fault, self.faults) {
+            (Some(fault), Some(faults)) => faults.write(fault, event, format, buffer),
+            _ => {
+                codec::encode(&event, format, buffer);
+                true
+            }
+        };
+        let value = has_value.then_some(value_start..buffer.len());
+        let is_duplicate = fate.fault == Some(Fault::Duplicate);
+        let fault = if is_duplicate { None } else { fate.fault };
+        let record = Record { number: moment.number, key, value, time_ms: moment.time_ms, fault };
+        if is_duplicate {
+            records.push(record.clone());
+        }
+        records.push(if is_duplicate { Record { fault: fate.fault, ..record } } else { record });
+    }
+}
+
+fn append_values(records: &[Record], buffer: &[u8], format: Format, out: &mut Vec<u8>) {
+    out.reserve(buffer.len());
+    for record in records {
+        match (&record.value, format) {
+            (Some(range), _) => out.extend_from_slice(&buffer[range.clone()]),
+            (None, Format::Msgpack) => out.push(0xc0),
+            (None, _) => {}
+        }
+        if format != Format::Msgpack {
+            out.push(b'\n');
+        }
+    }
+}
