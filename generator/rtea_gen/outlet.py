@@ -59,8 +59,12 @@ class Outlet(ABC):
         """Records that are not acknowledged yet."""
 
     @abstractmethod
-    def wait(self, seconds: float, *, hasten: bool = False) -> None:
-        """Wait for acknowledgements or the time to pass; `hasten` sends what is waiting to be batched."""
+    def wait(self, seconds: float) -> None:
+        """Wait for acknowledgements or the time to pass."""
+
+    def hasten(self, seconds: float) -> None:
+        """Wait like that, but send at once what waits to be batched."""
+        self.wait(seconds)
 
     @abstractmethod
     def close(self) -> None:
@@ -152,12 +156,13 @@ class KafkaOutlet(Outlet):
         """Length of the producer's queue."""
         return len(self._producer)
 
-    def wait(self, seconds: float, *, hasten: bool = False) -> None:
+    def wait(self, seconds: float) -> None:
         """Serve the producer for a while."""
-        if hasten:
-            self._producer.flush(seconds)
-        else:
-            self._producer.poll(seconds)
+        self._producer.poll(seconds)
+
+    def hasten(self, seconds: float) -> None:
+        """Flush for a while."""
+        self._producer.flush(seconds)
 
     def close(self) -> None:
         """Flush."""
@@ -206,7 +211,7 @@ class FileOutlet(Outlet):
         """Nothing: what is written is written."""
         return 0
 
-    def wait(self, seconds: float, *, hasten: bool = False) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait for the time to pass."""
         time.sleep(seconds)
 

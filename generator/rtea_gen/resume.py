@@ -5,6 +5,7 @@ the events' ids. The run then starts at the last whole window and leaves out wha
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,20 +42,25 @@ def read(config: Config, path: Path, events: int | None) -> Resumed:
         RteaError: the manifest cannot be read.
         BrokerError: the topic cannot be read.
     """
-    header, windows, end, keep_bytes = manifest.read_cut(path)
+    cut = manifest.read_cut(path)
+    header, end = cut.header, cut.end
     wanted = events if events is not None else header.events
-    if end is not None and end.complete and wanted == header.events and wanted is not None and end.events >= wanted:
+    if end is not None and end.complete and wanted is not None and end.next_number >= wanted:
         raise ConfigError(f"manifest {path} is complete: there is nothing to resume; start anew without --resume")
     if config.generator.sink != "kafka":
         raise ConfigError(f"--resume with the sink {config.generator.sink}: only runs to Kafka can be resumed")
     _compare(header, config, path)
+    # What was written at a run's end may be part of a window only; what was written before is whole.
+    over_ms = end.last_event_ms - plans.hold_ms(config) if end else math.inf
+    windows = [window for window in cut.windows if window.window_end_ms <= over_ms]
     totals = Totals()
     for window in windows:
         totals.add(window)
     first_ms = windows[-1].window_end_ms if windows else header.start_ms
     plan = Plan(config, header.start_ms, header.began_ms / 1000, wanted)
     plan = dataclasses.replace(plan, first=plans.Schedule(plan).number_at(max(first_ms, header.start_ms)))
-    return Resumed(plan, keep_bytes, totals, _read_topic(config.kafka, config.generator.seed, first_ms))
+    already = _read_topic(config.kafka, config.generator.seed, first_ms)
+    return Resumed(plan, cut.sizes[len(windows)], totals, already)
 
 
 def _compare(header: manifest.Header, config: Config, path: Path) -> None:

@@ -197,11 +197,11 @@ class _Run:
         faults = dict(self._totals.faults)
         if moved := sum(self._figures.all("moved")):
             faults["idle_partition"] = moved
-        last = max(min(self._figures.all("next")), self._plan.first, 1) - 1
-        last = last if self._plan.events is None else min(last, max(self._plan.events - 1, 0))
-        last_ms = Schedule(self._plan).time_ms(last)
+        after = max(min(self._figures.all("next")), self._plan.first)
+        after = after if self._plan.events is None else min(after, self._plan.events)
+        last_ms = Schedule(self._plan).time_ms(max(after - 1, 0))
         complete = not dead and not failed and not is_closed
-        self._writer.add(manifest.End(self._totals.records, failed, last_ms, complete, faults))
+        self._writer.add(manifest.End(self._totals.records, failed, last_ms, complete, faults, after))
         if dead:
             raise DeliveryError(
                 f"{', '.join(dead)} died: the manifest is marked incomplete; go on with the same command and --resume"

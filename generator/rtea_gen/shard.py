@@ -108,7 +108,7 @@ class Shard:
     def _wait(self, number: int) -> None:
         """Wait a moment: for the clock, or, when held back, for acknowledgements."""
         if number >= self._most_ahead():
-            self._outlet.wait(TICK_SECONDS, hasten=True)
+            self._outlet.hasten(TICK_SECONDS)
         self._note_acked(number)
         if self._due(number) == 0:
             self._figures.set(self._shard, "behind_us", 0)

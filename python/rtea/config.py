@@ -8,9 +8,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rtea.errors import ConfigError
@@ -114,6 +114,11 @@ class BigQuerySection(Section):
         return f"{self.project}.{self.table}" if self.project else self.table
 
 
+def _parsed(value: Any) -> Any:
+    """A table given as text, on the command line, is JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 class GeneratorSection(Section):
     """The generator `rtea-gen`."""
 
@@ -157,10 +162,10 @@ class GeneratorSection(Section):
     """Share of the sessions that are crawlers': long, on the website, never buying."""
     campaign_share: float = Field(0.2, ge=0, le=1)
     """Share of the sessions that a campaign brought."""
-    transitions: dict[str, dict[str, dict[str, int]]] = {}
+    transitions: Annotated[dict[str, dict[str, dict[str, int]]], BeforeValidator(_parsed)] = {}
     """Weights of what follows what, by walker (mobile, website, bot) and state; rows given here replace the
     model's, which `rtea-gen --dry-run` prints."""
-    devices: dict[str, list[tuple[str, str, str, int]]] = {}
+    devices: Annotated[dict[str, list[tuple[str, str, str, int]]], BeforeValidator(_parsed)] = {}
     """Devices by source, in place of the model's: operating system, app version or browser, screen, weight."""
     lanes: int = Field(200_000, ge=1, le=4_000_000)
     """Visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""

@@ -1,7 +1,8 @@
 """The event, schema version 1, as msgspec Structs, and its two formats.
 
 Events come from the generator or from any other producer and go to Kafka as JSON objects or as
-MessagePack arrays in schema order; `ga4-json` is written only (`rtea.ga4` reads it back). Rules are checked in Rust (`rtea-core`, `codec/rules.rs`), so
+MessagePack arrays in schema order; `ga4-json` is written only (`rtea.ga4` reads it back).
+Rules are checked in Rust (`rtea-core`, `codec/rules.rs`), so
 Python sees an event exactly as the job does.
 """
 

@@ -56,7 +56,7 @@ class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
 
 class End(msgspec.Struct, tag="end", tag_field="kind", frozen=True):
     """What was sent in all, in records. `complete` is false when a shard died or a delivery failed: then the
-    topic may hold more than the windows name.
+    topic may hold more than the windows name. All events below `next_number` were sent.
     """
 
     events: int
@@ -64,6 +64,7 @@ class End(msgspec.Struct, tag="end", tag_field="kind", frozen=True):
     last_event_ms: int
     complete: bool
     faults: dict[str, int] = {}
+    next_number: int = 0
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -111,7 +112,11 @@ class Writer:
             raise ConfigError(
                 f"manifest {path} cannot be written ({error.strerror}): name another with --manifest"
             ) from error
-        hold(self._file, path)
+        try:
+            hold(self._file, path)
+        except ConfigError:
+            self._file.close()
+            raise
         if path.is_file():
             self._file.truncate(keep_bytes)
             self._file.seek(keep_bytes)
@@ -165,15 +170,25 @@ def read(path: Path) -> Manifest:
 _GO_ON = "wait for its generator to end, or go on with `rtea-gen --resume`"
 
 
-def read_cut(path: Path) -> tuple[Header, list[Window], End | None, int]:
-    """Read what there is of a manifest: header, windows, end if any, and the length of header and windows in
-    bytes.
+class Cut(msgspec.Struct, frozen=True):
+    """What there is of a manifest, be it whole or not. `sizes` are lengths of the file in bytes: up to the header,
+    then up to each window.
+    """
+
+    header: Header
+    windows: list[Window]
+    end: End | None
+    sizes: list[int]
+
+
+def read_cut(path: Path) -> Cut:
+    """Read a manifest that may be cut off anywhere.
 
     Raises:
-        RteaError: the file is missing, or not even its header is there.
+        RteaError: the file is missing or damaged, or not even its header is there.
     """
-    windows: list[Window] = []
-    header, end, size = None, None, 0
+    lines: list[Header | Window] = []
+    sizes, size, end = [], 0, None
     try:
         with open(path, "rb") as file:
             for text in file:
@@ -184,14 +199,12 @@ def read_cut(path: Path) -> tuple[Header, list[Window], End | None, int]:
                     end = line
                     break
                 size += len(text)
-                if isinstance(line, Header):
-                    header = line
-                else:
-                    windows.append(line)
+                lines.append(line)
+                sizes.append(size)
     except OSError as error:
         raise RteaError(f"manifest {path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise RteaError(f"manifest {path} is damaged: {error}") from error
-    if header is None:
+    if not lines or not isinstance(header := lines[0], Header):
         raise RteaError(f"manifest {path} has no header: start the run anew, without --resume")
-    return header, windows, end, size
+    return Cut(header, [line for line in lines[1:] if isinstance(line, Window)], end, sizes)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +116,25 @@ def dead_letters(config: Config, count: int) -> list[DeadLetter]:
         )
         for letter in found.values()
     ]
+
+
+def count_dead_letters(config: Config, wanted: Counter[str]) -> Counter[str]:
+    """Events by reason, read until there are as many as wanted, or none came for twenty seconds."""
+    consumer = Consumer(topics.connection(config.kafka) | {"group.id": "count", "auto.offset.reset": "earliest"})
+    consumer.subscribe([config.kafka.dead_letter_topic])
+    # A letter may come twice after a restart, but has one key; partials of late events have none.
+    found: dict[object, tuple[str, int]] = {}
+    total: Counter[str] = Counter()
+    while total != wanted and (messages := consumer.consume(100, 20)):
+        for message in messages:
+            letter = json.loads(message.value() or b"")
+            place = message.key() if letter["reason"] != "late" else (message.partition(), message.offset())
+            found[place] = (letter["reason"], letter.get("events", 1))
+        total = Counter()
+        for reason, count in found.values():
+            total[reason] += count
+    consumer.close()
+    return total
 
 
 def late_letter(config: Config) -> dict[str, Any]:

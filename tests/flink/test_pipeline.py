@@ -3,6 +3,7 @@ manifest, whatever mode the UDFs run in; no malformed event is lost or costs a n
 TaskManager changes no row."""
 
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,34 @@ def test_events_later_than_the_lateness_are_dead_letters_and_change_no_row(
         assert (letter["reason"], letter["events"]) == ("late", 1)
         assert letter["window_start_ms"] == sent.header.start_ms // 60_000 * 60_000
         pipeline.assert_rows_match(config, sent, least_windows=3)
+
+
+REASONS = {
+    "late": "late",
+    "future": "timestamp_mismatch",
+    "cut_off": "invalid_json",
+    "wrong_type": "wrong_type",
+    "bad_utf8": "invalid_utf8",
+    "missing_field": "missing_field",
+    "huge": "too_large",
+    "empty": "empty",
+    "null": "null_value",
+}
+
+
+def test_injected_faults_are_found_as_the_manifest_counts_them(pipeline_config: Config, tmp_path: Path) -> None:
+    config = with_job(pipeline_config, window_ms=5_000, allowed_lateness_ms=5_000)
+    shares = {"duplicate": 0.01, "disorder": 0.02, "late": 0.002, "future": 0.005, "malformed": 0.005, "hot_key": 0.2}
+    faults = [f"--set=faults.{name}_share={share}" for name, share in shares.items()]
+    faults += ["--set=faults.disorder_ms=4000", "--set=faults.late_by_ms=3000", "--set=faults.idle_partition=3"]
+    with pipeline.submitted(config), pipeline.sinking(config):
+        live = ("--rate", "4000", "--procs", "2", "--duration", "50")
+        sent = pipeline.generated(config, tmp_path / "m.jsonl", *live, *faults)
+        pipeline.assert_rows_match(config, sent, least_windows=6)
+        wanted = Counter({REASONS[fault]: n for fault, n in sent.end.faults.items() if fault in REASONS})
+        assert set(wanted) == set(REASONS.values())
+        assert pipeline.count_dead_letters(config, wanted) == wanted
+    assert {*shares, "idle_partition"} - {"malformed"} <= set(sent.end.faults)
 
 
 def test_a_late_event_within_the_lateness_corrects_its_row(pipeline_config: Config, tmp_path: Path) -> None:

@@ -30,8 +30,7 @@ pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     string(&event.visitor_id, out);
     optional(b",\"user_id\":", event.user_id.as_deref(), out);
     out.extend_from_slice(b",\"timestamp_micros\":");
-    integer(event.event_time_ms, out);
-    out.extend_from_slice(b"000");
+    integer(event.event_time_ms.saturating_mul(1000), out);
     if let Some(device) = &event.device {
         write_device(device, out);
     }

@@ -1,0 +1,132 @@
+"""Promises of `rtea-gen` without Kafka: files and pipes hold the same events as topics, whole, and a reader that
+goes away ends the run quietly."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+
+from rtea import config, manifest
+from rtea_gen import plan as plans
+
+START = ("--start", "1760000000000", "--rate", "1000", "--speed", "0", "--no-progress")
+EVENTS = 5_000
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "rtea_gen", *START, *arguments]
+    return subprocess.run(command, capture_output=True, timeout=120)
+
+
+def expected(format: str, *faults: str) -> list[bytes]:
+    flags = config.parse_flags(("generator.rate=1000", *faults))
+    stream = plans.stream(config.load(flags=flags), 1_760_000_000_000)
+    return [value or b"" for _, value, *_ in stream.records(0, 1, EVENTS, format)]
+
+
+@pytest.mark.parametrize("format", ["json", "ga4-json"])
+def test_standard_output_is_a_line_an_event_in_order(format: str) -> None:
+    ran = run("--sink", "stdout", "--format", format, "--events", str(EVENTS))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split(b"\n") == [*expected(format), b""]
+    assert b"5000 events" in ran.stderr
+    sent = manifest.read(Path("manifest.jsonl"))
+    assert (sent.end.events, sent.end.complete) == (EVENTS, True)
+
+
+def test_messagepack_values_stand_end_to_end() -> None:
+    ran = run("--sink", "stdout", "--format", "msgpack", "--events", str(EVENTS))
+    assert ran.stdout == b"".join(expected("msgpack"))
+
+
+def test_values_that_are_none_are_empty_lines() -> None:
+    ran = run("--sink", "stdout", "--events", str(EVENTS), "--set", "faults.malformed_share=0.01")
+    lines = ran.stdout.split(b"\n")
+    assert lines == [*expected("json", "faults.malformed_share=0.01"), b""]
+    faults = manifest.read(Path("manifest.jsonl")).end.faults
+    assert faults["empty"] + faults["null"] == lines[:-1].count(b"")
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_files_hold_every_event_once_whatever_their_number(compression: str) -> None:
+    arguments = ("--sink", "file", "--path", "e.ndjson", "--compression", compression, "--events", str(EVENTS))
+    for procs in (1, 3):
+        ran = run(*arguments, "--procs", str(procs))
+        assert ran.returncode == 0, ran.stderr
+        paths = [Path("e.ndjson")] if procs == 1 else [Path(f"e-{n}.ndjson") for n in range(procs)]
+        read = {
+            "none": Path.read_bytes,
+            "gzip": lambda path: gzip.decompress(path.read_bytes()),
+            "zstd": lambda path: zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()),
+        }[compression]
+        parts = [read(path).splitlines() for path in paths]
+        merged: list[bytes] = []
+        for n in range(EVENTS):
+            merged.append(parts[n % procs][n // procs])
+        assert merged == expected("json")
+        assert sum(map(len, parts)) == EVENTS
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_a_closed_pipe_ends_the_run_quietly(compression: str) -> None:
+    command = [sys.executable, "-m", "rtea_gen", *START, "--sink", "stdout", "--compression", compression]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        assert ran.stdout.read(100_000)
+        ran.stdout.close()
+        errors = ran.stderr.read().decode()
+        assert ran.wait(60) == 0, errors
+    assert errors.count("\n") == 1, errors
+    assert "the reader closed the pipe" in errors
+    assert not manifest.read(Path("manifest.jsonl")).end.complete
+
+
+def test_a_full_disk_is_one_line() -> None:
+    ran = run("--sink", "file", "--path", "/dev/full", "--procs", "1", "--events", "100")
+    assert ran.returncode == 11
+    assert b"No space left on device" in ran.stderr
+    assert ran.stderr.count(b"\n") == 1
+
+
+def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing() -> None:
+    weights = 'generator.transitions={"mobile":{"search":{"leave":7}}}'
+    ran = run("--dry-run", "--duration", "60", "--set", weights)
+    assert ran.returncode == 0, ran.stderr
+    shown = dict(line.split(": ", 1) for line in ran.stdout.decode().splitlines())
+    assert shown["events"].startswith("60,000, numbers from 0")
+    assert shown["event time"].startswith("from 2025-10-09 08:53:20.000+00:00 to 2025-10-09 08:54:19.999")
+    assert json.loads(shown["transitions"])["mobile"]["search"] == {"leave": 7}
+    assert json.loads(shown["transitions"])["website"]["add_to_cart"]["begin_checkout"] == 22
+    assert not list(Path.cwd().iterdir())
+
+
+def test_the_printed_configuration_is_the_one_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("rtea.toml").write_text("[generator]\nrate = 5\nbot_share = 0.5\nseed = 3\n")
+    monkeypatch.setenv("RTEA_GENERATOR__BOT_SHARE", "0.25")
+    monkeypatch.setenv("RTEA_GENERATOR__DEVICES", '{"mobile": [["Sailfish", "1.0", "720x1440", 1]]}')
+    command = [sys.executable, "-m", "rtea_gen", "--print-config", "--seed", "9"]
+    printed = msgspec.json.decode(subprocess.run(command, capture_output=True, check=True).stdout)["generator"]
+    assert (printed["rate"], printed["bot_share"], printed["seed"]) == (5, 0.25, 9)
+    assert printed["devices"] == {"mobile": [["Sailfish", "1.0", "720x1440", 1]]}
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ('generator.transitions={"tablet":{}}', 'walker "tablet" is unknown: expected one of mobile, website, bot'),
+        ('generator.transitions={"bot":{"landing":{"fly":1}}}', 'next state "fly" is unknown'),
+        ('generator.devices={"mobile":[["a","b","c",0]]}', "devices.mobile: expected a positive weight"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_one_line(setting: str, line: str) -> None:
+    ran = run("--sink", "stdout", "--events", "10", "--set", setting)
+    assert ran.returncode == 2, ran.stderr
+    assert line in ran.stderr.decode()
+    assert ran.stderr.count(b"\n") == 1
