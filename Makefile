@@ -10,7 +10,7 @@ RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard ru
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e emulator bench bench-gate bench-live bench-drain bench-bigquery docs wheel lock clean
+.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -75,6 +75,9 @@ bench-drain: setup ## Drain a full topic, against Flink SQL.
 
 bench-bigquery: emulator ## What the BigQuery sink adds to freshness, and a backfill's cost.
 	$(BIN)/python -m bench.bigquery
+
+bench-generator: setup ## How fast the generator is, beside a bare produce() loop.
+	$(BIN)/python -m bench.generator
 
 docs: setup ## Generate docs/configuration.md.
 	$(BIN)/rtea config docs > docs/configuration.md

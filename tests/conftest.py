@@ -42,7 +42,7 @@ def free_ports(count: int) -> list[int]:
 def stack_config(root: Path, **flags: Any) -> Config:
     """A configuration of a stack of its own: free ports, files below `root`."""
     ports = dict(zip(PORT_SETTINGS, free_ports(len(PORT_SETTINGS)), strict=True))
-    settings = {f"stack.{name}": port for name, port in ports.items()}
+    settings: dict[str, Any] = {f"stack.{name}": port for name, port in ports.items()}
     settings |= {"stack.state_dir": root, "kafka.bootstrap_servers": f"127.0.0.1:{ports['kafka_port']}"}
     return configuration.load(flags=settings | {name.replace("__", "."): value for name, value in flags.items()})
 

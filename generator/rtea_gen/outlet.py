@@ -81,7 +81,7 @@ class KafkaOutlet(Outlet):
         self._partitions = topics.list_partitions(config.kafka)[self._topic] if self._idle is not None else 0
         self._already = _core.SentNumbers.from_bytes(already, config.generator.seed) if already else None
         self._is_plain = not config.faults.spoil and self._idle is None and self._already is None
-        self._producer = Producer(_settings(plan))
+        self._producer = Producer(producer_settings(plan))
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
@@ -276,7 +276,8 @@ class LatencyClock:
             self._reported = sent
 
 
-def _settings(plan: Plan) -> topics.ClientSettings:
+def producer_settings(plan: Plan) -> topics.ClientSettings:
+    """How the generator's producer is set."""
     return topics.connection(plan.config.kafka) | {
         "acks": "all",
         "enable.idempotence": True,

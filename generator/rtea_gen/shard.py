@@ -25,7 +25,12 @@ TICK_SECONDS = 0.01
 
 MAX_AHEAD_MS = 1_000
 """How far an event may run ahead of the slowest shard's acknowledged ones, in event time. It bounds how
-far a partition's records are out of order, whatever the speed: a watermark delay beyond it loses nothing."""
+far a partition's records are out of order, whatever the speed: a watermark delay beyond it loses nothing.
+One shard alone sends each partition in order, and needs no bound."""
+
+MOST_UNCERTAIN_SECONDS = 2.0
+"""How long records may be on their way without a moment at which all are acknowledged: then one is brought about,
+since the manifest covers no more than that."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -66,6 +71,7 @@ class Shard:
         self._stream = plans.stream(plan.config, plan.start_ms)
         numbers = already.read_bytes() if already else None
         self._outlet = open_outlet(plan, shard, self._stream, numbers)
+        self._acked_s = time.monotonic()
         self._latency = LatencyClock(lambda ms, count: figures.add_latency(shard, ms, count))
 
     def _is_over(self) -> bool:
@@ -75,7 +81,7 @@ class Shard:
         """Send until the plan is fulfilled or stopped, then wait for every acknowledgement."""
         plan, outlet = self._plan, self._outlet
         number = plan.first + (self._shard - plan.first) % plan.procs
-        while not self._is_over() and not outlet.is_closed and (plan.events is None or number < plan.events):
+        while self._goes_on(number):
             count = self._due(number)
             if count == 0:
                 self._wait(number)
@@ -84,6 +90,9 @@ class Shard:
             outlet.send(number, plan.procs, count)
             number += count * plan.procs
             self._note(number)
+            if time.monotonic() - self._acked_s > MOST_UNCERTAIN_SECONDS:
+                outlet.hasten(MOST_UNCERTAIN_SECONDS)
+                self._note_acked(number)
         ends_early = plan.events is None or number < plan.events
         outlet.finish(self._schedule.time_ms((number if ends_early else plan.events or 1) - 1) if number else 0)
         self._note(number)
@@ -93,6 +102,11 @@ class Shard:
         self._figures.set(self._shard, "acked", LAST_NUMBER)
         return Outcome(outlet.first_error, outlet.is_closed)
 
+    def _goes_on(self, number: int) -> bool:
+        """Whether there is more to send, and somebody to send it to."""
+        events = self._plan.events
+        return not self._is_over() and not self._outlet.is_closed and (events is None or number < events)
+
     def _due(self, number: int) -> int:
         """How many of this shard's events may go now."""
         plan = self._plan
@@ -100,8 +114,10 @@ class Shard:
         limit = min(self._schedule.due_number(time.time()), self._most_ahead(), last)
         return max(0, min(BATCH_EVENTS, math.ceil((limit - number) / plan.procs)))
 
-    def _most_ahead(self) -> int:
+    def _most_ahead(self) -> float:
         """Number of the first event too far ahead of what all shards have had acknowledged."""
+        if self._plan.procs == 1:
+            return math.inf
         slowest_ms = self._schedule.time_ms(max(min(self._figures.all("acked")), self._plan.first))
         return self._schedule.number_at(slowest_ms + MAX_AHEAD_MS) + self._plan.procs
 
@@ -136,6 +152,8 @@ class Shard:
     def _note_acked(self, number: int) -> None:
         outstanding = self._outlet.outstanding()
         self._latency.note_acked(self._outlet.sent - outstanding)
+        if outstanding == 0:
+            self._acked_s = time.monotonic()
         if outstanding == 0 and number > self._figures.get(self._shard, "acked"):
             self._figures.set(self._shard, "acked", number)
             self._write_truth(self._schedule.time_ms(number) - self._hold_ms)

@@ -103,7 +103,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing() -> None:
     assert shown["events"].startswith("60,000, numbers from 0")
     assert shown["event time"].startswith("from 2025-10-09 08:53:20.000+00:00 to 2025-10-09 08:54:19.999")
     assert json.loads(shown["transitions"])["mobile"]["search"] == {"leave": 7}
-    assert json.loads(shown["transitions"])["website"]["add_to_cart"]["begin_checkout"] == 22
+    assert json.loads(shown["transitions"])["website"]["add_to_cart"]["begin_checkout"] == 32
     assert not list(Path.cwd().iterdir())
 
 

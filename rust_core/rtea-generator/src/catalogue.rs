@@ -1,5 +1,7 @@
 //! The shop's products: category, price and popularity, each a function of the product's number.
 
+use std::sync::LazyLock;
+
 use crate::random::mix;
 
 /// A category: its name and the bounds of its prices in minor units, log-uniform between them.
@@ -38,12 +40,25 @@ pub fn category_of(product: u32) -> usize {
     product as usize % CATEGORIES.len()
 }
 
+const PRICE_BITS: u32 = 12;
+
+/// The prices of each category: drawing one is a look-up, where its power would cost as much as half an event.
+static PRICES: LazyLock<Vec<Vec<i64>>> = LazyLock::new(|| {
+    let prices = |Category { lowest_minor, highest_minor, .. }: Category| {
+        (0..1_u32 << PRICE_BITS).map(move |step| {
+            let share = f64::from(step) / f64::from(1_u32 << PRICE_BITS);
+            #[allow(clippy::cast_possible_truncation)]
+            let tens = (lowest_minor * libm::pow(highest_minor / lowest_minor, share) / 10.0) as i64;
+            tens * 10 + 9
+        })
+    };
+    CATEGORIES.into_iter().map(|category| prices(category).collect()).collect()
+});
+
 /// Price of one piece in minor units, ending in 9 as prices do.
 #[must_use]
-#[allow(clippy::cast_possible_truncation)]
 pub fn price_minor(product: u32) -> i64 {
-    let Category { lowest_minor, highest_minor, .. } = CATEGORIES[category_of(product)];
-    let share = f64::from((mix(u64::from(product)) >> 40) as u32) / f64::from(1 << 24);
-    let price = lowest_minor * libm::pow(highest_minor / lowest_minor, share);
-    (price / 10.0) as i64 * 10 + 9
+    #[allow(clippy::cast_possible_truncation)]
+    let step = (mix(u64::from(product)) >> (64 - PRICE_BITS)) as usize;
+    PRICES[category_of(product)][step]
 }

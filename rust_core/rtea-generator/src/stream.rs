@@ -171,13 +171,13 @@ impl Scribe {
         let landing = step.position == 0;
         let (country, locale, currency, _) = COUNTRIES[step.visitor.country()];
         write_event_id(&mut self.event_id, seed, number, time_ms);
-        write_id(&mut self.visitor_id, "v", mix(u64::from(step.visitor.id())), 16);
-        write_id(&mut self.session_id, "s", step.session, 12);
-        write_id(&mut self.user_id, "u", u64::from(step.visitor.person), 8);
-        write_id(&mut self.order_id, "o", mix(number ^ seed), 12);
+        write_id(&mut self.visitor_id, b'v', mix(u64::from(step.visitor.id())), 16);
+        write_id(&mut self.session_id, b's', step.session, 12);
+        write_id(&mut self.user_id, b'u', u64::from(step.visitor.person), 8);
+        write_id(&mut self.order_id, b'o', mix(number ^ seed), 12);
         write_page(&mut self.page_url, &step);
         for (text, line) in self.product_ids.iter_mut().zip(step.lines()) {
-            write_id(text, "p", u64::from(line.product), 6);
+            write_id(text, b'p', u64::from(line.product), 6);
         }
         let device = if step.visitor.is_bot {
             event::Device { os: Some(BOT_OS.into()), browser: Some(BOT_BROWSER.into()), ..event::Device::default() }
@@ -234,22 +234,25 @@ impl Scribe {
 fn write_event_id(text: &mut String, seed: u64, number: u64, time_ms: i64) {
     let low = number.wrapping_mul(FACTOR) & LOW_62 | 1 << 63;
     let time = u64::try_from(time_ms).unwrap_or(0);
-    text.clear();
-    push_hex(text, time >> 16, 8);
-    text.push('-');
-    push_hex(text, time, 4);
-    text.push_str("-7");
-    push_hex(text, mix(seed), 3);
-    text.push('-');
-    push_hex(text, low >> 48, 4);
-    text.push('-');
-    push_hex(text, low, 12);
+    let mut shape = *b"????????-????-7???-????-????????????";
+    write_hex(&mut shape[..8], time >> 16);
+    write_hex(&mut shape[9..13], time);
+    write_hex(&mut shape[15..18], mix(seed));
+    write_hex(&mut shape[19..23], low >> 48);
+    write_hex(&mut shape[24..], low);
+    set(text, &shape);
 }
 
-fn write_id(text: &mut String, prefix: &str, value: u64, digits: u32) {
+/// A prefix and the lowest `digits` hexadecimal digits, at most 16.
+fn write_id(text: &mut String, prefix: u8, value: u64, digits: usize) {
+    let mut shape = [prefix; 17];
+    write_hex(&mut shape[1..=digits], value);
+    set(text, &shape[..=digits]);
+}
+
+fn set(text: &mut String, ascii: &[u8]) {
     text.clear();
-    text.push_str(prefix);
-    push_hex(text, value, digits);
+    text.push_str(std::str::from_utf8(ascii).unwrap_or(""));
 }
 
 fn write_page(text: &mut String, step: &Step) {
@@ -264,7 +267,9 @@ fn write_page(text: &mut String, step: &Step) {
         Action::Search => text.push_str("/search"),
         Action::ProductView => {
             text.push_str("/p/");
-            push_hex(text, u64::from(step.product), 6);
+            let mut digits = [0; 6];
+            write_hex(&mut digits, u64::from(step.product));
+            text.push_str(std::str::from_utf8(&digits).unwrap_or(""));
         }
         Action::AddToCart | Action::RemoveFromCart => text.push_str("/cart"),
         Action::BeginCheckout => text.push_str("/checkout"),
@@ -273,12 +278,10 @@ fn write_page(text: &mut String, step: &Step) {
     }
 }
 
-/// Appends the lowest `digits` hexadecimal digits.
-fn push_hex(text: &mut String, value: u64, digits: u32) {
+/// Fills a place with the lowest hexadecimal digits of a number.
+fn write_hex(place: &mut [u8], value: u64) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut bytes = [0; 16];
-    for (place, byte) in bytes[..digits as usize].iter_mut().rev().enumerate() {
-        *byte = DIGITS[(value >> (4 * place)) as usize & 15];
+    for (digit, byte) in place.iter_mut().rev().enumerate() {
+        *byte = DIGITS[(value >> (4 * digit)) as usize & 15];
     }
-    text.push_str(std::str::from_utf8(&bytes[..digits as usize]).unwrap_or(""));
 }
