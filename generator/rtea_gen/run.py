@@ -63,6 +63,8 @@ def run(wanted: Plan, manifest_file: Path, *, earlier: Earlier | None = None, pr
         PortInUseError: the port of the metrics is taken.
         DiskSpaceError: the disk is full.
     """
+    if not os.access(manifest_file.absolute().parent, os.W_OK):
+        raise ConfigError(f"manifest {manifest_file} cannot be written: name a folder that exists with --manifest")
     check(wanted.config, wanted)
     try:
         with (

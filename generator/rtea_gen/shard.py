@@ -111,8 +111,9 @@ class Shard:
         """How many of this shard's events may go now."""
         plan = self._plan
         last = math.inf if plan.events is None else plan.events
-        limit = min(self._schedule.due_number(time.time()), self._most_ahead(), last)
-        return max(0, min(BATCH_EVENTS, math.ceil((limit - number) / plan.procs)))
+        full = number + BATCH_EVENTS * plan.procs
+        limit = min(self._schedule.due_number(time.time()), self._most_ahead(), last, full)
+        return max(0, math.ceil((limit - number) / plan.procs))
 
     def _most_ahead(self) -> float:
         """Number of the first event too far ahead of what all shards have had acknowledged."""
