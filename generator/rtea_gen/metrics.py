@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rtea.errors import PortInUseError
+from rtea import exporter
 from rtea_gen.figures import BOUNDS_MS, Figures
 from rtea_gen.plan import Plan
 
@@ -68,19 +68,7 @@ def serving(plan: Plan, figures: Figures) -> Iterator[None]:
     Raises:
         PortInUseError: it is taken.
     """
-    port = plan.config.generator.metrics_port
-    if port is None:
-        yield
-        return
     registry = CollectorRegistry()
     registry.register(RunCollector(plan, figures))
-    try:
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
-    except OSError as error:
-        raise PortInUseError(f"metrics port {port} is taken ({error.strerror}): name another one") from error
-    try:
+    with exporter.serving(plan.config.generator.metrics_port, registry):
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -98,7 +98,7 @@ class Shard:
         self._note(number)
         outlet.close()
         self._note(number)
-        self._finish_truth()
+        self._write_truth(LAST_NUMBER)  # All is acknowledged: whatever was counted is true.
         self._figures.set(self._shard, "acked", LAST_NUMBER)
         return Outcome(outlet.first_error, outlet.is_closed)
 
@@ -158,10 +158,6 @@ class Shard:
         if outstanding == 0 and number > self._figures.get(self._shard, "acked"):
             self._figures.set(self._shard, "acked", number)
             self._write_truth(self._schedule.time_ms(number) - self._hold_ms)
-
-    def _finish_truth(self) -> None:
-        """All is acknowledged: whatever was counted is true."""
-        self._write_truth(LAST_NUMBER)
 
     def _write_truth(self, until_ms: int) -> None:
         """Write the windows that end by then; after a failure none, since they may name what is not there."""

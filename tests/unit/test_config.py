@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtea import config as configuration
+from rtea.cli.config import document
 from rtea.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -60,14 +61,22 @@ def test_a_saved_configuration_is_restored_whatever_the_environment(
 
 
 def test_environment_variables_carry_a_whole_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = configuration.load(flags={"job.window_ms": 7000, "generator.speed": 0, "stack.state_dir": "/some/where"})
+    config = configuration.load(
+        flags={
+            "job.window_ms": 7000,
+            "generator.speed": 0,
+            "stack.state_dir": "/some/where",
+            "generator.transitions": {"mobile": {"landing": {"leave": 1}}},
+            "generator.devices": '{"website": [["BeOS", "NetPositive 2", "800x600", 1]]}',
+        }
+    )
     for name, value in configuration.as_environment(config).items():
         monkeypatch.setenv(name, value)
     assert configuration.load() == config
 
 
 def test_the_documentation_of_the_settings_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "configuration.md").read_text() == configuration.document(), "run `make docs`"
+    assert (ROOT / "docs" / "configuration.md").read_text() == document(), "run `make docs`"
 
 
 def test_a_sale_that_stops_the_stream_for_ever_is_refused() -> None:

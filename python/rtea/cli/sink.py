@@ -4,17 +4,14 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from wsgiref.simple_server import WSGIServer
 
 import click
 import msgspec
-from prometheus_client import start_http_server
 
+from rtea import exporter
 from rtea.cli.root import resolve
 from rtea.config import Config
-from rtea.errors import PortInUseError
 from rtea.sinks.registry import SINKS
 from rtea.sinks.result import WindowResult
 
@@ -78,18 +75,8 @@ def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> 
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     stop: threading.Event = runner.stop_on_signals()
-    with ExitStack() as parts:
-        if metrics_port is not None:
-            server, _ = _serve_metrics(metrics_port)
-            parts.callback(server.shutdown)
+    with exporter.serving(metrics_port):
         runner.run(config, SINKS[name](config), stop, _report_json if progress == "json" else _report_text)
-
-
-def _serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
-    try:
-        return start_http_server(port, addr="127.0.0.1")
-    except OSError as error:
-        raise PortInUseError(f"metrics port {port} is taken ({error.strerror}): name another one") from error
 
 
 def _report_text(results: Sequence[WindowResult], readable_at_ms: int) -> None:
