@@ -18,7 +18,7 @@ from tests.bigquery import emulator
 from tests.bigquery.emulator import Emulator
 from tests.bigquery.proxy import Proxy
 
-PORT_SETTINGS = ("kafka_port", "controller_port", "rest_port", "rpc_port", "blob_port")
+PORT_SETTINGS = ("kafka_port", "controller_port", "zookeeper_port", "rest_port", "rpc_port", "blob_port")
 
 
 @pytest.fixture(autouse=True)

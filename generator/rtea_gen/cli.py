@@ -1,7 +1,6 @@
 """The command `rtea-gen`."""
 
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -95,25 +94,11 @@ def command(
 
 
 def _start_ms(text: str | None) -> int | None:
-    start_ms = _time_ms(text)
+    start_ms = None if text is None else root.parse_ms("--start", text)
     if start_ms is not None and start_ms <= 0:
         # Kafka's client takes a timestamp of 0 for "now".
         raise ConfigError(f"--start {text!r} is not after 1970-01-01T00:00:00Z: name a later time")
     return start_ms
-
-
-def _time_ms(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise ConfigError(f"--start {text!r} is no time: expected RFC 3339 or ms since the epoch") from error
-    return int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
 def main() -> None:

@@ -15,27 +15,50 @@ SKETCH_STANDARD_ERROR: float = _core.SKETCH_STANDARD_ERROR
 
 
 class Folded(NamedTuple):
-    """What one batch gave: the partial's bytes, if any event was valid, and framed dead letters."""
+    """What one batch gave: the partial's bytes, if any event was valid; framed dead letters; and their
+    counts by reason, as bytes, one for each window.
+    """
 
     partial: bytes | None
     dead_letters: list[bytes]
+    refused: list[bytes]
 
 
 class Folder:
     """Folds packed batches with one job's settings; safe to share between threads.
 
+    A window keeps `max_dimensions` event types beside the schema's, and as many pairs of currency and
+    category: first `event_types`, and `categories` in one of `currencies`, then others by name.
+
     >>> folder = Folder(window_ms=60_000, timestamp_tolerance_ms=1_000, max_event_bytes=1_000, topic="t")
     >>> folded = folder.fold(pack_records([(0, 5, 7, b"not an event")]))
-    >>> folded.partial is None, len(folded.dead_letters)
-    (True, 1)
+    >>> folded.partial is None, len(folded.dead_letters), describe_refused(folded.refused[0]).events
+    (True, 1, {'invalid_json': 1})
     """
 
-    def __init__(self, *, window_ms: int, timestamp_tolerance_ms: int, max_event_bytes: int, topic: str) -> None:
+    def __init__(
+        self,
+        *,
+        window_ms: int,
+        timestamp_tolerance_ms: int,
+        max_event_bytes: int,
+        topic: str,
+        max_dimensions: int = 1_000,
+        event_types: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        currencies: Sequence[str] = (),
+        deduplicate_orders: bool = False,
+    ) -> None:
         self._folder = _core.Folder(
             window_ms=window_ms,
             timestamp_tolerance_ms=timestamp_tolerance_ms,
             max_event_bytes=max_event_bytes,
             topic=topic,
+            max_dimensions=max_dimensions,
+            event_types=event_types,
+            categories=categories,
+            currencies=currencies,
+            deduplicate_orders=deduplicate_orders,
         )
 
     def fold(self, batch: bytes) -> Folded:
@@ -47,9 +70,9 @@ class Folder:
         return Folded(*self._folder.fold(batch))
 
 
-def pack_records(records: Sequence[tuple[int, int, int, bytes | None]]) -> bytes:
-    """Pack records of one window: (partition, offset, timestamp in ms, value or None)."""
-    return _core.pack_records(records)
+def pack_records(records: Sequence[tuple[int, int, int, bytes | None]], *, is_future: bool = False) -> bytes:
+    """Pack records of one window, or of the future: (partition, offset, timestamp in ms, value or None)."""
+    return _core.pack_records(records, is_future=is_future)
 
 
 def merge_partials(first: bytes, second: bytes) -> bytes:
@@ -93,6 +116,49 @@ def encode_late(partial: bytes, topic: str) -> bytes:
         StateError: the bytes are damaged or of another version.
     """
     return _core.encode_late(partial, topic)
+
+
+def count_late(partial: bytes) -> bytes:
+    """Count the events of a partial that missed its window, as refused for `late`.
+
+    Raises:
+        StateError: the bytes are damaged or of another version.
+    """
+    return _core.count_late(partial)
+
+
+def merge_refused(first: bytes, second: bytes) -> bytes:
+    """Add up what was refused of one window.
+
+    Raises:
+        StateError: the bytes are damaged, of another version, or of different windows.
+    """
+    return _core.merge_refused(first, second)
+
+
+class RefusedSummary(NamedTuple):
+    """A window and the number of its refused events by reason."""
+
+    window_start_ms: int
+    events: dict[str, int]
+
+
+def describe_refused(refused: bytes) -> RefusedSummary:
+    """Tell what was refused of a window.
+
+    Raises:
+        StateError: the bytes are damaged or of another version.
+    """
+    return RefusedSummary(*_core.describe_refused(refused))
+
+
+def encode_refused(refused: bytes, window_ms: int) -> bytes:
+    """Encode what was refused of a window as a framed record of the results topic.
+
+    Raises:
+        StateError: the bytes are damaged or of another version.
+    """
+    return _core.encode_refused(refused, window_ms)
 
 
 def build_sketch(values: Iterable[bytes]) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rtea.errors import ConfigError
@@ -24,11 +24,31 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+def _parsed(value: Any) -> Any:
+    """A table or list given as text, on the command line or in the environment, is JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(_parsed)]
+
+
 class KafkaSection(Section):
     """Where events, dead letters and results live."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
     """Comma-separated brokers, host:port."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How the brokers are spoken to, by generator, job, sink and tools alike."""
+    ssl_ca: Path | None = None
+    """PEM file of the authorities that may have signed the brokers' certificates; by default the system's."""
+    ssl_identity: Path | None = None
+    """PEM file of the client's private key (PKCS 8) and certificates, for brokers that ask for them."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How user and password are proven."""
+    sasl_username: str | None = None
+    """The user."""
+    sasl_password: SecretStr | None = None
+    """The password: best given as RTEA_KAFKA__SASL_PASSWORD. It is never printed."""
     timeout_ms: int = Field(10_000, ge=1)
     """How long a broker may take to answer a request."""
     events_topic: str = "ecommerce_clickstream"
@@ -39,6 +59,12 @@ class KafkaSection(Section):
     """Compacted topic of the windows' results."""
     partitions: int = Field(4, ge=1)
     """Partitions of the events topic when RTEA makes it."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "KafkaSection":
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+            raise ValueError(f"{self.security_protocol} needs kafka.sasl_username and kafka.sasl_password")
+        return self
 
 
 class JobSection(Section):
@@ -54,8 +80,25 @@ class JobSection(Section):
     """How long after its end a window still takes late events, each batch correcting its rows."""
     timestamp_tolerance_ms: int = Field(300_000, ge=0)
     """How far `event_time` may be from the Kafka record's timestamp."""
+    max_skew_ms: int = Field(300_000, ge=0)
+    """How far a Kafka record's timestamp may be ahead of the TaskManager's clock; later ones do not advance the
+    watermark and are refused."""
     max_event_bytes: int = Field(262_144, ge=1)
     """Longest value that is decoded; longer ones are refused as `too_large`."""
+    max_dimensions: int = Field(1_000, ge=1, le=20_000)
+    """Event types beside the schema's that a window keeps, and pairs of currency and category; the rest is added up
+    as `(other)`."""
+    event_types: Strings = ()
+    """Event types beside the schema's that are kept before others."""
+    categories: Strings = (
+        *("electronics", "fashion", "home", "beauty", "sports", "toys"),
+        *("books", "grocery", "garden", "automotive", "health", "pet_supplies"),
+    )
+    """Categories that are kept before others; these are the generator's."""
+    currencies: Strings = ("USD", "EUR", "GBP")
+    """Currencies in which those categories are kept before others."""
+    deduplicate_orders: bool = False
+    """Count purchases with the same order id once in a window: for producers that may send one twice."""
     parallelism: int = Field(2, ge=1)
     """Parallel subtasks that read and fold; at most the number of partitions is useful."""
     pack_records: int = Field(4_000, ge=1)
@@ -112,11 +155,6 @@ class BigQuerySection(Section):
     def table_id(self) -> str:
         """project.dataset.table, or dataset.table when the credentials name the project."""
         return f"{self.project}.{self.table}" if self.project else self.table
-
-
-def _parsed(value: Any) -> Any:
-    """A table given as text, on the command line, is JSON."""
-    return json.loads(value) if isinstance(value, str) else value
 
 
 class GeneratorSection(Section):
@@ -231,12 +269,16 @@ class StackSection(Section):
     """Port of the broker."""
     controller_port: int = Field(9093, ge=1, le=65535)
     """Port of Kafka's controller."""
+    zookeeper_port: int = Field(2181, ge=1, le=65535)
+    """Port of the ZooKeeper that remembers Flink's jobs."""
     rest_port: int = Field(8081, ge=1, le=65535)
     """Port of Flink's REST interface and web page."""
     rpc_port: int = Field(6123, ge=1, le=65535)
     """Port of the JobManager."""
     blob_port: int = Field(6124, ge=1, le=65535)
     """Port of the JobManager's file server."""
+    kafka_properties: Annotated[dict[str, str], BeforeValidator(_parsed)] = {}
+    """Settings of the broker beside or in place of the stack's own, for example listeners with TLS."""
     slots: int = Field(4, ge=1)
     """Task slots of the TaskManager."""
     taskmanager_memory: str = Field("1728m", pattern=r"^\d+[kmg]$")
@@ -327,14 +369,25 @@ def _first_problem(error: ValidationError, file: Path | None) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"setting {name!r} is unknown: docs/configuration.md lists every setting (file: {file or 'none'})"
-    return f"setting {name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    if problem["type"] == "value_error":
+        return f"setting {name}: {problem['ctx']['error']}"
+    found = "not valid" if "password" in name else f"{problem['input']!r}"
+    return f"setting {name} is {found}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def save(config: Config, path: Path) -> None:
     """Write the resolved configuration as JSON, readable by its owner alone, for the job to read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        file.write(config.model_dump_json(indent=2))
+        json.dump(_revealed(config), file, indent=2)
+
+
+def _revealed(config: Config) -> dict[str, dict[str, Any]]:
+    """Every setting as plain data, the password with them: for our own processes only."""
+    values = config.model_dump(mode="json")
+    if config.kafka.sasl_password:
+        values["kafka"]["sasl_password"] = config.kafka.sasl_password.get_secret_value()
+    return values
 
 
 def restore(path: Path) -> Config:
@@ -349,8 +402,8 @@ def as_environment(config: Config) -> dict[str, str]:
     '60000'
     """
     return {
-        f"RTEA_{section}__{key}".upper(): json.dumps(value) if isinstance(value, dict) else str(value)
-        for section, values in config.model_dump(mode="json").items()
+        f"RTEA_{section}__{key}".upper(): json.dumps(value) if isinstance(value, dict | list) else str(value)
+        for section, values in _revealed(config).items()
         for key, value in values.items()
         if value is not None
     }

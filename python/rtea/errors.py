@@ -71,6 +71,12 @@ class DeliveryError(RteaError):
     exit_code = 11
 
 
+class InputError(RteaError):
+    """A file or record that was given is not what it should be."""
+
+    exit_code = 12
+
+
 # Raised by rtea._core.
 
 

@@ -1,10 +1,12 @@
 """`rtea job`: the Flink job."""
 
+from typing import Any
+
 import click
 from rich.console import Console
 from rich.table import Table
 
-from rtea.cli.root import resolve
+from rtea.cli.root import parse_ms, resolve
 
 
 @click.group
@@ -16,24 +18,23 @@ def group() -> None:
 @click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
 @click.option("--parallelism", "job__parallelism", type=int, help="Parallel subtasks.")
 @click.option("--python-mode", "job__python_mode", type=click.Choice(["auto", "thread", "process"]))
+@click.option("--savepoint", help="Go on from a savepoint that `rtea job stop` made.")
+@click.option("--from", "from_", metavar="TIME", help="Backfill: start of the first window, ISO 8601 or ms.")
+@click.option("--to", metavar="TIME", help="Backfill: end of the last window.")
 @click.pass_context
-def submit(
-    context: click.Context,
-    kafka__bootstrap_servers: str | None,
-    job__parallelism: int | None,
-    job__python_mode: str | None,
-) -> None:
-    """Submit the job and wait until it runs."""
+def submit(context: click.Context, /, savepoint: str | None, from_: str | None, to: str | None, **flags: Any) -> None:
+    """Submit the job and wait until it runs; with --from and --to, count those windows anew and wait for the end."""
     from rtea.job import graph
     from rtea.job import submit as submission
 
-    config = resolve(
-        context,
-        kafka__bootstrap_servers=kafka__bootstrap_servers,
-        job__parallelism=job__parallelism,
-        job__python_mode=job__python_mode,
-    )
-    job_id = submission.submit(config)
+    if (from_ is None) != (to is None) or (from_ and savepoint):
+        raise click.UsageError("--from and --to belong together, and start without a savepoint")
+    config = resolve(context, **flags)
+    if from_ and to:
+        job_id = submission.backfill(config, parse_ms("--from", from_), parse_ms("--to", to))
+        click.echo(f"backfill {job_id} is done")
+        return
+    job_id = submission.submit(config, savepoint=savepoint)
     click.echo(f"job {job_id} is running, Python UDFs in {graph.choose_mode(config)} mode")
 
 
@@ -49,6 +50,16 @@ def status(context: click.Context) -> int:
         table.add_row(job.id, job.name, job.state)
     Console().print(table)
     return 0 if any(job.state == "RUNNING" for job in jobs) else 1
+
+
+@group.command
+@click.argument("job_id")
+@click.pass_context
+def stop(context: click.Context, job_id: str) -> None:
+    """Stop a job with a savepoint, and print its address: `rtea job submit --savepoint` goes on from there."""
+    from rtea.job import submit as submission
+
+    click.echo(submission.stop(resolve(context), job_id))
 
 
 @group.command

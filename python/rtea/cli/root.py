@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
+from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -13,13 +14,14 @@ import click
 import rtea
 from rtea import config as configuration
 from rtea.config import Config
-from rtea.errors import RteaError
+from rtea.errors import ConfigError, RteaError
 
 # One line registers a command; modules load when they are called, so that `rtea --help` stays quick.
 COMMANDS = {
     "bigquery": "rtea.cli.bigquery:group",
     "config": "rtea.cli.config:group",
     "demo": "rtea.cli.demo:command",
+    "dlq": "rtea.cli.dlq:group",
     "jars": "rtea.cli.jars:group",
     "job": "rtea.cli.job:group",
     "query": "rtea.cli.query:command",
@@ -63,6 +65,26 @@ def resolve(context: click.Context, **flags: Any) -> Config:
     """
     request: configuration.Request = context.find_root().obj
     return request.resolve({name.replace("__", "."): value for name, value in flags.items()})
+
+
+def parse_ms(option: str, text: str) -> int:
+    """A time given with an option: ISO 8601, UTC unless it says otherwise, or ms since the epoch.
+
+    Raises:
+        ConfigError: it is neither.
+
+    >>> parse_ms("--to", "1970-01-01T00:01:00Z"), parse_ms("--to", "60000")
+    (60000, 60000)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r} is no time: expected ISO 8601 or ms since the epoch") from error
+    return int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
 def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:

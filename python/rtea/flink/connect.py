@@ -4,12 +4,15 @@ Records come from the events topic through `RecordDeserializer`, batches leave `
 `rtea.flink.fold`; framed records go to the dead letter and results topics through `FrameSerializer`.
 """
 
+from typing import Any
+
 from pyflink.common import Duration, Types, WatermarkStrategy
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.datastream.connectors import Sink
 from pyflink.datastream.connectors.kafka import KafkaSource
 from pyflink.java_gateway import get_gateway
 
+from rtea import topics
 from rtea.config import Config
 
 BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
@@ -17,38 +20,59 @@ BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 
 CONSUMER_GROUP = "rtea-job"
 
+EVER = (-(2**63), 2**63 - 1)
+"""The time span of a live job: all of it."""
+
 # Room of the producer beyond the longest record, for its headers and batch overhead.
 REQUEST_OVERHEAD_BYTES = 65_536
 
 
-def read_events(env: StreamExecutionEnvironment, config: Config) -> DataStream:
-    """Records of the events topic, with a watermark per partition from their timestamps."""
+def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[int, int] = EVER) -> DataStream:
+    """Records of the events topic, with a watermark per partition from their timestamps, those from the future
+    left out. With a span `[from, to)` the source ends where no record of it can be expected any more.
+    """
     jvm = get_gateway().jvm
     offsets = jvm.org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer
-    start = offsets.earliest() if config.job.start_from == "earliest" else offsets.latest()
+    job = config.job
     builder = (
         jvm.org.apache.flink.connector.kafka.source.KafkaSource.builder()
-        .setBootstrapServers(config.kafka.bootstrap_servers)
         .setTopics([config.kafka.events_topic])
-        .setGroupId(CONSUMER_GROUP)
-        .setStartingOffsets(start)
         .setDeserializer(jvm.rtea.RecordDeserializer())
-        .setProperty("partition.discovery.interval.ms", "10000")
         # Fewer, larger fetches: a broker waits up to 100 ms for half a MiB.
         .setProperty("fetch.min.bytes", "524288")
         .setProperty("fetch.max.wait.ms", "100")
     )
+    if span_ms == EVER:
+        start = offsets.earliest() if job.start_from == "earliest" else offsets.latest()
+        builder.setGroupId(CONSUMER_GROUP).setProperty("partition.discovery.interval.ms", "10000")
+    else:
+        # Offsets are looked up by timestamp: none before the first record of the span has a part in it. After its
+        # end records may be out of order by as much as a live job would have waited for them.
+        start = offsets.timestamp(max(span_ms[0], 0))
+        builder.setBounded(offsets.timestamp(span_ms[1] + job.watermark_delay_ms + job.allowed_lateness_ms))
+        builder.setProperty("commit.offsets.on.checkpoint", "false")
+    builder.setStartingOffsets(jvm.rtea.StrictOffsets(start))
+    _connect(builder, config)
     watermarks = WatermarkStrategy.for_bounded_out_of_orderness(
-        Duration.of_millis(config.job.watermark_delay_ms)
-    ).with_idleness(Duration.of_millis(config.job.idle_timeout_ms))
-    return env.from_source(KafkaSource(builder.build()), watermarks, "events").uid("events")
+        Duration.of_millis(job.watermark_delay_ms)
+    ).with_idleness(Duration.of_millis(job.idle_timeout_ms))
+    bounded = WatermarkStrategy(
+        watermarks._j_watermark_strategy.withTimestampAssigner(jvm.rtea.SkewBound(job.max_skew_ms))
+    )
+    return env.from_source(KafkaSource(builder.build()), bounded, "events").uid("events")
 
 
-def pack(events: DataStream, config: Config) -> DataStream:
-    """Batches of records of one window, in the layout of `rtea-core`'s pack module."""
+def _connect(builder: Any, config: Config) -> None:
+    """Set where the brokers are and how they are spoken to."""
+    for name, value in topics.java_connection(config.kafka).items():
+        builder.setProperty(name, value)
+
+
+def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = EVER) -> DataStream:
+    """Batches of records of one window, in the layout of `rtea-core`'s pack module; of a time span `[from, to)` only."""
     jvm = get_gateway().jvm
     job = config.job
-    operator = jvm.rtea.PackOperator(job.pack_records, job.pack_bytes, job.window_ms, job.pack_interval_ms)
+    operator = jvm.rtea.PackOperator(job.pack_records, job.pack_bytes, job.window_ms, job.pack_interval_ms, *span_ms)
     return DataStream(events._j_data_stream.transform("pack", BYTES.get_java_type_info(), operator)).uid("pack")
 
 
@@ -56,7 +80,7 @@ def write_frames(frames: DataStream, config: Config, topic: str, longest_record_
     """Write framed records to a topic, at least once."""
     jvm = get_gateway().jvm
     guarantee = jvm.org.apache.flink.connector.base.DeliveryGuarantee.AT_LEAST_ONCE
-    sink = (
+    builder = (
         jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()
         .setBootstrapServers(config.kafka.bootstrap_servers)
         .setRecordSerializer(jvm.rtea.FrameSerializer(topic))
@@ -64,6 +88,6 @@ def write_frames(frames: DataStream, config: Config, topic: str, longest_record_
         .setProperty("max.request.size", str(longest_record_bytes + REQUEST_OVERHEAD_BYTES))
         .setProperty("compression.type", "lz4")
         .setProperty("acks", "all")
-        .build()
     )
-    frames.sink_to(Sink(sink)).name(f"to {topic}").uid(topic)
+    _connect(builder, config)
+    frames.sink_to(Sink(builder.build())).name(f"to {topic}").uid(topic)

@@ -1,7 +1,8 @@
 """Fold: the UDF that hands packed batches to Rust.
 
 Batches come from the Java `PackOperator`; one partial a batch goes on to `rtea.flink.merge`, dead
-letters leave through a side output for the dead letter topic.
+letters leave through a side output for the dead letter topic, their counts through another one for
+`rtea.flink.health`.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
 from rtea.aggregate import Folder
 from rtea.config import Config
 from rtea.flink.connect import BYTES
+from rtea.flink.health import REFUSED
 
 DEAD_LETTERS = OutputTag("dead-letters", BYTES)
 
@@ -29,6 +31,11 @@ class Fold(ProcessFunction):
             timestamp_tolerance_ms=job.timestamp_tolerance_ms,
             max_event_bytes=job.max_event_bytes,
             topic=self._config.kafka.events_topic,
+            max_dimensions=job.max_dimensions,
+            event_types=job.event_types,
+            categories=job.categories,
+            currencies=job.currencies,
+            deduplicate_orders=job.deduplicate_orders,
         )
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:
@@ -36,5 +43,7 @@ class Fold(ProcessFunction):
         folded = self._folder.fold(bytes(value))
         for letter in folded.dead_letters:
             yield DEAD_LETTERS, letter
+        for refused in folded.refused:
+            yield REFUSED, refused
         if folded.partial is not None:
             yield folded.partial

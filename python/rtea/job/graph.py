@@ -1,4 +1,4 @@
-"""The job's graph: source -> pack -> fold -> merge -> results, refused events aside.
+"""The job's graph: source -> pack -> fold -> merge -> results, refused events and their counts aside.
 
 Built in Flink's client by `rtea.job.main`; operators have uids, so that state belongs to a name
 and not to a place in the graph.
@@ -15,9 +15,12 @@ from rtea.config import Config
 from rtea.flink import connect
 from rtea.flink.connect import BYTES
 from rtea.flink.fold import DEAD_LETTERS, Fold
+from rtea.flink.health import REFUSED, CountLate, Sum, window_of
 from rtea.flink.merge import LATE, DescribeLate, Emit, Merge
 
 JOB_NAME = "rtea"
+
+BACKFILL_NAME = "rtea backfill"
 
 CHECKPOINT_TIMEOUT = "60 s"
 
@@ -49,8 +52,16 @@ def settings(config: Config, python: str) -> dict[str, str]:
     }
 
 
-def build(config: Config, python: str, longest_records: dict[str, int], jars: list[str]) -> StreamExecutionEnvironment:
-    """The environment with the whole graph; `longest_records` in bytes by topic."""
+def build(
+    config: Config,
+    python: str,
+    longest_records: dict[str, int],
+    jars: list[str],
+    span_ms: tuple[int, int] = connect.EVER,
+) -> StreamExecutionEnvironment:
+    """The environment with the whole graph; `longest_records` in bytes by topic. With a span of event time
+    `[from, to)` the job ends after the windows in it.
+    """
     flink = Configuration()
     for name, value in settings(config, python).items():
         flink.set_string(name, value)
@@ -59,7 +70,7 @@ def build(config: Config, python: str, longest_records: dict[str, int], jars: li
     env.add_jars(*(f"file://{jar}" for jar in jars))
 
     kafka, job = config.kafka, config.job
-    batches = connect.pack(connect.read_events(env, config), config)
+    batches = connect.pack(connect.read_events(env, config, span_ms), config, span_ms)
     partials = batches.process(Fold(config), output_type=BYTES).name("fold").uid("fold")
     results = (
         partials.key_by(lambda _: 0, key_type=Types.INT())
@@ -71,10 +82,18 @@ def build(config: Config, python: str, longest_records: dict[str, int], jars: li
         .name("merge")
         .uid("merge")
     )
-    late = (
-        results.get_side_output(LATE).map(DescribeLate(kafka.events_topic), output_type=BYTES).name("late").uid("late")
+    missed = results.get_side_output(LATE)
+    late = missed.map(DescribeLate(kafka.events_topic), output_type=BYTES).name("late").uid("late")
+    health = (
+        partials.get_side_output(REFUSED)
+        .union(missed.map(CountLate(), output_type=BYTES).name("count late").uid("count-late"))
+        .key_by(window_of, key_type=Types.LONG())
+        .process(Sum(job.window_ms), output_type=BYTES)
+        .set_parallelism(1)
+        .name("health")
+        .uid("health")
     )
     letters = partials.get_side_output(DEAD_LETTERS).union(late)
     connect.write_frames(letters, config, kafka.dead_letter_topic, longest_records[kafka.dead_letter_topic])
-    connect.write_frames(results, config, kafka.results_topic, longest_records[kafka.results_topic])
+    connect.write_frames(results.union(health), config, kafka.results_topic, longest_records[kafka.results_topic])
     return env

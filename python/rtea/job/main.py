@@ -5,18 +5,22 @@ from pathlib import Path
 
 from rtea import config as configuration
 from rtea import topics
-from rtea.flink import jar
+from rtea.flink import connect, jar
 from rtea.job import graph
 from rtea.stack import jars
 
 
-def main(config_file: Path) -> None:
-    """Build the graph from a resolved configuration and submit it."""
+def main(config_file: Path, *span_ms: int) -> None:
+    """Build the graph from a resolved configuration and submit it; with a span of event time, start and
+    end, as a bounded job.
+    """
     config = configuration.restore(config_file)
     paths = [*jars.locate(config.jars, "flink"), jar.locate()]
-    env = graph.build(config, sys.executable, topics.check(config), [str(path) for path in paths])
-    env.execute(graph.JOB_NAME)
+    from_ms, to_ms = span_ms or connect.EVER
+    longest_records = topics.check(config)
+    env = graph.build(config, sys.executable, longest_records, [str(path) for path in paths], (from_ms, to_ms))
+    env.execute(graph.BACKFILL_NAME if span_ms else graph.JOB_NAME)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

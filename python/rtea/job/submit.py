@@ -1,4 +1,4 @@
-"""`rtea job submit|status|cancel`: the job on a running cluster, through Flink's client and REST."""
+"""`rtea job submit|status|stop|cancel`: the job on a running cluster, through Flink's client and REST."""
 
 import os
 import re
@@ -13,12 +13,16 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from rtea import config as configuration
 from rtea import topics
 from rtea.config import Config
-from rtea.errors import JobError, StackError
+from rtea.errors import ConfigError, JobError, StackError
 from rtea.flink import jar
 from rtea.stack import flink, jars, local
 from rtea.stack.layout import Layout
 
 START_SECONDS = 90
+
+STOP_SECONDS = 300
+
+ENDED = ("CANCELED", "FAILED", "FINISHED")
 
 ENTRY = Path(__file__).with_name("main.py")
 
@@ -32,17 +36,15 @@ class Job:
     state: str
 
 
-def submit(config: Config) -> str:
-    """Submit the job and wait until it runs; returns its id.
+def submit(config: Config, *, savepoint: str | None = None) -> str:
+    """Submit the job and wait until it runs; returns its id. With a savepoint it goes on from there.
 
     Raises:
         BrokerError, MissingTopicError, JarError, StackError: what it needs is not there.
         JobError: Flink refused it, or it failed at once.
     """
-    topics.check(config)
-    jar.locate()
-    jars.locate(config.jars, "flink")
-    job_id = launch(config, ENTRY)
+    _check(config)
+    job_id = launch(config, ENTRY, savepoint=savepoint)
     try:
         _wait_until_running(config, job_id)
     except JobError:
@@ -52,9 +54,47 @@ def submit(config: Config) -> str:
     return job_id
 
 
-def launch(config: Config, entry: Path) -> str:
+def backfill(config: Config, from_ms: int, to_ms: int) -> str:
+    """Count the windows of a span of event time `[from, to)` anew from the events topic, and wait for the end;
+    returns the job's id. A live job may run beside it: the sinks keep the greater revision of each window.
+
+    Raises:
+        ConfigError: the span does not consist of whole windows.
+        BrokerError, MissingTopicError, JarError, StackError: what it needs is not there.
+        JobError: Flink refused it, or it failed.
+    """
+    window_ms = config.job.window_ms
+    if from_ms >= to_ms or from_ms % window_ms or to_ms % window_ms:
+        raise ConfigError(
+            f"backfill from {from_ms} to {to_ms} ms: expected the start of a window and the end of a later one, "
+            f"multiples of job.window_ms ({window_ms})"
+        )
+    _check(config)
+    job_id = launch(config, ENTRY, str(from_ms), str(to_ms))
+
+    def has_ended() -> bool:
+        state = describe(config, job_id)["state"]
+        if state in ("FAILED", "CANCELED"):
+            raise JobError(f"backfill {job_id} {state.lower()}: {root_cause(config, job_id)}")
+        return bool(state == "FINISHED")
+
+    try:
+        Retrying(retry=retry_if_result(lambda done: not done), wait=wait_fixed(0.5))(has_ended)
+    except KeyboardInterrupt:
+        cancel(config, job_id)
+        raise
+    return job_id
+
+
+def _check(config: Config) -> None:
+    topics.check(config)
+    jar.locate()
+    jars.locate(config.jars, "flink")
+
+
+def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str | None = None) -> str:
     """Run a PyFlink program through Flink's client, detached; returns the id of the job it submits. The
-    program's argument is a file with the configuration (`rtea.config.restore`).
+    program's first argument is a file with the configuration (`rtea.config.restore`).
 
     Raises:
         StackError: no cluster answers.
@@ -64,8 +104,9 @@ def launch(config: Config, entry: Path) -> str:
     layout = Layout.of(config.stack.state_dir)
     configuration.save(config, layout.job_config)
     python = flink.interpreter()
-    arguments = ["run", "-d", "-pyexec", python, "-pyclientexec", python, "-py", str(entry), str(layout.job_config)]
-    command = flink.client_command(*arguments)
+    start = ["-s", savepoint] if savepoint else []
+    program = ["-py", str(entry), str(layout.job_config), *program_arguments]
+    command = flink.client_command("run", "-d", *start, "-pyexec", python, "-pyclientexec", python, *program)
     ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **flink.environment(layout)})
     found = re.search(r"JobID ([0-9a-f]{32})", ran.stdout)
     if ran.returncode or not found:
@@ -146,6 +187,40 @@ def metrics(config: Config, job_id: str, vertex_id: str, names: list[str]) -> di
     return {entry.pop("id"): entry for entry in found}
 
 
+def stop(config: Config, job_id: str) -> str:
+    """Stop a job with a savepoint, from which a later one, of another release or parallelism, goes on; returns
+    the savepoint's address.
+
+    Raises:
+        StackError: no cluster answers.
+        JobError: the job is unknown or does not run, or the savepoint failed; then it runs on.
+    """
+    _require_known(config, job_id)
+    address = f"{local.rest_address(config)}/jobs/{job_id}/stop"
+    answer = requests.post(address, json={"drain": False}, timeout=10)
+    if not answer.ok:
+        raise JobError(f"job {job_id} cannot be stopped: Flink answers {answer.status_code} {answer.reason}")
+    path = f"/jobs/{job_id}/savepoints/{answer.json()['request-id']}"
+    try:
+        done = Retrying(
+            retry=retry_if_result(lambda answer: answer["status"]["id"] != "COMPLETED"),
+            stop=stop_after_delay(STOP_SECONDS),
+            wait=wait_fixed(0.2),
+        )(_get, config, path)
+    except RetryError:
+        raise JobError(f"the savepoint of job {job_id} is not done after {STOP_SECONDS} s: see Flink's page") from None
+    operation = done["operation"]
+    if "location" not in operation:
+        raise JobError(f"the savepoint of job {job_id} failed: {_cause(operation['failure-cause']['stack-trace'])}")
+    _wait_until_ended(config, job_id)
+    return str(operation["location"])
+
+
+def _require_known(config: Config, job_id: str) -> None:
+    if job_id not in {job.id for job in jobs(config)}:
+        raise JobError(f"job {job_id} is unknown to the cluster: `rtea job status` lists its jobs")
+
+
 def cancel(config: Config, job_id: str) -> None:
     """Cancel a job and wait until it has ended.
 
@@ -153,12 +228,15 @@ def cancel(config: Config, job_id: str) -> None:
         StackError: no cluster answers.
         JobError: it did not end in time.
     """
-    if job_id not in {job.id for job in jobs(config)}:
-        raise JobError(f"job {job_id} is unknown to the cluster: `rtea job status` lists its jobs")
+    _require_known(config, job_id)
     requests.patch(f"{local.rest_address(config)}/jobs/{job_id}", timeout=10)
+    _wait_until_ended(config, job_id)
+
+
+def _wait_until_ended(config: Config, job_id: str) -> None:
     try:
         Retrying(
-            retry=retry_if_result(lambda state: state not in ("CANCELED", "FAILED", "FINISHED")),
+            retry=retry_if_result(lambda state: state not in ENDED),
             stop=stop_after_delay(START_SECONDS),
             wait=wait_fixed(0.2),
         )(lambda: describe(config, job_id)["state"])

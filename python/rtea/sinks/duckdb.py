@@ -24,7 +24,7 @@ from rtea.errors import DiskSpaceError, SinkError
 from rtea.sinks import table
 from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
 from rtea.sinks.metrics import RETRIES
-from rtea.sinks.result import WindowResult
+from rtea.sinks.result import DEAD_LETTERS, WindowResult
 
 LOCK_PATIENCE_SECONDS = 60.0
 
@@ -56,7 +56,7 @@ class DuckDbSink(Sink):
         return f"{self._path.resolve()}#{self._table_name}"
 
     def open(self, stop: threading.Event | None = None) -> bool:
-        """Make file and table."""
+        """Make file, table and the view of what was refused."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -67,9 +67,14 @@ class DuckDbSink(Sink):
             f"{column.name} {TYPES[column.kind]}{' NOT NULL' * column.required}" for column in table.COLUMNS
         )
         ddl = f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, PRIMARY KEY ({', '.join(table.KEY)}))"
+        health = (
+            f'CREATE VIEW IF NOT EXISTS "{self._table_name}_health" AS SELECT window_start, window_end, '
+            f"dimension AS reason, event_count AS events, updated_at FROM {self._table} WHERE metric = '{DEAD_LETTERS}'"
+        )
 
         def make(connection: duckdb.DuckDBPyConnection) -> bool:
             connection.execute(ddl)
+            connection.execute(health)
             return connection.execute(f"SELECT 1 FROM {self._table} LIMIT 1").fetchone() is None
 
         return self._with_file(make, stop=stop)

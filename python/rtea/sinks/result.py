@@ -1,4 +1,5 @@
-"""The result record: one fired window, as the merge operator wrote it.
+"""The result record: one fired window, as the merge operator wrote it, or what was refused of one, as the
+health operator wrote it.
 
 Records come from the results topic; the layout is documented in `rtea-core`'s result module.
 """
@@ -8,6 +9,9 @@ import msgspec
 from rtea.errors import SinkError
 
 VERSION = 1
+
+DEAD_LETTERS = "dead_letters"
+"""The metric of refused events; its dimensions are their reasons."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
@@ -26,7 +30,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WindowResult(msgspec.Struct, frozen=True, array_like=True):
-    """All rows of a window `[window_start_ms, window_end_ms)`. `revision` is the number of events
+    """Rows of a window `[window_start_ms, window_end_ms)`. `revision` is the number of events
     counted: it grows with every late correction and is the same in every replay.
     """
 
@@ -35,6 +39,11 @@ class WindowResult(msgspec.Struct, frozen=True, array_like=True):
     window_end_ms: int
     revision: int
     rows: list[Row]
+
+    @property
+    def is_of_events(self) -> bool:
+        """Whether the rows are of events counted, and not of events refused, which come at any time."""
+        return any(row.metric != DEAD_LETTERS for row in self.rows)
 
 
 _decoder = msgspec.msgpack.Decoder(WindowResult)

@@ -83,7 +83,7 @@ def _feed(consumer: Consumer, config: Config, sink: Sink, stop: threading.Event,
             continue
         sink.write(batch, stop)
         if observe:
-            observe(batch.results, time.time_ns() // 1_000_000)
+            observe([result for result in batch.results if result.is_of_events], time.time_ns() // 1_000_000)
         _commit(consumer, reader.offsets)
         reader.count_written(batch)
 
@@ -148,12 +148,13 @@ class _Reader:
         name = self._sink.name
         metrics.BATCHES.labels(name).inc()
         metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
-        self._newest_end_ms = max(self._newest_end_ms, *(result.window_end_ms for result in batch.results))
+        ends_ms = (result.window_end_ms for result in batch.results if result.is_of_events)
+        self._newest_end_ms = max(self._newest_end_ms, *ends_ms, 0)
         metrics.WINDOW_END.labels(name).set(self._newest_end_ms / 1000)
         self.clear()
 
     def _seconds_behind(self) -> float:
-        ends_ms = [result.window_end_ms for result in self._waiting]
+        ends_ms = [result.window_end_ms for result in self._waiting if result.is_of_events]
         return time.time() - min(ends_ms) / 1000 if ends_ms else 0.0
 
 

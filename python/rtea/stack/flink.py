@@ -1,4 +1,8 @@
-"""The local Flink: a standalone cluster from the pip distribution, on the loopback only."""
+"""The local Flink: a standalone cluster from the pip distribution, on the loopback only.
+
+A ZooKeeper, part of the distribution, remembers jobs and their newest checkpoints: a JobManager that
+was killed goes on with them, and so does a stack that is started again.
+"""
 
 import os
 import shutil
@@ -67,6 +71,16 @@ def prepare(config: Config, layout: Layout) -> None:
     settings = _settings(config, layout) | {"env.java.opts.all": shipped["env"]["java"]["opts"]["all"]}
     with open(layout.flink_conf / "config.yaml", "w") as file:
         yaml.dump(settings, file)
+    zookeeper = {
+        "dataDir": str(layout.zookeeper),
+        "clientPort": str(config.stack.zookeeper_port),
+        "clientPortAddress": LOOPBACK,
+        # Sessions last between 2 and 20 ticks.
+        "tickTime": "500",
+        "admin.enableServer": "false",
+        "autopurge.purgeInterval": "24",
+    }
+    (layout.flink_conf / "zoo.cfg").write_text("".join(f"{key}={value}\n" for key, value in zookeeper.items()))
     for name in ("log4j-console.properties", "log4j-cli.properties"):
         shutil.copy(distribution / name, layout.flink_conf / name)
 
@@ -107,6 +121,16 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "taskmanager.memory.managed.fraction": 0.2,
         # A drain on two cores: 1,013,000 msg/s against 880,000 with G1, whose concurrent threads take their share.
         "env.java.opts.taskmanager": "-XX:+UseParallelGC",
+        "high-availability.type": "zookeeper",
+        "high-availability.zookeeper.quorum": f"{LOOPBACK}:{stack.zookeeper_port}",
+        "high-availability.storageDir": layout.high_availability.as_uri(),
+        "high-availability.jobmanager.port": str(stack.rpc_port),
+        # A killed JobManager's leadership ends with its session: the default of a minute would be most of the
+        # outage. A JobManager that pauses for longer than this loses the leadership, and takes it up again.
+        "high-availability.zookeeper.client.session-timeout": "6 s",
+        "high-availability.zookeeper.client.connection-timeout": "3 s",
+        "high-availability.zookeeper.client.retry-wait": "500 ms",
+        "zookeeper.heap.mb": 64,
         # A killed TaskManager is noticed after 8 s at the latest, usually by its closed connection.
         "heartbeat.interval": "2 s",
         "heartbeat.timeout": "8 s",
@@ -123,8 +147,9 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
 
 
 def command(role: str) -> list[str]:
-    """The command of `jobmanager` or `taskmanager`, staying in the foreground."""
-    return ["bash", str(find_home() / "bin" / f"{role}.sh"), "start-foreground"]
+    """The command of `zookeeper`, `jobmanager` or `taskmanager`, staying in the foreground."""
+    number = ["1"] if role == "zookeeper" else []
+    return ["bash", str(find_home() / "bin" / f"{role}.sh"), "start-foreground", *number]
 
 
 def client_command(*arguments: str) -> list[str]:

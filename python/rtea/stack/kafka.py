@@ -33,7 +33,10 @@ def prepare(config: Config, layout: Layout) -> list[str]:
         DiskSpaceError: the disk is full.
     """
     properties = layout.kafka / "server.properties"
-    properties.write_text("".join(f"{key}={value}\n" for key, value in _properties(config, layout).items()))
+    lines = "".join(f"{key}={value}\n" for key, value in _properties(config, layout).items())
+    # Passwords may be among them.
+    with open(os.open(properties, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        file.write(lines)
     (layout.kafka / "log4j2.xml").write_text(LOG4J2)
     class_path = os.pathsep.join(str(path) for path in jars.locate(config.jars, "kafka"))
     java_command = [str(java.find_home() / "bin" / "java"), "-cp", class_path]
@@ -63,6 +66,7 @@ def _properties(config: Config, layout: Layout) -> dict[str, str]:
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
+        **config.stack.kafka_properties,
     }
 
 

@@ -44,6 +44,16 @@ class Layout:
         return self.root / "flink" / "checkpoints"
 
     @property
+    def high_availability(self) -> Path:
+        """Submitted jobs, for a JobManager that takes over."""
+        return self.root / "flink" / "ha"
+
+    @property
+    def zookeeper(self) -> Path:
+        """ZooKeeper's data: where the jobs and their newest checkpoints are."""
+        return self.root / "flink" / "zookeeper"
+
+    @property
     def flink_tmp(self) -> Path:
         """Flink's working files."""
         return self.root / "flink" / "tmp"
@@ -71,5 +81,6 @@ class Layout:
 
     def make(self) -> None:
         """Make the directories."""
-        for path in (self.logs, self.kafka, self.flink_conf, self.checkpoints, self.flink_tmp):
+        flink = (self.flink_conf, self.checkpoints, self.high_availability, self.zookeeper, self.flink_tmp)
+        for path in (self.logs, self.kafka, *flink):
             path.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,8 @@ from rtea.stack.layout import Layout
 START_SECONDS = 90
 POLL_SECONDS = 0.2
 
-ROLES = ("kafka", "jobmanager", "taskmanager")
+FLINK_ROLES = ("zookeeper", "jobmanager", "taskmanager")
+ROLES = ("kafka", *FLINK_ROLES)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def up(config: Config) -> bool:
     try:
         layout.make()
         commands = {"kafka": kafka.prepare(config, layout)}
-        commands |= {role: flink.command(role) for role in ("jobmanager", "taskmanager")}
+        commands |= {role: flink.command(role) for role in FLINK_ROLES}
         flink.prepare(config, layout)
         supervisor.write(layout, commands, flink.environment(layout))
     except OSError as error:
@@ -68,7 +69,7 @@ def up(config: Config) -> bool:
         supervisor.start(layout)
         _wait_until(lambda: _kafka_answers(config), config, "kafka")
         topics.create(config)
-        _wait_until(lambda: _flink_answers(config), config, "jobmanager", "taskmanager")
+        _wait_until(lambda: _flink_answers(config), config, *FLINK_ROLES)
         supervisor.Supervisor(layout).remember_processes()
     except BaseException:
         down(config)
@@ -81,6 +82,7 @@ def _ports(config: Config) -> dict[str, int]:
     return {
         "stack.kafka_port": stack.kafka_port,
         "stack.controller_port": stack.controller_port,
+        "stack.zookeeper_port": stack.zookeeper_port,
         "stack.rest_port": stack.rest_port,
         "stack.rpc_port": stack.rpc_port,
         "stack.blob_port": stack.blob_port,

@@ -1,19 +1,14 @@
 //! Partial aggregates: what a batch or a window has counted so far, and how two of them merge.
 //!
-//! Made by [`crate::fold`], merged by the window operator through state bytes, turned into rows by
-//! [`crate::result`]. Merging is associative and commutative, and folding two batches one after
+//! Made by [`crate::fold`], merged by the window operator through state bytes ([`crate::state`]), turned into
+//! rows by [`crate::result`]. Merging is associative and commutative, and folding two batches one after
 //! the other equals merging their partials (`tests/laws.rs`).
 
-use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
-use serde_bytes::Bytes;
-
+use crate::dimension::{Bounded, Policy, OTHER};
 use crate::event::{Event, Source, DEFAULT_CURRENCY, KNOWN_TYPES, PURCHASE};
-use crate::sketch::{InvalidSketch, Sketch};
-
-/// First byte of the state bytes. A change of the layout takes the next number and keeps a reader
-/// for this one.
-pub const STATE_VERSION: u8 = 1;
+use crate::order::Orders;
+use crate::sketch::Sketch;
+use crate::state::StateError;
 
 /// Counts by [`Source`], in the order of [`Source::ALL`].
 pub type PerSource<T> = [T; 2];
@@ -23,100 +18,55 @@ pub type PerSource<T> = [T; 2];
 pub struct Partial {
     /// Start of the window, ms since the epoch.
     pub window_start_ms: i64,
-    /// Number of events counted: the revision of the window's rows.
-    pub events: u64,
-    known: [PerSource<u64>; KNOWN_TYPES.len()],
-    others: FxHashMap<String, PerSource<u64>>,
-    /// Minor units by currency, then category.
-    revenue: FxHashMap<String, FxHashMap<String, i128>>,
-    visitors: PerSource<Sketch>,
-}
-
-/// State bytes that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StateError {
-    /// Written by a release with another layout.
-    UnknownVersion(u8),
-    /// Not state bytes, or damaged.
-    Corrupt(String),
-    /// Two partials of different windows cannot merge.
-    OtherWindow {
-        /// The window of the receiving partial.
-        this_ms: i64,
-        /// The window of the other one.
-        other_ms: i64,
-    },
-}
-
-impl std::fmt::Display for StateError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::UnknownVersion(version) => write!(
-                f,
-                "partial aggregate has state version {version}, this release reads {STATE_VERSION}: use the release that wrote it"
-            ),
-            Self::Corrupt(what) => write!(f, "partial aggregate is damaged: {what}"),
-            Self::OtherWindow { this_ms, other_ms } => {
-                write!(f, "partials of the windows at {this_ms} and {other_ms} ms cannot merge")
-            }
-        }
-    }
-}
-
-impl std::error::Error for StateError {}
-
-impl From<InvalidSketch> for StateError {
-    fn from(error: InvalidSketch) -> Self {
-        Self::Corrupt(error.to_string())
-    }
-}
-
-/// The layout of the state bytes after the version byte: one MessagePack array, entries sorted.
-#[derive(Serialize, Deserialize)]
-struct State<'a> {
-    window_start_ms: i64,
-    events: u64,
-    #[serde(borrow)]
-    counts: Vec<(&'a str, PerSource<u64>)>,
-    #[serde(borrow)]
-    revenue: Vec<(&'a str, &'a str, i128)>,
-    #[serde(borrow)]
-    visitors: PerSource<&'a Bytes>,
+    /// Events counted at once; those of orders are counted in `orders`.
+    pub(crate) unordered_events: u64,
+    pub(crate) known: [PerSource<u64>; KNOWN_TYPES.len()],
+    pub(crate) others: Bounded<PerSource<u64>>,
+    /// Minor units.
+    pub(crate) revenue: Bounded<i128>,
+    pub(crate) visitors: PerSource<Sketch>,
+    pub(crate) orders: Orders,
 }
 
 impl Partial {
-    /// A partial without events.
+    /// A partial without events that keeps as many dimensions as a policy says.
     #[must_use]
-    pub fn new(window_start_ms: i64) -> Self {
+    pub fn new(window_start_ms: i64, policy: &Policy) -> Self {
         Self {
             window_start_ms,
-            events: 0,
+            unordered_events: 0,
             known: Default::default(),
-            others: FxHashMap::default(),
-            revenue: FxHashMap::default(),
+            others: Bounded::new(policy.limit),
+            revenue: Bounded::new(policy.limit),
             visitors: Default::default(),
+            orders: Orders::default(),
         }
     }
 
-    /// Counts one event. Revenue counts the items of purchases only.
-    pub fn add(&mut self, event: &Event<'_>) {
+    /// Counts one event. Revenue counts the items of purchases only. With
+    /// [`Policy::deduplicate_orders`], a purchase with an order id waits in the list of orders.
+    pub fn add(&mut self, event: &Event<'_>, policy: &Policy) {
         let source = event.source as usize;
-        self.events += 1;
-        self.counts_of(&event.event_type)[source] += 1;
         self.visitors[source].add(event.visitor_id.as_bytes());
-        if event.event_type == PURCHASE {
-            let currency = event.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
-            let categories = entry(&mut self.revenue, currency);
-            for item in &event.items {
-                *entry(categories, &item.category) += i128::from(item.price_minor) * i128::from(item.quantity);
+        let is_purchase = event.event_type == PURCHASE;
+        if let (true, true, Some(order_id)) = (is_purchase, policy.deduplicate_orders, &event.order_id) {
+            return self.orders.add(order_id, event, policy);
+        }
+        self.unordered_events += 1;
+        let mut count = [0; 2];
+        count[source] = 1;
+        match KNOWN_TYPES.iter().position(|known| *known == event.event_type) {
+            Some(index) => self.known[index][source] += 1,
+            None => {
+                self.others.add("", &event.event_type, count, || policy.event_types.contains(&*event.event_type));
             }
         }
-    }
-
-    fn counts_of(&mut self, event_type: &str) -> &mut PerSource<u64> {
-        match KNOWN_TYPES.iter().position(|known| *known == event_type) {
-            Some(index) => &mut self.known[index],
-            None => entry(&mut self.others, event_type),
+        if is_purchase {
+            let currency = event.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
+            for item in &event.items {
+                let minor = i128::from(item.price_minor) * i128::from(item.quantity);
+                self.revenue.add(currency, &item.category, minor, || policy.protects(currency, &item.category));
+            }
         }
     }
 
@@ -128,31 +78,56 @@ impl Partial {
         if self.window_start_ms != other.window_start_ms {
             return Err(StateError::OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
         }
-        self.events += other.events;
-        for (event_type, counts) in other.counts() {
-            let mine = self.counts_of(event_type);
-            mine.iter_mut().zip(counts).for_each(|(mine, count)| *mine += count);
+        self.unordered_events += other.unordered_events;
+        for (mine, counts) in self.known.as_flattened_mut().iter_mut().zip(other.known.as_flattened()) {
+            *mine += counts;
         }
-        for (currency, category, amount) in other.revenue() {
-            *entry(entry(&mut self.revenue, currency), category) += amount;
-        }
+        self.others.merge(&other.others);
+        self.revenue.merge(&other.revenue);
         for (mine, sketch) in self.visitors.iter_mut().zip(&other.visitors) {
             mine.merge(sketch);
         }
+        self.orders.merge(&other.orders);
         Ok(())
     }
 
-    /// Counts by event type, unordered; types without events may appear with zeros.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, PerSource<u64>)> {
-        let others = self.others.iter().map(|(name, counts)| (name.as_str(), *counts));
-        KNOWN_TYPES.into_iter().zip(self.known).chain(others)
+    /// This partial with its orders, each once, counted like other purchases. For rows: what is merged
+    /// afterwards could repeat them.
+    #[must_use]
+    pub fn with_orders_counted(mut self) -> Self {
+        let orders = std::mem::take(&mut self.orders);
+        for order in orders.each() {
+            self.unordered_events += 1;
+            if let Some(purchases) = KNOWN_TYPES.iter().position(|known| *known == PURCHASE) {
+                self.known[purchases][usize::from(order.source)] += 1;
+            }
+            for (category, is_protected, minor) in order.lines {
+                self.revenue.add(order.currency, category, i128::from(minor), || is_protected);
+            }
+        }
+        self
     }
 
-    /// Revenue in minor units by currency and category, unordered.
+    /// Number of events counted, a repeated order once: the revision of the window's rows. Linear in
+    /// the orders.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.unordered_events + self.orders.count()
+    }
+
+    /// Counts by event type, what did not fit last; types without events may appear with zeros. Purchases
+    /// that wait in the list of orders are not among them.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, PerSource<u64>)> {
+        let others = self.others.entries().iter().map(|entry| (entry.name.as_str(), entry.amount));
+        let rest = self.others.others().iter().map(|(_, counts)| (OTHER, *counts));
+        KNOWN_TYPES.into_iter().zip(self.known).chain(others).chain(rest)
+    }
+
+    /// Revenue in minor units by currency and category, what did not fit last; without that of orders.
     pub fn revenue(&self) -> impl Iterator<Item = (&str, &str, i128)> {
-        self.revenue.iter().flat_map(|(currency, categories)| {
-            categories.iter().map(move |(category, amount)| (currency.as_str(), category.as_str(), *amount))
-        })
+        let kept = self.revenue.entries().iter();
+        let rest = self.revenue.others().iter().map(|(currency, minor)| (currency.as_str(), OTHER, *minor));
+        kept.map(|entry| (entry.currency.as_str(), entry.name.as_str(), entry.amount)).chain(rest)
     }
 
     /// The sketch of one source's visitors.
@@ -160,56 +135,4 @@ impl Partial {
     pub fn visitors(&self, source: Source) -> &Sketch {
         &self.visitors[source as usize]
     }
-
-    /// The state bytes. Equal partials with the same history of adds give equal bytes.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut counts: Vec<_> = self.counts().filter(|(_, counts)| *counts != [0, 0]).collect();
-        counts.sort_unstable();
-        let mut revenue: Vec<_> = self.revenue().collect();
-        revenue.sort_unstable();
-        let sketches = [self.visitors[0].to_bytes(), self.visitors[1].to_bytes()];
-        let state = State {
-            window_start_ms: self.window_start_ms,
-            events: self.events,
-            counts,
-            revenue,
-            visitors: [Bytes::new(&sketches[0]), Bytes::new(&sketches[1])],
-        };
-        let mut bytes = Vec::with_capacity(256 + sketches[0].len() + sketches[1].len());
-        bytes.push(STATE_VERSION);
-        let Ok(()) = rmp_serde::encode::write(&mut bytes, &state) else { unreachable!("a vector takes every write") };
-        bytes
-    }
-
-    /// Reads state bytes.
-    ///
-    /// # Errors
-    /// [`StateError`] when they come from another version or are damaged.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        let (version, body) = bytes.split_first().ok_or_else(|| StateError::Corrupt("no bytes".into()))?;
-        if *version != STATE_VERSION {
-            return Err(StateError::UnknownVersion(*version));
-        }
-        let state: State<'_> = rmp_serde::from_slice(body).map_err(|error| StateError::Corrupt(error.to_string()))?;
-        let mut partial = Self::new(state.window_start_ms);
-        partial.events = state.events;
-        for (event_type, counts) in state.counts {
-            *partial.counts_of(event_type) = counts;
-        }
-        for (currency, category, amount) in state.revenue {
-            *entry(entry(&mut partial.revenue, currency), category) = amount;
-        }
-        partial.visitors = [Sketch::from_bytes(state.visitors[0])?, Sketch::from_bytes(state.visitors[1])?];
-        Ok(partial)
-    }
-}
-
-/// The entry of `key`, made when missing; allocates only then.
-fn entry<'m, V: Default>(map: &'m mut FxHashMap<String, V>, key: &str) -> &'m mut V {
-    if !map.contains_key(key) {
-        map.insert(key.to_owned(), V::default());
-    }
-    let Some(value) = map.get_mut(key) else { unreachable!("inserted above") };
-    value
 }

@@ -3,12 +3,28 @@
 //! Batches come from the Java `PackOperator` through the Python UDF `rtea.flink.fold`; the partial
 //! goes on to the window operator, dead letters to the dead letter topic.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
 use crate::aggregate::Partial;
 use crate::codec;
+use crate::dimension::Policy;
 use crate::event::Event;
 use crate::pack::{self, Frame, InvalidBatch};
 use crate::record;
+use crate::refused::{Refused, NO_WINDOW_MS};
 use crate::reject::{Reason, Reject};
+
+const FUTURE: Reject = Reject {
+    reason: Reason::FutureTimestamp,
+    field: "",
+    expected: "a record's timestamp at most max_skew_ms ahead of the clock",
+};
+
+const PANIC: Reject = Reject {
+    reason: Reason::InternalError,
+    field: "",
+    expected: "a value that the decoder survives: please report it",
+};
 
 /// What the fold needs to know of the job's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,33 +37,72 @@ pub struct Settings {
     pub max_event_bytes: usize,
     /// The source topic, named in dead letters.
     pub topic: String,
+    /// Which dimensions are kept, and how orders count.
+    pub policy: Policy,
 }
 
 /// What one batch gave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Folded {
     /// The partial of the batch's window; `None` when every record was refused.
     pub partial: Option<Partial>,
     /// One framed dead letter a refused record, in batch order.
     pub dead_letters: Vec<Vec<u8>>,
+    /// How many of them there are, by window.
+    pub refused: Vec<Refused>,
 }
 
-/// Folds a batch. Linear in its bytes; memory grows with the distinct dimensions of the batch only.
+impl Folded {
+    fn refuse(&mut self, reject: &Reject, window_start_ms: i64, topic: &str, frame: &Frame<'_>) {
+        self.dead_letters.push(record::dead_letter(reject, topic, frame));
+        let reason = reject.reason.code();
+        match self.refused.iter_mut().find(|refused| refused.window_start_ms == window_start_ms) {
+            Some(refused) => refused.add(reason, 1),
+            None => {
+                let mut refused = Refused::new(window_start_ms);
+                refused.add(reason, 1);
+                self.refused.push(refused);
+            }
+        }
+    }
+}
+
+/// Reads one event from a value.
+pub type Decode<'a> = fn(&'a [u8]) -> Result<Event<'a>, Reject>;
+
+/// Folds a batch. Linear in its bytes; memory with its dimensions, which are bounded.
 ///
 /// # Errors
 /// [`InvalidBatch`] when the layout is broken or the frames lie in different windows.
 pub fn fold(batch: &[u8], settings: &Settings) -> Result<Folded, InvalidBatch> {
-    let mut folded = Folded { partial: None, dead_letters: Vec::new() };
+    fold_with(batch, settings, codec::decode)
+}
+
+/// Folds a batch with another decoder: for tests of what happens when one panics.
+///
+/// # Errors
+/// As [`fold`].
+pub fn fold_with<'a>(batch: &'a [u8], settings: &Settings, decode: Decode<'a>) -> Result<Folded, InvalidBatch> {
+    let mut folded = Folded::default();
     let mut window_start_ms = None;
     for frame in pack::frames(batch) {
         let frame = frame?;
+        if frame.is_future {
+            folded.refuse(&FUTURE, NO_WINDOW_MS, &settings.topic, &frame);
+            continue;
+        }
         let start_ms = window_start(frame.timestamp_ms, settings.window_ms);
         if *window_start_ms.get_or_insert(start_ms) != start_ms {
             return Err(InvalidBatch { at_byte: 0, problem: "frames of more than one window" });
         }
-        match checked(&frame, settings) {
-            Ok(event) => folded.partial.get_or_insert_with(|| Partial::new(start_ms)).add(&event),
-            Err(reject) => folded.dead_letters.push(record::dead_letter(&reject, &settings.topic, &frame)),
+        // Nothing of ours is changed before the decoder returns, so there is nothing to be left half done.
+        let decoded = catch_unwind(AssertUnwindSafe(|| checked(&frame, settings, decode)));
+        match decoded.unwrap_or(Err(PANIC)) {
+            Ok(event) => {
+                let partial = folded.partial.get_or_insert_with(|| Partial::new(start_ms, &settings.policy));
+                partial.add(&event, &settings.policy);
+            }
+            Err(reject) => folded.refuse(&reject, start_ms, &settings.topic, &frame),
         }
     }
     Ok(folded)
@@ -65,12 +120,12 @@ pub fn window_start(time_ms: i64, window_ms: i64) -> i64 {
     time_ms.div_euclid(window_ms).saturating_mul(window_ms)
 }
 
-fn checked<'a>(frame: &Frame<'a>, settings: &Settings) -> Result<Event<'a>, Reject> {
+fn checked<'a>(frame: &Frame<'a>, settings: &Settings, decode: Decode<'a>) -> Result<Event<'a>, Reject> {
     let value = frame.value.ok_or(Reject::whole(Reason::NullValue, "an event, not a tombstone"))?;
     if value.len() > settings.max_event_bytes {
         return Err(Reject::whole(Reason::TooLarge, "a value of at most max_event_bytes"));
     }
-    let event = codec::decode(value)?;
+    let event = decode(value)?;
     if event.event_time_ms.abs_diff(frame.timestamp_ms) > settings.timestamp_tolerance_ms {
         return Err(Reject::of(
             Reason::TimestampMismatch,

@@ -5,14 +5,18 @@
 //!
 //! One event passes the modules in this order: [`pack`] (bytes of one batch) → [`codec`] (bytes to
 //! [`event::Event`], or a [`reject::Reject`]) → [`fold`] (a batch to one partial) →
-//! [`aggregate`] (partials merge) → [`result`] (rows of a finished window).
+//! [`aggregate`] (partials merge, as [`state`] bytes) → [`result`] (rows of a finished window).
 
 pub mod aggregate;
 pub mod codec;
+pub mod dimension;
 pub mod event;
 pub mod fold;
+pub mod order;
 pub mod pack;
 pub mod record;
+pub mod refused;
 pub mod reject;
 pub mod result;
 pub mod sketch;
+pub mod state;

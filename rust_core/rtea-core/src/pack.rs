@@ -6,7 +6,8 @@
 //! | partition i32 | offset i64 | timestamp ms i64 | length i32, -1 = null | value bytes |
 //! ```
 //!
-//! All frames of one batch lie in the same window; the operator sees to that.
+//! The partition of a record from the future stands as its complement, a negative number. All other frames of one
+//! batch lie in the same window; the operator sees to that.
 
 /// Bytes of a frame before its value.
 pub const FRAME_HEADER_BYTES: usize = 24;
@@ -20,6 +21,8 @@ pub struct Frame<'a> {
     pub offset: i64,
     /// The record's timestamp: the event time, ms since the epoch.
     pub timestamp_ms: i64,
+    /// Whether the timestamp was further ahead than `max_skew_ms` when the record was read.
+    pub is_future: bool,
     /// The record's value; `None` for a null value.
     pub value: Option<&'a [u8]>,
 }
@@ -52,7 +55,7 @@ pub struct Frames<'a> {
 ///
 /// ```
 /// use rtea_core::pack::{frames, write_frame, Frame};
-/// let frame = Frame { partition: 1, offset: 7, timestamp_ms: 60_000, value: Some(b"{}") };
+/// let frame = Frame { partition: 1, offset: 7, timestamp_ms: 60_000, is_future: false, value: Some(b"{}") };
 /// let mut batch = Vec::new();
 /// write_frame(&frame, &mut batch);
 /// assert_eq!(frames(&batch).next(), Some(Ok(frame)));
@@ -85,8 +88,10 @@ impl<'a> Iterator for Frames<'a> {
             },
         };
         self.at += FRAME_HEADER_BYTES + value.map_or(0, <[u8]>::len);
+        let partition = i32::from_le_bytes([p0, p1, p2, p3]);
         Some(Ok(Frame {
-            partition: i32::from_le_bytes([p0, p1, p2, p3]),
+            partition: if partition < 0 { !partition } else { partition },
+            is_future: partition < 0,
             offset: i64::from_le_bytes([o0, o1, o2, o3, o4, o5, o6, o7]),
             timestamp_ms: i64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
             value,
@@ -97,7 +102,8 @@ impl<'a> Iterator for Frames<'a> {
 /// Appends one frame to a batch. The job's batches come from Java; this writer serves benchmarks
 /// and tests. Values longer than 2 GiB are not representable, as in Kafka.
 pub fn write_frame(frame: &Frame<'_>, batch: &mut Vec<u8>) {
-    batch.extend_from_slice(&frame.partition.to_le_bytes());
+    let partition = if frame.is_future { !frame.partition } else { frame.partition };
+    batch.extend_from_slice(&partition.to_le_bytes());
     batch.extend_from_slice(&frame.offset.to_le_bytes());
     batch.extend_from_slice(&frame.timestamp_ms.to_le_bytes());
     let length = frame.value.map_or(-1, |value| i32::try_from(value.len()).unwrap_or(i32::MAX));

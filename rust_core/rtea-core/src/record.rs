@@ -81,7 +81,7 @@ pub fn late_letter(partial: &Partial, topic: &str) -> Vec<u8> {
         reason: "late",
         topic,
         window_start_ms: partial.window_start_ms,
-        events: partial.events,
+        events: partial.events(),
         partial_base64: STANDARD.encode(partial.to_bytes()),
     };
     let Ok(value) = sonic_rs::to_vec(&letter) else { unreachable!("plain fields always serialize") };

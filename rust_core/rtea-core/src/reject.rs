@@ -25,11 +25,15 @@ pub enum Reason {
     InvalidValue,
     /// `event_time` and the record's timestamp differ by more than the tolerance.
     TimestampMismatch,
+    /// The record's timestamp was ahead of the clock by more than `max_skew_ms`.
+    FutureTimestamp,
+    /// The decoder panicked: a bug of ours, which must not cost the neighbours.
+    InternalError,
 }
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NullValue,
         Self::Empty,
         Self::TooLarge,
@@ -40,6 +44,8 @@ impl Reason {
         Self::WrongType,
         Self::InvalidValue,
         Self::TimestampMismatch,
+        Self::FutureTimestamp,
+        Self::InternalError,
     ];
 
     /// The code as dead letters spell it.
@@ -60,6 +66,8 @@ impl Reason {
             Self::WrongType => "wrong_type",
             Self::InvalidValue => "invalid_value",
             Self::TimestampMismatch => "timestamp_mismatch",
+            Self::FutureTimestamp => "future_timestamp",
+            Self::InternalError => "internal_error",
         }
     }
 }

@@ -15,6 +15,7 @@ use serde_bytes::ByteBuf;
 use crate::aggregate::Partial;
 use crate::event::Source;
 use crate::record;
+use crate::refused::Refused;
 use crate::sketch::Sketch;
 
 /// Version of the result record's layout.
@@ -41,14 +42,34 @@ struct Row<'a> {
 /// compacted topic keeps the newest revision of each window. Rows are sorted by metric, then
 /// dimension and currency.
 #[must_use]
-pub fn encode(partial: &Partial, window_ms: i64) -> Vec<u8> {
+pub fn encode(partial: Partial, window_ms: i64) -> Vec<u8> {
+    let partial = &partial.with_orders_counted();
     let mut rows = event_counts(partial);
     rows.extend(revenue(partial));
     rows.extend(unique_visitors(partial));
     let start_ms = partial.window_start_ms;
-    let result = WindowResult(RESULT_VERSION, start_ms, start_ms.saturating_add(window_ms), partial.events, rows);
+    framed(&start_ms.to_string(), start_ms, window_ms, partial.events(), rows)
+}
+
+/// The framed record of what was refused of a window: a row of the metric `dead_letters` by reason. Its
+/// key differs from that of the window's other rows, which come at other times.
+#[must_use]
+pub fn encode_refused(refused: &Refused, window_ms: i64) -> Vec<u8> {
+    let row = |(reason, count): (&String, &u64)| Row {
+        metric: "dead_letters",
+        dimension: reason.clone(),
+        event_count: Some(*count),
+        ..Row::default()
+    };
+    let start_ms = refused.window_start_ms;
+    let rows = refused.counts.iter().map(row).collect();
+    framed(&format!("dead_letters-{start_ms}"), start_ms, window_ms, refused.counts.values().sum(), rows)
+}
+
+fn framed(key: &str, start_ms: i64, window_ms: i64, revision: u64, rows: Vec<Row<'_>>) -> Vec<u8> {
+    let result = WindowResult(RESULT_VERSION, start_ms, start_ms.saturating_add(window_ms), revision, rows);
     let Ok(value) = rmp_serde::to_vec(&result) else { unreachable!("plain fields always serialize") };
-    record::keyed(start_ms.to_string().as_bytes(), &value)
+    record::keyed(key.as_bytes(), &value)
 }
 
 fn event_counts(partial: &Partial) -> Vec<Row<'_>> {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
+use rtea_core::dimension::Policy;
 use rtea_core::event::{Device, Event, Item, Source};
 use rtea_core::fold::{fold, Folded, Settings};
 use rtea_core::pack::{write_frame, Frame};
@@ -15,7 +16,13 @@ use rtea_core::pack::{write_frame, Frame};
 const WINDOW_MS: i64 = 60_000;
 
 fn settings() -> Settings {
-    Settings { window_ms: WINDOW_MS, timestamp_tolerance_ms: 0, max_event_bytes: 1 << 20, topic: "events".into() }
+    Settings {
+        window_ms: WINDOW_MS,
+        timestamp_tolerance_ms: 0,
+        max_event_bytes: 1 << 20,
+        topic: "events".into(),
+        policy: Policy::default(),
+    }
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -82,7 +89,7 @@ fn packed(events: &[Event<'_>]) -> Vec<u8> {
         let format = Format::READABLE[usize::try_from(offset % 2).unwrap()];
         let value = encoded(event, format);
         write_frame(
-            &Frame { partition: 0, offset, timestamp_ms: event.event_time_ms, value: Some(&value) },
+            &Frame { partition: 0, offset, timestamp_ms: event.event_time_ms, is_future: false, value: Some(&value) },
             &mut batch,
         );
     }
@@ -90,9 +97,9 @@ fn packed(events: &[Event<'_>]) -> Vec<u8> {
 }
 
 fn folded(events: &[Event<'_>]) -> Partial {
-    let Folded { partial, dead_letters } = fold(&packed(events), &settings()).unwrap();
+    let Folded { partial, dead_letters, .. } = fold(&packed(events), &settings()).unwrap();
     assert!(dead_letters.is_empty());
-    partial.unwrap_or_else(|| Partial::new(0))
+    partial.unwrap_or_else(|| Partial::new(0, &Policy::default()))
 }
 
 fn merged(first: &Partial, second: &Partial) -> Partial {
@@ -163,7 +170,7 @@ proptest! {
             let exact = i64::try_from(expected.visitors[source as usize].len()).unwrap();
             prop_assert_eq!(partial.visitors(source).estimate(), exact, "a sparse sketch is exact for so few");
         }
-        prop_assert_eq!(partial.events, events.len() as u64);
+        prop_assert_eq!(partial.events(), events.len() as u64);
     }
 
     #[test]

@@ -4,11 +4,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use rtea_core::codec::{decode, Format};
-use rtea_core::fold::{fold, Settings};
+use rtea_core::dimension::Policy;
+use rtea_core::fold::{fold, fold_with, Settings};
 use rtea_core::pack::{write_frame, Frame};
 use rtea_core::reject::Reason;
 
 const VALID: &str = r#"{"event_id":"e","event_type":"page_view","source":"mobile","event_time":5,"visitor_id":"v"}"#;
+
+fn settings() -> Settings {
+    Settings {
+        window_ms: 60_000,
+        timestamp_tolerance_ms: 10,
+        max_event_bytes: 200,
+        topic: "events".into(),
+        policy: Policy::default(),
+    }
+}
 
 fn with(field: &str, value: &str) -> String {
     let mut json: serde_json::Value = serde_json::from_str(VALID).unwrap();
@@ -181,18 +192,17 @@ fn messagepack_maps_short_arrays_and_newer_arrays_are_accepted() {
 
 #[test]
 fn refused_records_leave_their_neighbours_counted() {
-    let settings =
-        Settings { window_ms: 60_000, timestamp_tolerance_ms: 10, max_event_bytes: 200, topic: "events".into() };
+    let settings = settings();
     let long = with("page_url", &format!("\"{}\"", "x".repeat(200)));
     let far = with("event_time", "16");
     let values: [Option<&[u8]>; 6] =
         [Some(VALID.as_bytes()), None, Some(b""), Some(long.as_bytes()), Some(far.as_bytes()), Some(VALID.as_bytes())];
     let mut batch = Vec::new();
     for (offset, value) in (0..).zip(values) {
-        write_frame(&Frame { partition: 3, offset, timestamp_ms: 5, value }, &mut batch);
+        write_frame(&Frame { partition: 3, offset, timestamp_ms: 5, is_future: false, value }, &mut batch);
     }
     let folded = fold(&batch, &settings).unwrap();
-    assert_eq!(folded.partial.unwrap().events, 2);
+    assert_eq!(folded.partial.unwrap().events(), 2);
     let letters: Vec<serde_json::Value> = folded
         .dead_letters
         .iter()
@@ -209,12 +219,96 @@ fn refused_records_leave_their_neighbours_counted() {
 
 #[test]
 fn broken_batches_are_errors_not_events() {
-    let settings =
-        Settings { window_ms: 60_000, timestamp_tolerance_ms: 10, max_event_bytes: 200, topic: "events".into() };
+    let settings = settings();
     let mut batch = Vec::new();
-    write_frame(&Frame { partition: 0, offset: 0, timestamp_ms: 5, value: Some(VALID.as_bytes()) }, &mut batch);
+    write_frame(
+        &Frame { partition: 0, offset: 0, timestamp_ms: 5, is_future: false, value: Some(VALID.as_bytes()) },
+        &mut batch,
+    );
     assert!(fold(&batch[..batch.len() - 1], &settings).is_err());
     assert!(fold(&batch[..10], &settings).is_err());
-    write_frame(&Frame { partition: 0, offset: 1, timestamp_ms: 60_000, value: Some(VALID.as_bytes()) }, &mut batch);
+    write_frame(
+        &Frame { partition: 0, offset: 1, timestamp_ms: 60_000, is_future: false, value: Some(VALID.as_bytes()) },
+        &mut batch,
+    );
     assert!(fold(&batch, &settings).is_err(), "two windows in one batch");
+}
+
+fn reasons(letters: &[Vec<u8>]) -> Vec<String> {
+    letters
+        .iter()
+        .map(|letter| {
+            let key_end = 4 + usize::try_from(u32::from_le_bytes(letter[..4].try_into().unwrap())).unwrap();
+            let letter: serde_json::Value = serde_json::from_slice(&letter[key_end..]).unwrap();
+            letter["reason"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+fn batch_of(values: &[&[u8]]) -> Vec<u8> {
+    let mut batch = Vec::new();
+    for (offset, value) in (0..).zip(values) {
+        let frame = Frame { partition: 0, offset, timestamp_ms: 5, is_future: false, value: Some(value) };
+        write_frame(&frame, &mut batch);
+    }
+    batch
+}
+
+#[test]
+fn records_from_the_future_are_refused_whatever_their_window() {
+    let mut batch = batch_of(&[VALID.as_bytes()]);
+    for timestamp_ms in [i64::MAX, 60_000_000] {
+        let value = Some(VALID.as_bytes());
+        write_frame(&Frame { partition: 2, offset: 9, timestamp_ms, is_future: true, value }, &mut batch);
+    }
+    let folded = fold(&batch, &settings()).unwrap();
+    assert_eq!(folded.partial.unwrap().events(), 1);
+    assert_eq!(reasons(&folded.dead_letters), ["future_timestamp"; 2]);
+    assert_eq!(folded.refused.len(), 1);
+    assert_eq!((folded.refused[0].window_start_ms, folded.refused[0].counts["future_timestamp"]), (0, 2));
+}
+
+#[test]
+fn a_panic_in_the_decoder_costs_one_dead_letter_and_no_neighbour() {
+    fn decoder(value: &[u8]) -> Result<rtea_core::event::Event<'_>, rtea_core::reject::Reject> {
+        assert!(!value.starts_with(b"bang"), "a bug");
+        decode(value)
+    }
+    let batch = batch_of(&[VALID.as_bytes(), b"bang", VALID.as_bytes()]);
+    let folded = fold_with(&batch, &settings(), decoder).unwrap();
+    assert_eq!(folded.partial.unwrap().events(), 2);
+    assert_eq!(reasons(&folded.dead_letters), ["internal_error"]);
+}
+
+#[test]
+fn refused_records_are_counted_by_reason() {
+    let folded = fold(&batch_of(&[b"", b"", b"{", VALID.as_bytes()]), &settings()).unwrap();
+    let counts: Vec<_> = folded.refused[0].counts.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    assert_eq!(counts, [("empty", 2), ("invalid_json", 1)]);
+}
+
+/// The valid event with a field given once more: the last value counts.
+fn repeated(field: &str, value: &str) -> String {
+    format!("{},\"{field}\":{value}}}", &VALID[..VALID.len() - 1])
+}
+
+#[test]
+fn nonsense_numbers_and_texts_are_refused() {
+    for (field, value, reason) in [
+        ("event_time", "NaN", Reason::InvalidJson),
+        ("event_time", "1e400", Reason::InvalidJson),
+        ("event_time", "\"5\"", Reason::InvalidValue),
+        ("event_time", "5.5", Reason::WrongType),
+        ("visitor_id", "\"\\ud800\"", Reason::InvalidJson),
+        ("source", "\"kiosk\"", Reason::InvalidValue),
+        ("event_type", "\"Page View\"", Reason::InvalidValue),
+    ] {
+        let event = repeated(field, value);
+        let found = decode(event.as_bytes()).map_err(|reject| reject.reason);
+        assert_eq!(found.err(), Some(reason), "{field}: {value}");
+    }
+    let priced = |price: &str| repeated("items", &format!(r#"[{{"product_id":"p","category":"c","price":{price}}}]"#));
+    for price in ["1e400", "NaN", "-1", "\"3\"", "0.001"] {
+        assert!(decode(priced(price).as_bytes()).is_err(), "price {price}");
+    }
 }

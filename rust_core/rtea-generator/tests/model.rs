@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
+use rtea_core::dimension::Policy;
 use rtea_core::event::{Source, KNOWN_TYPES};
 use rtea_generator::behaviour::Action;
 use rtea_generator::catalogue;
@@ -159,7 +160,7 @@ fn the_ledger_equals_the_fold_of_the_events() {
         let moment = stream.moment(number);
         ledger.add(&moment, Fate::NONE);
         let start_ms = moment.time_ms / 10_000 * 10_000;
-        partials.entry(start_ms).or_insert_with(|| Partial::new(start_ms)).add(&scribe.write(
+        partials.entry(start_ms).or_insert_with(|| Partial::new(start_ms, &Policy::default())).add(&scribe.write(
             &moment,
             3,
             stream.pattern().population(),

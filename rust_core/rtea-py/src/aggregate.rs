@@ -1,14 +1,19 @@
 //! Folding, merging and sketches for Python. Behind `rtea.aggregate`.
 
+use std::collections::BTreeMap;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use rtea_core::aggregate::{Partial, StateError};
+use rtea_core::aggregate::Partial;
+use rtea_core::dimension::Policy;
 use rtea_core::fold::{self, Settings};
 use rtea_core::pack::{self, Frame};
 use rtea_core::record;
+use rtea_core::refused::Refused;
 use rtea_core::result;
 use rtea_core::sketch::{self, InvalidSketch, Sketch};
+use rtea_core::state::StateError;
 
 use crate::errors::Error;
 
@@ -20,6 +25,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(describe_partial, module)?)?;
     module.add_function(wrap_pyfunction!(encode_result, module)?)?;
     module.add_function(wrap_pyfunction!(encode_late, module)?)?;
+    module.add_function(wrap_pyfunction!(count_late, module)?)?;
+    module.add_function(wrap_pyfunction!(merge_refused, module)?)?;
+    module.add_function(wrap_pyfunction!(describe_refused, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_refused, module)?)?;
     module.add_function(wrap_pyfunction!(build_sketch, module)?)?;
     module.add_function(wrap_pyfunction!(merge_sketches, module)?)?;
     module.add_function(wrap_pyfunction!(estimate_sketch, module)?)
@@ -28,41 +37,62 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(frozen, module = "rtea._core")]
 struct Folder(Settings);
 
-/// A partial's bytes, if any, and the dead letters of the batch.
-type FoldedBytes<'py> = (Option<Bound<'py, PyBytes>>, Bound<'py, PyList>);
+/// A partial's bytes, if any, the dead letters of the batch, and the bytes of their counts.
+type FoldedBytes<'py> = (Option<Bound<'py, PyBytes>>, Bound<'py, PyList>, Bound<'py, PyList>);
 
 #[pymethods]
 impl Folder {
     #[new]
-    #[pyo3(signature = (*, window_ms, timestamp_tolerance_ms, max_event_bytes, topic))]
-    fn new(window_ms: i64, timestamp_tolerance_ms: u64, max_event_bytes: usize, topic: String) -> PyResult<Self> {
+    #[pyo3(signature = (*, window_ms, timestamp_tolerance_ms, max_event_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders))]
+    #[expect(clippy::too_many_arguments, reason = "each is named by its caller")]
+    fn new(
+        window_ms: i64,
+        timestamp_tolerance_ms: u64,
+        max_event_bytes: usize,
+        topic: String,
+        max_dimensions: u32,
+        event_types: Vec<String>,
+        categories: Vec<String>,
+        currencies: Vec<String>,
+        deduplicate_orders: bool,
+    ) -> PyResult<Self> {
         if window_ms <= 0 {
             return Err(Error::Argument(format!("window_ms is {window_ms}: expected a positive number")).into());
         }
-        Ok(Self(Settings { window_ms, timestamp_tolerance_ms, max_event_bytes, topic }))
+        let policy = Policy {
+            limit: max_dimensions,
+            event_types: event_types.into_iter().collect(),
+            categories: categories.into_iter().collect(),
+            currencies: currencies.into_iter().collect(),
+            deduplicate_orders,
+        };
+        Ok(Self(Settings { window_ms, timestamp_tolerance_ms, max_event_bytes, topic, policy }))
     }
 
     fn fold<'py>(&self, py: Python<'py>, batch: &[u8]) -> PyResult<FoldedBytes<'py>> {
         let folded = py.detach(|| {
             let folded = fold::fold(batch, &self.0)?;
-            Ok((folded.partial.map(|partial| partial.to_bytes()), folded.dead_letters))
+            let refused: Vec<_> = folded.refused.iter().map(Refused::to_bytes).collect();
+            Ok((folded.partial.map(|partial| partial.to_bytes()), folded.dead_letters, refused))
         });
-        let (partial, dead_letters) = folded.map_err(Error::Batch)?;
-        let dead_letters = PyList::new(py, dead_letters.iter().map(|letter| PyBytes::new(py, letter)))?;
-        Ok((partial.map(|bytes| PyBytes::new(py, &bytes)), dead_letters))
+        let (partial, dead_letters, refused) = folded.map_err(Error::Batch)?;
+        let list = |values: Vec<Vec<u8>>| PyList::new(py, values.iter().map(|value| PyBytes::new(py, value)));
+        Ok((partial.map(|bytes| PyBytes::new(py, &bytes)), list(dead_letters)?, list(refused)?))
     }
 }
 
 #[pyfunction]
+#[pyo3(signature = (records, *, is_future))]
 fn pack_records<'py>(
     py: Python<'py>,
     records: Vec<(i32, i64, i64, Option<Bound<'py, PyBytes>>)>,
+    is_future: bool,
 ) -> Bound<'py, PyBytes> {
     let mut batch = Vec::new();
     for (partition, offset, timestamp_ms, value) in &records {
         let value = value.as_ref().map(|value| value.as_bytes());
         pack::write_frame(
-            &Frame { partition: *partition, offset: *offset, timestamp_ms: *timestamp_ms, value },
+            &Frame { partition: *partition, offset: *offset, timestamp_ms: *timestamp_ms, is_future, value },
             &mut batch,
         );
     }
@@ -82,13 +112,13 @@ fn merge_partials<'py>(py: Python<'py>, first: &[u8], second: &[u8]) -> PyResult
 #[pyfunction]
 fn describe_partial(partial: &[u8]) -> PyResult<(i64, u64)> {
     let partial = Partial::from_bytes(partial).map_err(Error::State)?;
-    Ok((partial.window_start_ms, partial.events))
+    Ok((partial.window_start_ms, partial.events()))
 }
 
 #[pyfunction]
 fn encode_result<'py>(py: Python<'py>, partial: &[u8], window_ms: i64) -> PyResult<Bound<'py, PyBytes>> {
     let encoded: Result<_, StateError> =
-        py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(&partial, window_ms)));
+        py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(partial, window_ms)));
     Ok(PyBytes::new(py, &encoded.map_err(Error::State)?))
 }
 
@@ -96,6 +126,31 @@ fn encode_result<'py>(py: Python<'py>, partial: &[u8], window_ms: i64) -> PyResu
 fn encode_late<'py>(py: Python<'py>, partial: &[u8], topic: &str) -> PyResult<Bound<'py, PyBytes>> {
     let partial = Partial::from_bytes(partial).map_err(Error::State)?;
     Ok(PyBytes::new(py, &record::late_letter(&partial, topic)))
+}
+
+#[pyfunction]
+fn count_late<'py>(py: Python<'py>, partial: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let partial = Partial::from_bytes(partial).map_err(Error::State)?;
+    Ok(PyBytes::new(py, &Refused::late(&partial).to_bytes()))
+}
+
+#[pyfunction]
+fn merge_refused<'py>(py: Python<'py>, first: &[u8], second: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let mut merged = Refused::from_bytes(first).map_err(Error::State)?;
+    merged.merge(&Refused::from_bytes(second).map_err(Error::State)?).map_err(Error::State)?;
+    Ok(PyBytes::new(py, &merged.to_bytes()))
+}
+
+#[pyfunction]
+fn describe_refused(refused: &[u8]) -> PyResult<(i64, BTreeMap<String, u64>)> {
+    let refused = Refused::from_bytes(refused).map_err(Error::State)?;
+    Ok((refused.window_start_ms, refused.counts))
+}
+
+#[pyfunction]
+fn encode_refused<'py>(py: Python<'py>, refused: &[u8], window_ms: i64) -> PyResult<Bound<'py, PyBytes>> {
+    let refused = Refused::from_bytes(refused).map_err(Error::State)?;
+    Ok(PyBytes::new(py, &result::encode_refused(&refused, window_ms)))
 }
 
 #[pyfunction]

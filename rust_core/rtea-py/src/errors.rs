@@ -4,10 +4,10 @@
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 
-use rtea_core::aggregate::StateError;
 use rtea_core::pack::InvalidBatch;
 use rtea_core::reject::Reject;
 use rtea_core::sketch::InvalidSketch;
+use rtea_core::state::StateError;
 
 /// Every error the extension raises.
 pub(crate) enum Error {

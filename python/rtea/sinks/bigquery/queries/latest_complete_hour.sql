@@ -4,6 +4,7 @@ WITH newest AS (
   SELECT TIMESTAMP_TRUNC(MAX(window_end), HOUR) AS hour_end
   FROM `{table}`
   WHERE window_start >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 2 DAY)
+    AND metric != 'dead_letters'
 )
 SELECT
   TIMESTAMP_SUB(newest.hour_end, INTERVAL 1 HOUR) AS hour,

@@ -1,0 +1,100 @@
+"""`rtea dlq`: the dead letters."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rtea.cli.root import resolve
+from rtea.errors import InputError
+
+if TYPE_CHECKING:
+    from rtea.dead_letters import DeadLetter
+
+SHOWN_BYTES = 80
+
+
+@click.group
+def group() -> None:
+    """Events that were refused, with their reasons."""
+
+
+@group.command
+@click.option("--reason", "reasons", multiple=True, help="Only letters of this reason; repeatable.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many letters.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: what `rtea dlq replay` reads.")
+@click.pass_context
+def show(context: click.Context, reasons: tuple[str, ...], limit: int | None, as_json: bool) -> None:
+    """List the letters that were not sent back yet, oldest first."""
+    from rtea import dead_letters
+
+    letters = dead_letters.read(resolve(context))
+    chosen = islice((letter for letter in letters if not reasons or letter.reason in reasons), limit)
+    if as_json:
+        for letter in chosen:
+            sys.stdout.buffer.write(msgspec.json.encode(letter.with_text()) + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    console = Console()
+    table = Table("reason", "field", "expected", "place", "time", "value")
+    for letter in chosen:
+        table.add_row(letter.reason, letter.field, letter.expected, *_described(letter))
+    (console if console.is_terminal else Console(width=240)).print(table)
+
+
+def _described(letter: "DeadLetter") -> tuple[str, str, Text]:
+    if letter.window_start_ms is not None:
+        return f"{letter.topic} window", _time(letter.window_start_ms), Text(f"{letter.events} events")
+    raw = letter.raw
+    text = "(null)" if raw is None else repr(raw[:SHOWN_BYTES])[2:-1] + ("…" if len(raw) > SHOWN_BYTES else "")
+    return letter.place, _time(letter.timestamp_ms), Text(text)
+
+
+def _time(time_ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, timezone.utc).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"
+
+
+@group.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+@click.pass_context
+def replay(context: click.Context, file: Path, dry_run: bool) -> int:
+    """Send letters back to the events topic: FILE has lines of `rtea dlq show --json`, with their `value` (or
+    `raw_base64`) corrected. Exit code 1 when one is still refused.
+    """
+    from rtea import dead_letters
+
+    config = resolve(context)
+    send = dead_letters.judge if dry_run else dead_letters.replay
+    outcomes: Counter[str] = Counter()
+    for replayed in send(config, list(_corrected(file))):
+        outcomes[replayed.outcome] += 1
+        if replayed.problem:
+            click.echo(f"{replayed.letter.place}: {replayed.outcome}: {replayed.problem}", err=True)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "no letters"
+    click.echo(f"dry run: {counts}" if dry_run else counts)
+    return 1 if outcomes["still refused"] else 0
+
+
+def _corrected(file: Path) -> Iterator["DeadLetter"]:
+    from rtea import dead_letters
+
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}: name a file of `rtea dlq show --json`") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield dead_letters.decode(line, f"{file} line {number}")

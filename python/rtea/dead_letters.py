@@ -1,0 +1,230 @@
+"""Dead letters: read from their topic, and sent back once they are corrected.
+
+Letters come from the job (`rtea-core`'s record module describes them). A replay sends events to their
+topic and a mark to the dead letter topic in one Kafka transaction, so that none is sent back twice.
+"""
+
+import base64
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from rtea import events, topics
+from rtea.config import Config
+from rtea.errors import BrokerError, DeliveryError, InputError, InvalidEventError, MissingTopicError
+
+VERSION = 1
+
+REPLAYED = "replayed"
+"""Reason of the mark that a letter was sent back."""
+
+BATCH = 1_000
+"""Letters of one transaction."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One letter, or the mark that it was sent back. Letters of the reason `late` stand for `events` events of
+    the window at `window_start_ms` and have no place and no bytes; others have all the fields above. `value`,
+    the record's value as text, goes before `raw_base64`: it is what a person corrects.
+    """
+
+    version: int
+    reason: str
+    topic: str
+    field: str = ""
+    expected: str = ""
+    partition: int = -1
+    offset: int = -1
+    timestamp_ms: int = -1
+    raw_base64: str | None = None
+    value: str | None = None
+    window_start_ms: int | None = None
+    events: int = 1
+    partial_base64: str | None = None
+
+    @property
+    def place(self) -> str:
+        """topic-partition-offset of the refused record; the key of its letter."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+    @property
+    def raw(self) -> bytes | None:
+        """The record's value, as it was refused or as it was corrected."""
+        if self.value is not None:
+            return self.value.encode()
+        return None if self.raw_base64 is None else base64.b64decode(self.raw_base64)
+
+
+    def with_text(self) -> "DeadLetter":
+        """The letter with its value as text, where it is text."""
+        try:
+            text = (self.raw or b"").decode()
+        except UnicodeDecodeError:
+            return self
+        return msgspec.structs.replace(self, raw_base64=None, value=text) if self.raw else self
+
+
+_decoder = msgspec.json.Decoder(DeadLetter)
+
+
+def decode(text: bytes, where: str) -> DeadLetter:
+    """Read one letter; `where` is named in errors.
+
+    Raises:
+        InputError: it is no dead letter, or one of a newer release.
+    """
+    try:
+        letter = _decoder.decode(text)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{where} is no dead letter: {error}: expected what `rtea dlq show --json` prints") from error
+    if letter.version != VERSION:
+        raise InputError(f"{where} has version {letter.version}, this release reads {VERSION}: upgrade it")
+    return letter
+
+
+def read(config: Config) -> Iterator[DeadLetter]:
+    """Every letter that was not sent back yet, oldest first, each once however often a recovery repeated it.
+
+    Memory grows with the number of letters.
+
+    Raises:
+        BrokerError, MissingTopicError: the dead letter topic cannot be read.
+        InputError: something else lies in it.
+    """
+    letters: dict[str, DeadLetter] = {}
+    for key, letter in _records(config):
+        if letter.reason == REPLAYED:
+            letters.pop(key, None)
+        else:
+            letters[key] = letter
+    yield from letters.values()
+
+
+def _records(config: Config) -> Iterator[tuple[str, DeadLetter]]:
+    kafka = config.kafka
+    topic = kafka.dead_letter_topic
+    partitions = topics.list_partitions(kafka)
+    if topic not in partitions:
+        raise MissingTopicError(f"topic {topic} is missing at {kafka.bootstrap_servers}: run `rtea topics create`")
+    settings = {"group.id": "rtea-dlq", "enable.auto.commit": False, "enable.partition.eof": False}
+    consumer = Consumer(topics.connection(kafka) | settings)
+    timeout_s = kafka.timeout_ms / 1000
+    try:
+        for partition in range(partitions[topic]):
+            place = TopicPartition(topic, partition)
+            first, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
+            place.offset = first
+            consumer.assign([place])
+            # A transaction's end takes an offset and is never handed out: the position tells how far we are.
+            while consumer.position([TopicPartition(topic, partition)])[0].offset < end and first < end:
+                for message in consumer.consume(1_000, 1.0):
+                    if error := message.error():
+                        raise KafkaException(error)
+                    where = f"record at {topic}-{partition} offset {message.offset()}"
+                    yield (message.key() or b"").decode(), decode(message.value() or b"", where)
+    except KafkaException as error:
+        raise BrokerError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+Outcome = Literal["sent", "still refused", "late", "sent before"]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of one letter; `problem` says why it was not sent."""
+
+    letter: DeadLetter
+    outcome: Outcome
+    problem: str = ""
+
+
+def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
+    """Tell for each letter, corrected or not, whether it would be sent back; sends nothing.
+
+    Raises:
+        BrokerError, MissingTopicError, InputError: as `read`.
+    """
+    waiting = {letter.place for letter in read(config)}
+    for letter in letters:
+        if letter.reason == "late":
+            problem = "its events are in their topic: count the window anew with `rtea job submit --from --to`"
+            yield Replayed(letter, "late", problem)
+        elif letter.place not in waiting:
+            yield Replayed(letter, "sent before", "no letter of this place waits in the dead letter topic")
+        else:
+            waiting.remove(letter.place)
+            problem = _problem(letter, config)
+            yield Replayed(letter, "still refused" if problem else "sent", problem)
+
+
+def _problem(letter: DeadLetter, config: Config) -> str:
+    raw = letter.raw
+    if not raw:
+        return "it has no value"
+    if len(raw) > config.job.max_event_bytes:
+        return f"it has {len(raw)} bytes, job.max_event_bytes is {config.job.max_event_bytes}"
+    try:
+        event_ms = events.decode(raw).event_time
+    except InvalidEventError as error:
+        return str(error)
+    if abs(event_ms - letter.timestamp_ms) > config.job.timestamp_tolerance_ms:
+        return f"its event_time {event_ms} is too far from timestamp_ms {letter.timestamp_ms}"
+    return ""
+
+
+def replay(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
+    """Send letters back to their topic, with the timestamp they name, to the partition they came from. A letter
+    that would be refused again is left alone. What was reported as sent is in the topic, exactly once.
+
+    Raises:
+        BrokerError, MissingTopicError, InputError: as `read`.
+        DeliveryError: Kafka refused a transaction; nothing of it was sent.
+    """
+    producer: Producer | None = None
+    batch: list[Replayed] = []
+    for judged in judge(config, letters):
+        batch.append(judged)
+        if len(batch) == BATCH:
+            producer = producer or _producer(config)
+            yield from _send(producer, batch, config)
+            batch = []
+    if any(judged.outcome == "sent" for judged in batch):
+        yield from _send(producer or _producer(config), batch, config)
+    else:
+        yield from batch
+
+
+def _producer(config: Config) -> Producer:
+    kafka = config.kafka
+    settings = {"transactional.id": f"rtea-dlq-{kafka.dead_letter_topic}", "message.max.bytes": 16_777_216}
+    producer = Producer(topics.connection(kafka) | settings)
+    try:
+        # A replay that still runs elsewhere is fenced off by this.
+        producer.init_transactions(kafka.timeout_ms / 1000)
+    except KafkaException as error:
+        raise DeliveryError(f"no transaction could be started: {error.args[0].str()}") from error
+    return producer
+
+
+def _send(producer: Producer, batch: list[Replayed], config: Config) -> list[Replayed]:
+    timeout_s = config.kafka.timeout_ms / 1000
+    try:
+        producer.begin_transaction()
+        for judged in batch:
+            letter = judged.letter
+            if judged.outcome != "sent":
+                continue
+            value = letter.raw or b""
+            key = events.decode(value).visitor_id
+            producer.produce(letter.topic, value, key, letter.partition, timestamp=letter.timestamp_ms)
+            mark = DeadLetter(VERSION, REPLAYED, letter.topic, "", "", letter.partition, letter.offset)
+            producer.produce(config.kafka.dead_letter_topic, msgspec.json.encode(mark), letter.place)
+        producer.commit_transaction(timeout_s)
+    except KafkaException as error:
+        raise DeliveryError(f"letters could not be sent back: {error.args[0].str()}: nothing was sent") from error
+    return batch

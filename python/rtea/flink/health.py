@@ -1,0 +1,68 @@
+"""Health: how many events of each window were refused, and why.
+
+Counts come from `rtea.flink.fold` with each batch and from `rtea.flink.merge` for late events; their
+sums, rows of the metric `dead_letters`, go to the results topic. They are state of the job, so unlike
+dead letters themselves they are exact after a recovery.
+"""
+
+from collections.abc import Iterator
+
+from pyflink.common import Types
+from pyflink.datastream import KeyedProcessFunction, MapFunction, OutputTag, RuntimeContext
+from pyflink.datastream.state import ValueStateDescriptor
+
+from rtea import aggregate
+from rtea.flink.connect import BYTES
+
+REFUSED = OutputTag("refused", BYTES)
+
+KEEP_MS = 86_400_000
+"""Event time for which a window's counts are kept after the last of them: a day."""
+
+
+def window_of(refused: bytes) -> int:
+    """The key of the counts: the window's start."""
+    return aggregate.describe_refused(bytes(refused)).window_start_ms
+
+
+class CountLate(MapFunction):
+    """Counts the events of a partial that missed its window."""
+
+    def map(self, value: bytes) -> bytes:
+        """Count one partial."""
+        return aggregate.count_late(bytes(value))
+
+
+class Sum(KeyedProcessFunction):
+    """Adds up the counts of each window, and tells every new sum."""
+
+    def __init__(self, window_ms: int) -> None:
+        self._window_ms = window_ms
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Take hold of the state."""
+        # As plain bytes, a state without a value cannot be read in thread mode (Flink 2.3).
+        self._sum = runtime_context.get_state(ValueStateDescriptor("refused", Types.PICKLED_BYTE_ARRAY()))
+        self._forget_at_ms = runtime_context.get_state(ValueStateDescriptor("forget-at-ms", Types.LONG()))
+
+    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
+        """Add the counts of one batch."""
+        known = self._sum.value()
+        refused = aggregate.merge_refused(known, bytes(value)) if known is not None else bytes(value)
+        self._sum.update(refused)
+        timers = ctx.timer_service()
+        forget_at_ms = self._forget_at_ms.value()
+        # Before the first watermark there is no event time to count from.
+        now_ms = max(timers.current_watermark(), 0)
+        if forget_at_ms is None or forget_at_ms < now_ms + KEEP_MS // 2:
+            if forget_at_ms is not None:
+                timers.delete_event_time_timer(forget_at_ms)
+            timers.register_event_time_timer(now_ms + KEEP_MS)
+            self._forget_at_ms.update(now_ms + KEEP_MS)
+        yield aggregate.encode_refused(refused, self._window_ms)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:
+        """Forget a window's counts."""
+        self._sum.clear()
+        self._forget_at_ms.clear()
+        return iter(())

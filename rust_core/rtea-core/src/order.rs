@@ -1,0 +1,130 @@
+//! Purchases that are counted once per order id, for producers that may send one twice.
+//!
+//! Filled by [`crate::aggregate`] when the settings ask for it. Orders are appended as they come, so
+//! that merging two windows is a copy; repeats are dropped when the log has doubled, and when the
+//! window's rows are made. An order is known by the first 128 bits of the SHA-256 of its id: among a
+//! billion orders in a window, two different ones would be taken for one with a chance below 10^-20.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::dimension::Policy;
+use crate::event::{Event, Item, DEFAULT_CURRENCY};
+
+const DIGEST_BYTES: usize = 16;
+const LENGTH_BYTES: usize = 4;
+const LEAST_BYTES: usize = 65_536;
+
+/// What one order adds to its window.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Order<'a> {
+    /// Number of the source.
+    pub source: u8,
+    /// Currency of every line.
+    pub currency: &'a str,
+    /// Category, whether it is kept before others, and revenue in minor units of each line.
+    #[serde(borrow)]
+    pub lines: Vec<(&'a str, bool, i64)>,
+}
+
+/// Orders of one window, perhaps with repeats: `| length u32 | digest | order as MessagePack |`, each.
+#[derive(Debug, Clone, Default)]
+pub struct Orders {
+    log: Vec<u8>,
+    distinct_bytes: usize,
+}
+
+impl Orders {
+    /// Notes the order of a purchase.
+    pub fn add(&mut self, order_id: &str, event: &Event<'_>, policy: &Policy) {
+        let currency = event.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
+        let line = |item| {
+            let Item { category, price_minor, quantity, .. }: &Item<'_> = item;
+            // Both are bounded by the schema: their product has at most 18 digits.
+            (&**category, policy.protects(currency, category), price_minor * quantity)
+        };
+        let order = Order { source: event.source as u8, currency, lines: event.items.iter().map(line).collect() };
+        let start = self.log.len();
+        self.log.extend([0; LENGTH_BYTES]);
+        self.log.extend(&Sha256::digest(order_id)[..DIGEST_BYTES]);
+        let Ok(()) = rmp_serde::encode::write(&mut self.log, &order) else {
+            unreachable!("a vector takes every write")
+        };
+        let length = self.log.len() - start - LENGTH_BYTES;
+        self.log[start..start + LENGTH_BYTES].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    }
+
+    /// Adds the orders of another part of the window.
+    pub fn merge(&mut self, other: &Self) {
+        self.log.extend(&other.log);
+        if self.log.len() > LEAST_BYTES && self.log.len() > 2 * self.distinct_bytes {
+            let distinct: Vec<u8> = self.distinct().into_iter().flat_map(framed).collect();
+            self.distinct_bytes = distinct.len();
+            self.log = distinct;
+        }
+    }
+
+    /// Each order once, in the order of their digests. Of repeats that differ the one whose bytes come
+    /// first counts, whichever came first, so that every replay gives the same rows.
+    #[must_use]
+    pub fn each(&self) -> Vec<Order<'_>> {
+        // Every entry was written by `add` or read by `from_bytes`.
+        self.distinct().into_iter().filter_map(read).collect()
+    }
+
+    /// Number of different orders.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.distinct().len() as u64
+    }
+
+    /// The log as it stands.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.log
+    }
+
+    /// Number of bytes at the log's start that hold no repeats.
+    #[must_use]
+    pub fn distinct_bytes(&self) -> usize {
+        self.distinct_bytes
+    }
+
+    /// Reads a log; `None` when it is damaged.
+    #[must_use]
+    pub fn from_bytes(log: &[u8], distinct_bytes: usize) -> Option<Self> {
+        let mut rest = log;
+        while !rest.is_empty() {
+            let (entry, after) = split(rest)?;
+            read(entry).filter(|order| order.source < 2)?;
+            rest = after;
+        }
+        Some(Self { log: log.to_vec(), distinct_bytes })
+    }
+
+    fn distinct(&self) -> Vec<&[u8]> {
+        let mut entries = Vec::new();
+        let mut rest = self.log.as_slice();
+        while let Some((entry, after)) = split(rest) {
+            entries.push(entry);
+            rest = after;
+        }
+        entries.sort_unstable();
+        entries.dedup_by_key(|entry| entry.get(..DIGEST_BYTES));
+        entries
+    }
+}
+
+fn read(entry: &[u8]) -> Option<Order<'_>> {
+    rmp_serde::from_slice(entry.get(DIGEST_BYTES..)?).ok()
+}
+
+fn split(log: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = log.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+fn framed(entry: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let length = u32::try_from(entry.len()).unwrap_or(u32::MAX).to_le_bytes();
+    length.into_iter().chain(entry.iter().copied())
+}

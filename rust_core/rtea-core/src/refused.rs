@@ -1,0 +1,91 @@
+//! How many events of a window were refused, by reason: the pipeline's health.
+//!
+//! Counted by [`crate::fold`] and from late partials, merged by the job's health operator
+//! (`rtea.flink.health`) as state bytes, turned into rows by [`crate::result`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::Partial;
+use crate::state::StateError;
+
+/// First byte of the state bytes.
+pub const REFUSED_VERSION: u8 = 1;
+
+/// The reason of events that came after the allowed lateness of their window.
+pub const LATE: &str = "late";
+
+/// Window of refused records whose own timestamp cannot be believed: 1970.
+pub const NO_WINDOW_MS: i64 = 0;
+
+/// Counts of one window.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Start of the window, ms since the epoch.
+    pub window_start_ms: i64,
+    /// Events by reason.
+    pub counts: BTreeMap<String, u64>,
+}
+
+impl Refused {
+    /// Nothing refused of a window yet.
+    #[must_use]
+    pub fn new(window_start_ms: i64) -> Self {
+        Self { window_start_ms, counts: BTreeMap::new() }
+    }
+
+    /// The events of a partial that missed its window.
+    #[must_use]
+    pub fn late(partial: &Partial) -> Self {
+        let mut refused = Self::new(partial.window_start_ms);
+        refused.add(LATE, partial.events());
+        refused
+    }
+
+    /// Counts events of one reason.
+    pub fn add(&mut self, reason: &str, events: u64) {
+        *self.counts.entry(reason.to_owned()).or_default() += events;
+    }
+
+    /// Adds other counts of the same window.
+    ///
+    /// # Errors
+    /// [`StateError::OtherWindow`] when the windows differ; nothing is changed then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), StateError> {
+        if self.window_start_ms != other.window_start_ms {
+            return Err(StateError::OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
+        }
+        other.counts.iter().for_each(|(reason, events)| self.add(reason, *events));
+        Ok(())
+    }
+
+    /// The state bytes.
+    ///
+    /// ```
+    /// use rtea_core::refused::Refused;
+    /// let mut refused = Refused::new(60_000);
+    /// refused.add("empty", 2);
+    /// assert_eq!(Refused::from_bytes(&refused.to_bytes()), Ok(refused));
+    /// ```
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![REFUSED_VERSION];
+        let Ok(()) = rmp_serde::encode::write(&mut bytes, self) else { unreachable!("a vector takes every write") };
+        bytes
+    }
+
+    /// Reads state bytes.
+    ///
+    /// # Errors
+    /// [`StateError`] when they come from another version or are damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        match bytes.split_first() {
+            Some((&REFUSED_VERSION, body)) => {
+                rmp_serde::from_slice(body).map_err(|error| StateError::Corrupt(error.to_string()))
+            }
+            Some((version, _)) => Err(StateError::UnknownVersion(*version)),
+            None => Err(StateError::Corrupt("no bytes".into())),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Promise: state bytes of every release since the first are read by this one, and give the rows that
+//! release made of them; this release's layout does not change unnoticed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use rtea_core::aggregate::Partial;
+use rtea_core::refused::Refused;
+use rtea_core::result;
+use rtea_core::state::{StateError, STATE_VERSION};
+
+fn vector(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/state");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+#[test]
+fn every_version_is_read_and_gives_the_rows_of_its_time() {
+    for version in 1..=STATE_VERSION {
+        let bytes = vector(&format!("partial-v{version}.bin"));
+        assert_eq!(bytes[0], version);
+        let partial = Partial::from_bytes(&bytes).unwrap();
+        assert_eq!(result::encode(partial, 60_000), vector(&format!("partial-v{version}.result.bin")));
+    }
+}
+
+#[test]
+fn this_releases_bytes_are_those_of_its_vector() {
+    let bytes = vector(&format!("partial-v{STATE_VERSION}.bin"));
+    assert_eq!(Partial::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+    let refused = vector("refused-v1.bin");
+    assert_eq!(Refused::from_bytes(&refused).unwrap().to_bytes(), refused);
+}
+
+#[test]
+fn an_older_version_is_written_as_the_newest() {
+    let old = Partial::from_bytes(&vector("partial-v1.bin")).unwrap();
+    let newest = Partial::from_bytes(&old.to_bytes()).unwrap();
+    assert_eq!(old.to_bytes()[0], STATE_VERSION);
+    assert_eq!(result::encode(newest, 60_000), result::encode(old, 60_000));
+}
+
+#[test]
+fn a_later_version_is_refused_with_the_remedy() {
+    let refused = Partial::from_bytes(&[STATE_VERSION + 1]).unwrap_err();
+    assert_eq!(refused, StateError::UnknownVersion(STATE_VERSION + 1));
+    assert!(refused.to_string().contains("use the release that wrote it"));
+}
