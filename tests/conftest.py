@@ -56,26 +56,26 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         yield config
 
 
-@pytest.fixture
-def pipeline_config(stack: Config, tmp_path: Path) -> Config:
+def with_own_topics(stack: Config, root: Path) -> Config:
     """The stack's configuration with fresh topics, a fresh consumer group and a fresh DuckDB file."""
     name = uuid.uuid4().hex[:8]
+    kafka = {
+        "events_topic": f"events-{name}",
+        "dead_letter_topic": f"events-{name}-dlq",
+        "results_topic": f"metrics-{name}",
+    }
+    sink = {"duckdb_path": root / "metrics.duckdb", "group_id": f"sink-{name}"}
     config = stack.model_copy(
-        update={
-            "kafka": stack.kafka.model_copy(
-                update={
-                    "events_topic": f"events-{name}",
-                    "dead_letter_topic": f"events-{name}-dlq",
-                    "results_topic": f"metrics-{name}",
-                }
-            ),
-            "sink": stack.sink.model_copy(
-                update={"duckdb_path": tmp_path / "metrics.duckdb", "group_id": f"sink-{name}"}
-            ),
-        }
+        update={"kafka": stack.kafka.model_copy(update=kafka), "sink": stack.sink.model_copy(update=sink)}
     )
     topics.create(config)
     return config
+
+
+@pytest.fixture
+def pipeline_config(stack: Config, tmp_path: Path) -> Config:
+    """A pipeline of the test's own on the shared stack."""
+    return with_own_topics(stack, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,9 @@ from rtea import _core
 from rtea.config import Config, GeneratorSection
 from rtea.errors import ConfigError
 
+OF_THE_TRUTH = {"window_ms", "allowed_lateness_ms", "watermark_delay_ms", "max_event_bytes", "deduplicate_orders"}
+"""The job's settings that the manifest's rows depend on."""
+
 START_DELAY_S = 1.5
 """Head start for the shards to come up before the first event is due."""
 
@@ -102,6 +105,7 @@ def faults(config: Config) -> _core.Faults | None:
             late_ms=job.allowed_lateness_ms + job.watermark_delay_ms + section.late_by_ms,
             future_ms=section.future_by_ms,
             huge_bytes=job.max_event_bytes,
+            orders_once=job.deduplicate_orders,
         )
     except ValueError as error:
         raise ConfigError(f"faults: {error}") from error
@@ -167,9 +171,7 @@ def settings(config: Config) -> dict[str, dict[str, Any]]:
     return {
         "generator": config.generator.model_dump(mode="json", exclude=outside),
         "faults": config.faults.model_dump(mode="json"),
-        "job": config.job.model_dump(
-            mode="json", include={"window_ms", "allowed_lateness_ms", "watermark_delay_ms", "max_event_bytes"}
-        ),
+        "job": config.job.model_dump(mode="json", include=OF_THE_TRUTH),
     }
 
 

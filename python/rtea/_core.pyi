@@ -86,6 +86,7 @@ class Faults:
         late_ms: int = 0,
         future_ms: int = 0,
         huge_bytes: int = 0,
+        orders_once: bool = False,
     ) -> Faults: ...
     @property
     def hold_ms(self) -> int: ...

@@ -233,7 +233,8 @@ class FaultsSection(Section):
     """Faults that `rtea-gen` makes on request; the manifest counts each."""
 
     duplicate_share: float = Field(0.0, ge=0, le=1)
-    """Share of the events that are sent twice, with the same id."""
+    """Share of the events that are sent twice, with the same id; both count, but orders with
+    `job.deduplicate_orders`."""
     disorder_share: float = Field(0.0, ge=0, le=1)
     """Share of the events that are sent late, but within the allowed lateness."""
     disorder_ms: int = Field(1_000, ge=1)

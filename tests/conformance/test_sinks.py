@@ -1,5 +1,7 @@
 """The sinks' contract, for every sink: what `rtea.sinks.contract` promises."""
 
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import pytest
 from rtea import aggregate
 from rtea.config import Config
 from rtea.errors import SinkError
-from rtea.sinks import result
+from rtea.sinks import metrics, result
 from rtea.sinks.contract import AbandonedError, Batch, Sink
 from rtea.sinks.duckdb import DuckDbSink
 from rtea.sinks.registry import SINKS
@@ -102,10 +104,7 @@ def test_opening_again_keeps_the_rows_and_says_whether_there_are_any(sink: Sink)
     assert counts(sink) == {0: (5, 5)}
 
 
-def test_a_locked_file_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+def test_a_locked_file_is_waited_for_and_loses_nothing(tmp_path: Path) -> None:
     sink = duckdb_sink(tmp_path)
     sink.open()
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
@@ -115,11 +114,26 @@ def test_a_locked_file_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> No
         assert holder.stdin
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(SinkError, match="stays locked by another process"):
-            write(sink, window(5))
+            sink.read(0, 1)
+        tries = metrics.RETRIES.labels("duckdb")._value.get()
+        writer = threading.Thread(target=write, args=(sink, window(5)))
+        writer.start()
+        while metrics.RETRIES.labels("duckdb")._value.get() < tries + 5:
+            assert writer.is_alive(), "it gave up"
         holder.stdin.close()
-        holder.wait()
-    write(sink, window(5))
+        writer.join(30)
     assert counts(sink) == {0: (5, 5)}
+
+
+def test_waiting_for_a_locked_file_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rtea.sinks.duckdb.WARNING_SECONDS", 0.0)
+    sink = duckdb_sink(tmp_path)
+    sink.open()
+    with duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True), pytest.raises(SinkError):
+        sink.open()
+    assert "is locked by another process" in caplog.text
 
 
 def test_a_locked_file_is_let_go_when_asked_to_stop(tmp_path: Path) -> None:
@@ -132,25 +146,25 @@ def test_a_locked_file_is_let_go_when_asked_to_stop(tmp_path: Path) -> None:
     assert counts(sink) == {}
 
 
-def test_a_reader_in_the_same_process_is_waited_for(tmp_path: Path) -> None:
-    sink = duckdb_sink(tmp_path)
-    sink.open()
-    with (
-        duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True),
-        pytest.raises(SinkError, match="stays locked"),
-    ):
-        write(sink, window(5))
-    write(sink, window(5))
-    assert counts(sink) == {0: (5, 5)}
-
-
 def test_another_table_of_that_name_is_one_clear_line(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "metrics.duckdb")) as connection:
         connection.execute("CREATE TABLE ecommerce_metrics (x INTEGER)")
+    with pytest.raises(SinkError, match=r"metrics\.duckdb"):
+        duckdb_sink(tmp_path).open()
+
+
+def test_refused_events_are_seen_in_the_health_view_and_in_no_other_figure(tmp_path: Path) -> None:
     sink = duckdb_sink(tmp_path)
     sink.open()
-    with pytest.raises(SinkError, match=r"metrics\.duckdb"):
-        write(sink, window(5))
+    rows = [Row(result.DEAD_LETTERS, reason, "", count, None, None, None) for reason, count in (("empty", 3), ("late", 4))]
+    refused = WindowResult(result.VERSION, 0, 60_000, 7, rows)
+    assert not refused.is_of_events
+    assert window(5).is_of_events
+    write(sink, window(5), refused)
+    with duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT reason, events FROM ecommerce_metrics_health ORDER BY reason").fetchall()
+    assert found == [("empty", 3), ("late", 4)]
+    assert counts(sink) == {0: (5, 5)}
 
 
 def test_destinations_name_the_table(tmp_path: Path) -> None:

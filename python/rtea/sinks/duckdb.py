@@ -1,9 +1,10 @@
 """The embedded default: a DuckDB file.
 
 DuckDB lets one process write and refuses readers meanwhile. So the file is opened for each write
-only, 20 ms or so, and both sides retry while the other holds it.
+only, 20 ms or so, and both sides retry while the other holds it: writing waits for as long as it takes.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -12,10 +13,10 @@ from typing import TypeVar
 
 import duckdb
 from tenacity import (
+    RetryCallState,
     Retrying,
     retry_if_exception,
     stop_after_delay,
-    stop_any,
     stop_when_event_set,
     wait_random_exponential,
 )
@@ -26,7 +27,13 @@ from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
 from rtea.sinks.metrics import RETRIES
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
 
+logger = logging.getLogger(__name__)
+
 LOCK_PATIENCE_SECONDS = 60.0
+"""How long reading, and opening for the first time, wait for a locked file."""
+
+WARNING_SECONDS = 10.0
+"""Time between warnings while writing waits."""
 
 TYPES: dict[table.Kind, str] = {
     "timestamp": "TIMESTAMPTZ",
@@ -49,6 +56,7 @@ class DuckDbSink(Sink):
         self._table_name = table_name
         self._table = f'"{table_name}"'
         self._lock_patience_s = lock_patience_s
+        self._next_warning_s = WARNING_SECONDS
 
     @property
     def destination(self) -> str:
@@ -117,6 +125,13 @@ class DuckDbSink(Sink):
     def close(self) -> None:
         """Nothing to release: the file is open during calls only."""
 
+    def _count_try(self, state: RetryCallState) -> None:
+        RETRIES.labels(self.name).inc()
+        waited_s = state.seconds_since_start or 0.0
+        if waited_s >= self._next_warning_s:
+            logger.warning("DuckDB file %s is locked by another process for %.0f s: waiting", self._path, waited_s)
+            self._next_warning_s = waited_s + WARNING_SECONDS
+
     def _with_file(
         self,
         work: Callable[[duckdb.DuckDBPyConnection], T],
@@ -124,16 +139,18 @@ class DuckDbSink(Sink):
         read_only: bool = False,
         stop: threading.Event | None = None,
     ) -> T:
+        patient = stop is not None
         stop = stop or threading.Event()
         if read_only and not self._path.exists():
             raise SinkError(f"DuckDB file {self._path} not found: start `rtea sink duckdb` first")
         waiting = Retrying(
             retry=retry_if_exception(_is_locked),
-            stop=stop_any(stop_after_delay(self._lock_patience_s), stop_when_event_set(stop)),
+            stop=stop_when_event_set(stop) if patient else stop_after_delay(self._lock_patience_s),
             wait=wait_random_exponential(multiplier=0.01, max=0.2),
-            before_sleep=lambda _: RETRIES.labels(self.name).inc(),
+            before_sleep=self._count_try,
             reraise=True,
         )
+        self._next_warning_s = WARNING_SECONDS
         try:
             with waiting(duckdb.connect, str(self._path), read_only=read_only) as connection:
                 return work(connection)

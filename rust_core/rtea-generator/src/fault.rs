@@ -11,7 +11,7 @@ use crate::random::Random;
 /// What is wrong with an event; the discriminant is its place in [`Fault::NAMES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// Sent twice with the same id; both count.
+    /// Sent twice with the same id; both count, unless the job counts orders once.
     Duplicate,
     /// Sent later than its neighbours, within the allowed lateness: it counts.
     Disorder,
@@ -102,6 +102,8 @@ pub struct Faults {
     pub future_ms: i64,
     /// Length that [`Fault::Huge`] passes.
     pub huge_bytes: usize,
+    /// Whether the job counts an order once, so that a [`Fault::Duplicate`] of a purchase adds nothing.
+    pub orders_once: bool,
 }
 
 /// What happens to one event.
@@ -113,11 +115,13 @@ pub struct Fate {
     pub delay_ms: i64,
     /// Whether its record has the hot key.
     pub has_hot_key: bool,
+    /// Whether a second copy of a purchase adds nothing.
+    pub orders_once: bool,
 }
 
 impl Fate {
     /// An event as it should be.
-    pub const NONE: Self = Self { fault: None, delay_ms: 0, has_hot_key: false };
+    pub const NONE: Self = Self { fault: None, delay_ms: 0, has_hot_key: false, orders_once: false };
 }
 
 impl Faults {
@@ -154,7 +158,7 @@ impl Faults {
             None
         };
         let most = u32::try_from(self.disorder_ms).unwrap_or(u32::MAX).max(1);
-        Fate { fault, delay_ms: 1 + i64::from(random.below(most)), has_hot_key }
+        Fate { fault, delay_ms: 1 + i64::from(random.below(most)), has_hot_key, orders_once: self.orders_once }
     }
 
     /// Appends the value of an event spoiled like that; `false` for no value at all.

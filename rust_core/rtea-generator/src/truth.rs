@@ -45,7 +45,8 @@ impl Window {
         if fault.counts() {
             self.count(moment);
         }
-        if fault == Fault::Duplicate {
+        let is_repeated_order = fate.orders_once && moment.step.action == Action::Purchase;
+        if fault == Fault::Duplicate && !is_repeated_order {
             self.count(moment);
         }
     }

@@ -147,7 +147,7 @@ impl Faults {
     #[new]
     #[pyo3(signature = (
         *, duplicate = 0.0, disorder = 0.0, late = 0.0, future = 0.0, malformed = 0.0, hot_key = 0.0,
-        disorder_ms = 1, late_ms = 0, future_ms = 0, huge_bytes = 0
+        disorder_ms = 1, late_ms = 0, future_ms = 0, huge_bytes = 0, orders_once = false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -161,6 +161,7 @@ impl Faults {
         late_ms: i64,
         future_ms: i64,
         huge_bytes: usize,
+        orders_once: bool,
     ) -> PyResult<Self> {
         let shares = [duplicate, disorder, late, future, malformed];
         let in_range = shares.iter().chain([&hot_key]).all(|share| (0.0..=1.0).contains(share));
@@ -180,6 +181,7 @@ impl Faults {
             late_ms,
             future_ms,
             huge_bytes,
+            orders_once,
         }))
     }
 

@@ -1,0 +1,31 @@
+"""Fixtures of the drills: a pipeline of each drill's own, and the rows of a run without faults."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rtea.config import Config
+from tests.conftest import with_own_topics
+from tests.drills import load
+from tests.flink import pipeline
+
+SECONDS = 60
+"""Length of the load in event time: twelve windows."""
+
+
+@pytest.fixture(scope="session")
+def undisturbed(stack: Config, tmp_path_factory: pytest.TempPathFactory) -> load.Rows:
+    """The rows of the load when nothing goes wrong, which equal its manifest."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    config = load.drill_config(with_own_topics(stack, root))
+    with pipeline.submitted(config), pipeline.sinking(config):
+        sent = pipeline.generated(config, root / "m.jsonl", *load.arguments(SECONDS, speed="0"))
+        pipeline.assert_rows_match(config, sent, least_windows=10)
+        return load.rows(config, sent)
+
+
+@pytest.fixture
+def drilled(stack: Config, tmp_path: Path) -> Iterator[Config]:
+    """A pipeline of the drill's own."""
+    yield load.drill_config(with_own_topics(stack, tmp_path))

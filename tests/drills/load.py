@@ -1,0 +1,210 @@
+"""What the drills share: one seeded load, the rows of a run without faults, and how a run is compared.
+
+The load starts at a fixed event time, so that a drill's rows can be compared with those of an undisturbed run
+to the last unit, unique visitors with them. One message in five hundred is malformed, so that dead letters
+and their counts are drilled as well.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from rtea import config as configuration
+from rtea import dead_letters, manifest, topics
+from rtea.config import Config
+from rtea.job import submit as job
+from rtea.manifest import Manifest
+from rtea.sinks.registry import SINKS
+from rtea.sinks.result import DEAD_LETTERS
+from rtea.stack import local
+from tests.flink import pipeline
+
+START_MS = 1_760_000_000_000
+WINDOW_MS = 5_000
+RATE = 8_000
+MALFORMED_SHARE = 0.002
+
+Rows = dict[tuple[int, str, str, str], tuple[object, ...]]
+
+
+def drill_config(config: Config, **job_settings: object) -> Config:
+    """Short windows and checkpoints, so that a drill of a minute sees many of both."""
+    settings: dict[str, object] = {"window_ms": WINDOW_MS, "checkpoint_interval_ms": 2_000} | job_settings
+    faults = config.faults.model_copy(update={"malformed_share": MALFORMED_SHARE})
+    return config.model_copy(update={"job": config.job.model_copy(update=settings), "faults": faults})
+
+
+def arguments(seconds: int, *, speed: str = "1", procs: int = 2) -> list[str]:
+    """The load's options of `rtea-gen`."""
+    load = ("--rate", str(RATE), "--start", str(START_MS), "--duration", str(seconds), "--seed", "6")
+    return [*load, "--speed", speed, "--procs", str(procs)]
+
+
+def rows(config: Config, sent: Manifest) -> Rows:
+    """The table's rows of the manifest's finished windows, without revisions' times."""
+    windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
+    stored = SINKS["duckdb"](config).read(windows[0].window_start_ms, windows[-1].window_start_ms + 1)
+    return {
+        (row.window_start_ms, row.metric, row.dimension, row.currency): (
+            row.event_count,
+            row.revenue,
+            row.unique_visitors,
+            row.revision,
+        )
+        for row in stored
+    }
+
+
+@contextmanager
+def loaded(config: Config, path: Path, seconds: int, *extra: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """The load, running until its end or the test's failure; the first rows are written when the block begins."""
+    with pipeline.generating(config, path, *arguments(seconds), *extra) as generator:
+        pipeline.wait_for_rows(config)
+        yield generator
+        assert generator.wait(300) == 0
+
+
+def assert_undisturbed(config: Config, sent: Manifest, undisturbed: Rows, late: int = 0) -> None:
+    """Wait until the rows equal the manifest; then compare them with those of the undisturbed run, unique
+    visitors and counts of what was refused with them, and the dead letters with the manifest. `late` events
+    beyond the lateness of their window were sent beside the load.
+    """
+    assert sent.end.complete
+    pipeline.assert_rows_match(config, sent, least_windows=4)
+    refused = sum(count for fault, count in sent.end.faults.items() if fault in MALFORMED)
+    deadline_s = time.monotonic() + 60
+    letters: list[dead_letters.DeadLetter] = []
+    while len(letters) < refused and time.monotonic() < deadline_s:
+        letters = list(dead_letters.read(config))
+    by_reason = Counter(letter.reason for letter in letters if letter.reason != "late")
+    assert by_reason == Counter({MALFORMED[f]: n for f, n in sent.end.faults.items() if f in MALFORMED})
+    # Counts of what was refused come on their own, not with their window's rows.
+    expected = {key: value for key, value in undisturbed.items() if key[1] == DEAD_LETTERS}
+
+    def found() -> Rows:
+        # The revision of refused events is the sum over all reasons, and some of those came beside the load.
+        return {key: value for key, value in rows(config, sent).items() if key[2] != "late"}
+
+    def is_counted() -> bool:
+        refused = {key: value[0] for key, value in found().items() if key[1] == DEAD_LETTERS}
+        return refused == {key: value[0] for key, value in expected.items()}
+
+    wait_until(is_counted, 30, "what was refused is counted as in the undisturbed run")
+    cut = 3 if late else 4
+    mine = {key: value[:cut] for key, value in found().items()}
+    theirs = {key: value[:cut] for key, value in undisturbed.items()}
+    assert {key: (mine.get(key), theirs.get(key)) for key in mine.keys() | theirs.keys()
+            if mine.get(key) != theirs.get(key)} == {}  # fmt: skip
+    counted = sum(int(str(value[0])) for key, value in rows(config, sent).items() if key[2] == "late")
+    assert counted == late
+
+
+MALFORMED = {
+    "cut_off": "invalid_json",
+    "wrong_type": "wrong_type",
+    "bad_utf8": "invalid_utf8",
+    "missing_field": "missing_field",
+    "huge": "too_large",
+    "empty": "empty",
+    "null": "null_value",
+}
+"""The reason for which each malformed kind is refused."""
+
+
+def pid_of(config: Config, role: str) -> int:
+    """The id of a process of the stack that does the work: the JVM, not the shell around it."""
+    (pid,) = [process.pid for process in local.status(config) if process.name == role]
+    assert pid is not None
+    return pid
+
+
+def udf_workers(config: Config) -> list[psutil.Process]:
+    """The Python processes of the UDFs, in process mode."""
+    taskmanager = psutil.Process(pid_of(config, "taskmanager"))
+    return [child for child in taskmanager.children(recursive=True) if "beam_boot" in " ".join(child.cmdline())
+            or "pyflink.fn_execution" in " ".join(child.cmdline())]  # fmt: skip
+
+
+def pause(pids: list[int], seconds: float) -> None:
+    """Stop processes for a while, as a machine that swaps or a debugger would."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_s(seconds)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def wait_s(seconds: float) -> None:
+    """Let the fault last: the one wait of a drill that is not for something to happen."""
+    time.sleep(seconds)
+
+
+def wait_until(true: Callable[[], bool], seconds: float, what: str) -> float:
+    """Wait for something to happen; returns the seconds it took."""
+    started_s = time.monotonic()
+    while time.monotonic() < started_s + seconds:
+        if true():
+            return time.monotonic() - started_s
+        time.sleep(0.1)
+    raise AssertionError(f"{what} within {seconds} s: it did not happen")
+
+
+def is_running(config: Config, job_id: str) -> bool:
+    """Whether every task of the job runs."""
+    try:
+        details = job.describe(config, job_id)
+    except Exception:  # The JobManager may be away, or not know the job yet.
+        return False
+    return details["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in details["vertices"])
+
+
+def restarts(config: Config, job_id: str) -> int:
+    """How often the job was restarted by this JobManager."""
+    answer: list[dict[str, Any]] = job._get(config, f"/jobs/{job_id}/metrics?get=numRestarts")
+    return int(float(answer[0]["value"])) if answer else 0
+
+
+def chaos(seed: int) -> random.Random:
+    """Where a drill says random, it means this: other runs, other moments, but each can be repeated."""
+    seed = int(os.environ.get("RTEA_DRILL_SEED", seed))
+    print(f"RTEA_DRILL_SEED={seed}", file=sys.stderr)
+    return random.Random(seed)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a load that ended."""
+    return manifest.read(path)
+
+
+def environment(config: Config) -> dict[str, str]:
+    """The environment that gives a command this configuration."""
+    return os.environ | configuration.as_environment(config)
+
+
+def count_records(config: Config, partition: int) -> int:
+    """Number of records in a partition of the events topic."""
+    consumer = Consumer(topics.connection(config.kafka) | {"group.id": "count"})
+    first, end = consumer.get_watermark_offsets(TopicPartition(config.kafka.events_topic, partition), timeout=10)
+    consumer.close()
+    return int(end) - int(first)
+
+
+def delete_records(config: Config) -> None:
+    """Delete every record of the events topic, as retention would."""
+    names = [TopicPartition(config.kafka.events_topic, n, -1) for n in range(config.kafka.partitions)]
+    for future in AdminClient(topics.connection(config.kafka)).delete_records(names).values():
+        future.result(10)

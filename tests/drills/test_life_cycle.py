@@ -1,0 +1,119 @@
+"""Promises: stopping with a savepoint, changing the parallelism or the release, and going on changes no row; a
+backfill makes the rows of its windows, all of them and no others; reading a topic twice leaves the table as it is."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from rtea import topics
+from rtea.config import Config
+from rtea.errors import ConfigError, JobError
+from rtea.job import submit as job
+from rtea.sinks import runner
+from rtea.sinks.registry import SINKS
+from tests.drills import load
+from tests.drills.conftest import SECONDS
+from tests.flink import pipeline
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def wait_until_written(config: Config) -> None:
+    """Wait until the sink has committed every result there is."""
+    group = runner.group_id(config, SINKS["duckdb"](config))
+    consumer = Consumer(topics.connection(config.kafka) | {"group.id": group})
+    place = TopicPartition(config.kafka.results_topic, 0)
+
+    def is_written() -> bool:
+        _, end = consumer.get_watermark_offsets(place, timeout=10)
+        return bool(end and consumer.committed([place], timeout=10)[0].offset == end)
+
+    load.wait_until(is_written, 60, "the sink has written everything")
+    consumer.close()
+
+
+@pytest.mark.quick
+def test_rescaling_from_2_to_4_and_back_with_savepoints_under_load(
+    drilled: Config, tmp_path: Path, undisturbed: load.Rows
+) -> None:
+    job_id = job.submit(drilled)
+    try:
+        with pipeline.sinking(drilled), load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
+            for parallelism in (4, 2):
+                savepoint = job.stop(drilled, job_id)
+                job_id = job.submit(load.drill_config(drilled, parallelism=parallelism), savepoint=savepoint)
+                load.wait_s(5)
+        with pipeline.sinking(drilled):
+            load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+    finally:
+        job.cancel(drilled, job_id)
+
+
+@pytest.mark.quick
+def test_a_backfill_makes_the_rows_of_its_windows_and_no_others(
+    drilled: Config, tmp_path: Path, undisturbed: load.Rows
+) -> None:
+    pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(SECONDS, speed="0"))
+    from_ms, to_ms = load.START_MS + 10_000, load.START_MS + 40_000
+    job.backfill(drilled, from_ms, to_ms)
+    with pipeline.sinking(drilled):
+        wait_until_written(drilled)
+    stored = SINKS["duckdb"](drilled).read(1, 2**52)
+    found = {
+        (row.window_start_ms, row.metric, row.dimension, row.currency): (
+            row.event_count,
+            row.revenue,
+            row.unique_visitors,
+            row.revision,
+        )
+        for row in stored
+    }
+    assert found == {key: value for key, value in undisturbed.items() if from_ms <= key[0] < to_ms}
+
+
+@pytest.mark.parametrize(("from_ms", "to_ms"), [(10_001, 20_000), (10_000, 20_001), (20_000, 20_000), (30_000, 20_000)])
+def test_a_backfill_of_parts_of_windows_is_refused(from_ms: int, to_ms: int) -> None:
+    with pytest.raises(ConfigError, match="expected the start of a window and the end of a later one"):
+        job.backfill(load.drill_config(Config()), from_ms, to_ms)
+
+
+def test_reading_a_topic_twice_leaves_the_table_as_it_is(
+    drilled: Config, tmp_path: Path, undisturbed: load.Rows
+) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        sent = pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(SECONDS, speed="0"))
+        load.assert_undisturbed(drilled, sent, undisturbed)
+        wait_until_written(drilled)
+
+    def table() -> list[tuple[object, ...]]:
+        with duckdb.connect(str(drilled.sink.duckdb_path), read_only=True) as connection:
+            # With the time at which each row was written.
+            return connection.execute("SELECT * FROM ecommerce_metrics WHERE metric != 'dead_letters' ORDER BY ALL").fetchall()
+
+    before = table()
+    with pipeline.sinking(drilled):
+        job.backfill(drilled, load.START_MS - load.WINDOW_MS, load.START_MS + 2 * SECONDS * 1000)
+        wait_until_written(drilled)
+    after = table()
+    finished = {key[0] for key in undisturbed}
+    newest = max(row[0] for row in before)
+    assert finished
+    assert [row for row in after if row[0] <= newest] == before
+
+
+def test_records_lost_to_the_retention_stop_the_job_with_a_clear_error(
+    drilled: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pipeline.sinking(drilled):
+        job_id = job.submit(drilled)
+        pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(SECONDS, speed="0"))
+        pipeline.wait_for_rows(drilled)
+        savepoint = job.stop(drilled, job_id)
+        later = ["--start", str(load.START_MS + 60_000)]
+        pipeline.generated(drilled, tmp_path / "2.jsonl", *load.arguments(SECONDS, speed="0"), *later)
+        load.delete_records(drilled)
+        monkeypatch.setattr(job, "START_SECONDS", 40)
+        with pytest.raises(JobError, match="out of range"):
+            job.submit(drilled, savepoint=savepoint)

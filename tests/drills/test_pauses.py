@@ -1,0 +1,40 @@
+"""Promises: a process that stands still for 30 s, as under a debugger or on a machine that swaps, and then goes on
+changes no row: neither what it did while others believed it dead, nor what they did meanwhile, counts twice."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rtea.config import Config
+from tests.drills import load
+from tests.drills.conftest import SECONDS
+from tests.flink import pipeline
+
+pytestmark = pytest.mark.timeout(600)
+
+PAUSE_SECONDS = 30.0
+
+
+@pytest.mark.parametrize("role", ["taskmanager", "jobmanager", "kafka", "zookeeper"])
+def test_a_paused_process_of_the_stack(role: str, drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
+            load.pause([load.pid_of(drilled, role)], PAUSE_SECONDS)
+        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+
+
+def test_a_paused_udf_worker(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
+    config = load.drill_config(drilled, python_mode="process")
+    with pipeline.submitted(config), pipeline.sinking(config):
+        with load.loaded(config, tmp_path / "m.jsonl", SECONDS):
+            load.pause([worker.pid for worker in load.udf_workers(config)], PAUSE_SECONDS)
+        load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+
+
+def test_a_paused_generator_shard(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS) as generator:
+            shards = psutil.Process(generator.pid).children()
+            load.pause([shards[-1].pid], PAUSE_SECONDS)
+        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)

@@ -1,0 +1,94 @@
+"""Promises about time: no record from the future makes honest events late; events beyond the lateness are counted by
+window in the table; partitions added while the job runs are read; no edge of a month or year is special."""
+
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
+
+from rtea import dead_letters, topics
+from rtea.config import Config
+from rtea.sinks.registry import SINKS
+from rtea.sinks.result import DEAD_LETTERS
+from tests.drills import load
+from tests.drills.conftest import SECONDS
+from tests.flink import pipeline
+
+pytestmark = pytest.mark.timeout(600)
+
+DAY_MS = 86_400_000
+
+
+def refused(config: Config, window_start_ms: int) -> dict[str, int | None]:
+    """The counts of refused events of a window, by reason."""
+    rows = SINKS["duckdb"](config).read(window_start_ms, window_start_ms + 1)
+    return {row.dimension: row.event_count for row in rows if row.metric == DEAD_LETTERS}
+
+
+def search(time_ms: int, number: int) -> bytes:
+    head = f'{{"event_id":"f{number}","event_type":"search","source":"mobile","event_time":{time_ms}'
+    return f'{head},"visitor_id":"v"}}'.encode()
+
+
+@pytest.mark.quick
+def test_records_from_the_future_do_not_advance_the_watermark(
+    drilled: Config, tmp_path: Path, undisturbed: load.Rows
+) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
+            ahead_ms = time.time_ns() // 1_000_000 + DAY_MS
+            places = pipeline.send(drilled, [(n, ahead_ms + n, search(ahead_ms + n, n)) for n in range(4)])
+        sent = load.read_manifest(tmp_path / "m.jsonl")
+        pipeline.assert_rows_match(drilled, sent, least_windows=10)
+        load.wait_until(lambda: refused(drilled, 0) == {"future_timestamp": 4}, 30, "they are counted")
+        letters = [letter for letter in dead_letters.read(drilled) if letter.reason == "future_timestamp"]
+    assert {(letter.partition, letter.offset): letter.raw for letter in letters} == places
+    assert {letter.timestamp_ms - ahead_ms for letter in letters} == {0, 1, 2, 3}
+    assert {key: value for key, value in load.rows(drilled, sent).items() if key[1] != DEAD_LETTERS} == {
+        key: value for key, value in undisturbed.items() if key[1] != DEAD_LETTERS
+    }
+
+
+def test_late_events_are_counted_by_window_also_after_a_recovery(
+    drilled: Config, tmp_path: Path, undisturbed: load.Rows
+) -> None:
+    config = load.drill_config(drilled, allowed_lateness_ms=0)
+    with pipeline.submitted(config) as job_id, pipeline.sinking(config):
+        sent = pipeline.generated(config, tmp_path / "m.jsonl", *load.arguments(SECONDS, speed="0"))
+        pipeline.assert_rows_match(config, sent, least_windows=10)
+        late_ms = load.START_MS + 1
+        window_ms = late_ms // load.WINDOW_MS * load.WINDOW_MS
+        before = refused(config, window_ms)
+        pipeline.send(config, [(n % 4, late_ms, search(late_ms, n)) for n in range(10)])
+        load.wait_until(lambda: refused(config, window_ms) == before | {"late": 10}, 30, "they are counted")
+        # Flink's own checkpoints hold no watermark: without ours, these would open their window anew.
+        load.wait_s(3)
+        restarts = load.restarts(config, job_id)
+        pipeline.kill(config, "taskmanager")
+        load.wait_until(lambda: load.restarts(config, job_id) > restarts, 60, "the job notices")
+        pipeline.send(config, [(n % 4, late_ms, search(late_ms, 10 + n)) for n in range(5)])
+        load.wait_until(lambda: refused(config, window_ms) == before | {"late": 15}, 60, "they are counted, too")
+        load.assert_undisturbed(config, sent, undisturbed, late=15)
+
+
+def test_partitions_added_while_the_job_runs_are_read(drilled: Config, tmp_path: Path) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        first = pipeline.generated(drilled, tmp_path / "1.jsonl", *load.arguments(20))
+        admin = AdminClient(topics.connection(drilled.kafka))
+        (future,) = admin.create_partitions([NewPartitions(drilled.kafka.events_topic, 8)]).values()
+        future.result(10)
+        wider = drilled.model_copy(update={"kafka": drilled.kafka.model_copy(update={"partitions": 8})})
+        later = ["--start", str(load.START_MS + 20_000)]
+        second = pipeline.generated(wider, tmp_path / "2.jsonl", *load.arguments(40), *later)
+        used = [load.count_records(wider, partition) for partition in range(8)]
+        assert min(used) > 0
+        pipeline.assert_rows_match(wider, second, least_windows=5)
+        pipeline.assert_rows_match(drilled, first, least_windows=2)
+
+
+@pytest.mark.parametrize("start", ["2024-02-29T23:59:30Z", "2025-02-28T23:59:30Z", "2025-12-31T23:59:30Z"])
+def test_no_edge_of_a_month_or_year_is_special(drilled: Config, tmp_path: Path, start: str) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        sent = pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(SECONDS, speed="0"), "--start", start)
+        pipeline.assert_rows_match(drilled, sent, least_windows=10)
