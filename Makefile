@@ -10,7 +10,7 @@ RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard ru
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator docs wheel lock clean
+.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e drills fuzz emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -60,6 +60,27 @@ emulator: setup ## Install the BigQuery emulator into the user's cache; done onc
 
 test-bigquery: emulator ## Tests of the BigQuery sink on the emulator.
 	$(BIN)/pytest tests/bigquery tests/conformance -m bigquery
+
+drills: setup ## Every fault drill on a real Kafka and a real Flink cluster; about 40 minutes.
+	$(BIN)/pytest tests/drills $(DRILLS)
+
+# What `cargo fuzz` does, without what it needs of a nightly toolchain: libFuzzer's instrumentation, no sanitizer.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+SECONDS ?= 15
+
+fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS.
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --release --locked --manifest-path rust_core/fuzz/Cargo.toml \
+		--target x86_64-unknown-linux-gnu --target-dir target/fuzz
+	@mkdir -p target/fuzz/artifacts
+	@for target in json msgpack state fold; do \
+		mkdir -p target/fuzz/found/$$target; \
+		target/fuzz/x86_64-unknown-linux-gnu/release/$$target target/fuzz/found/$$target rust_core/fuzz/corpus/$$target \
+			-max_total_time=$(SECONDS) -max_len=4096 -timeout=5 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=target/fuzz/artifacts/$$target- > target/fuzz/$$target.log 2>&1 \
+			|| { tail -40 target/fuzz/$$target.log; exit 1; }; \
+		echo "$$target: $$(grep -o 'number_of_executed_units: [0-9]*' target/fuzz/$$target.log), nothing found"; \
+	done
 
 bench: setup ## Measure decode, fold, merge and encode.
 	$(BIN)/pytest bench --benchmark-only

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 from confluent_kafka import Consumer, TopicPartition
@@ -172,10 +171,14 @@ def is_running(config: Config, job_id: str) -> bool:
     return details["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in details["vertices"])
 
 
-def restarts(config: Config, job_id: str) -> int:
-    """How often the job was restarted by this JobManager."""
-    answer: list[dict[str, Any]] = job._get(config, f"/jobs/{job_id}/metrics?get=numRestarts")
-    return int(float(answer[0]["value"])) if answer else 0
+def started_ms(config: Config, job_id: str) -> int:
+    """When the job's tasks were started last; -1 while they are not."""
+    return min(int(vertex["start-time"]) for vertex in job.describe(config, job_id)["vertices"])
+
+
+def runs_since(config: Config, job_id: str, time_ms: int) -> bool:
+    """Whether every task of the job runs, and was started after a time."""
+    return is_running(config, job_id) and started_ms(config, job_id) > time_ms
 
 
 def chaos(seed: int) -> random.Random:

@@ -23,11 +23,9 @@ RECOVERY_SECONDS = 15
 
 def kill_taskmanager(config: Config, job_id: str) -> float:
     """Kill it; returns the seconds until every task of the job runs again."""
-    before = load.restarts(config, job_id)
+    before_ms = load.started_ms(config, job_id)
     pipeline.kill(config, "taskmanager")
-    return load.wait_until(
-        lambda: load.restarts(config, job_id) > before and load.is_running(config, job_id), 60, "the job runs again"
-    )
+    return load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
 
 
 def test_a_taskmanager_killed_three_times_at_random_moments(
@@ -82,10 +80,10 @@ def test_a_killed_udf_worker(drilled: Config, tmp_path: Path, undisturbed: load.
     config = load.drill_config(drilled, python_mode="process")
     with pipeline.submitted(config) as job_id, pipeline.sinking(config):
         with load.loaded(config, tmp_path / "m.jsonl", SECONDS):
-            before = load.restarts(config, job_id)
+            before_ms = load.started_ms(config, job_id)
             worker = load.udf_workers(config)[-1]
             worker.send_signal(signal.SIGKILL)
-            load.wait_until(lambda: load.restarts(config, job_id) > before, 60, "the job notices")
+            load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
         load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
 
 

@@ -64,9 +64,9 @@ def test_late_events_are_counted_by_window_also_after_a_recovery(
         load.wait_until(lambda: refused(config, window_ms) == before | {"late": 10}, 30, "they are counted")
         # Flink's own checkpoints hold no watermark: without ours, these would open their window anew.
         load.wait_s(3)
-        restarts = load.restarts(config, job_id)
+        before_ms = load.started_ms(config, job_id)
         pipeline.kill(config, "taskmanager")
-        load.wait_until(lambda: load.restarts(config, job_id) > restarts, 60, "the job notices")
+        load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
         pipeline.send(config, [(n % 4, late_ms, search(late_ms, 10 + n)) for n in range(5)])
         load.wait_until(lambda: refused(config, window_ms) == before | {"late": 15}, 60, "they are counted, too")
         load.assert_undisturbed(config, sent, undisturbed, late=15)

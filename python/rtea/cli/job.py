@@ -41,13 +41,18 @@ def submit(context: click.Context, /, savepoint: str | None, from_: str | None, 
 @group.command
 @click.pass_context
 def status(context: click.Context) -> int:
-    """List the cluster's jobs; exit code 1 when none runs."""
+    """List the cluster's jobs with their checkpoints, and what is wrong; exit code 1 when none runs."""
     from rtea.job import submit as submission
 
-    jobs = submission.jobs(resolve(context))
-    table = Table("job", "name", "state")
+    config = resolve(context)
+    jobs = submission.jobs(config)
+    table = Table("job", "name", "state", "checkpoints", "failed", "trouble")
     for job in jobs:
-        table.add_row(job.id, job.name, job.state)
+        health = submission.health(config, job.id)
+        trouble = health.last_failure or (submission.root_cause(config, job.id) if job.state == "RESTARTING" else "")
+        table.add_row(
+            job.id, job.name, job.state, str(health.completed_checkpoints), str(health.failed_checkpoints), trouble
+        )
     Console().print(table)
     return 0 if any(job.state == "RUNNING" for job in jobs) else 1
 

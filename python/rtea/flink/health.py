@@ -8,7 +8,7 @@ dead letters themselves they are exact after a recovery.
 from collections.abc import Iterator
 
 from pyflink.common import Types
-from pyflink.datastream import KeyedProcessFunction, MapFunction, OutputTag, RuntimeContext
+from pyflink.datastream import KeyedProcessFunction, MapFunction, OutputTag, RuntimeContext, TimerService
 from pyflink.datastream.state import ValueStateDescriptor
 
 from rtea import aggregate
@@ -50,16 +50,21 @@ class Sum(KeyedProcessFunction):
         known = self._sum.value()
         refused = aggregate.merge_refused(known, bytes(value)) if known is not None else bytes(value)
         self._sum.update(refused)
-        timers = ctx.timer_service()
-        forget_at_ms = self._forget_at_ms.value()
-        # Before the first watermark there is no event time to count from.
-        now_ms = max(timers.current_watermark(), 0)
-        if forget_at_ms is None or forget_at_ms < now_ms + KEEP_MS // 2:
-            if forget_at_ms is not None:
-                timers.delete_event_time_timer(forget_at_ms)
-            timers.register_event_time_timer(now_ms + KEEP_MS)
-            self._forget_at_ms.update(now_ms + KEEP_MS)
+        self._keep(ctx.timer_service())
         yield aggregate.encode_refused(refused, self._window_ms)
+
+    def _keep(self, timers: TimerService) -> None:
+        now_ms = timers.current_watermark()
+        if now_ms < 0:
+            # Before the first watermark there is no event time to count from: a timer would fire with the first.
+            return
+        forget_at_ms = self._forget_at_ms.value()
+        if forget_at_ms is not None and forget_at_ms >= now_ms + KEEP_MS // 2:
+            return
+        if forget_at_ms is not None:
+            timers.delete_event_time_timer(forget_at_ms)
+        timers.register_event_time_timer(now_ms + KEEP_MS)
+        self._forget_at_ms.update(now_ms + KEEP_MS)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:
         """Forget a window's counts."""

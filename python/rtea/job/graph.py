@@ -45,6 +45,9 @@ def settings(config: Config, python: str) -> dict[str, str]:
         "pipeline.object-reuse": "true",
         "execution.checkpointing.interval": f"{config.job.checkpoint_interval_ms} ms",
         "execution.checkpointing.timeout": CHECKPOINT_TIMEOUT,
+        # A checkpoint that fails, on a full disk for instance, costs a later recovery some time: no reason to stop.
+        # `rtea job status` shows it, as does Flink's metric numberOfFailedCheckpoints.
+        "execution.checkpointing.tolerable-failed-checkpoints": "2147483647",
         # A lost TaskManager is a matter of seconds; the job waits for it rather than give up.
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "2147483647",

@@ -170,6 +170,27 @@ def describe(config: Config, job_id: str) -> dict[str, Any]:
     return details
 
 
+@dataclass(frozen=True)
+class Health:
+    """How a job fares under this JobManager: its checkpoints, and why the last that failed did so."""
+
+    completed_checkpoints: int
+    failed_checkpoints: int
+    last_failure: str
+
+
+def health(config: Config, job_id: str) -> Health:
+    """Tell how a job fares.
+
+    Raises:
+        StackError: no cluster answers.
+    """
+    checkpoints = _get(config, f"/jobs/{job_id}/checkpoints")
+    counts = checkpoints["counts"]
+    failed = checkpoints["latest"]["failed"] or {}
+    return Health(counts["completed"], counts["failed"], failed.get("failure_message", ""))
+
+
 def root_cause(config: Config, job_id: str) -> str:
     """First line of the exception that failed a job last, in the words of its innermost cause."""
     history = _get(config, f"/jobs/{job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])

@@ -130,7 +130,6 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "high-availability.zookeeper.client.session-timeout": "6 s",
         "high-availability.zookeeper.client.connection-timeout": "3 s",
         "high-availability.zookeeper.client.retry-wait": "500 ms",
-        "zookeeper.heap.mb": 64,
         # A killed TaskManager is noticed after 8 s at the latest, usually by its closed connection.
         "heartbeat.interval": "2 s",
         "heartbeat.timeout": "8 s",
@@ -146,10 +145,16 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
     }
 
 
-def command(role: str) -> list[str]:
-    """The command of `zookeeper`, `jobmanager` or `taskmanager`, staying in the foreground."""
-    number = ["1"] if role == "zookeeper" else []
-    return ["bash", str(find_home() / "bin" / f"{role}.sh"), "start-foreground", *number]
+def command(role: str, layout: Layout) -> list[str]:
+    """The command of `zookeeper`, `jobmanager` or `taskmanager`, staying in the foreground: each becomes the
+    Java process itself, so that the supervisor sees it die.
+    """
+    scripts = find_home() / "bin"
+    if role == "zookeeper":
+        # zookeeper.sh would stay as its parent.
+        peer = ["--zkConfigFile", str(layout.flink_conf / "zoo.cfg"), "--peerId", "1"]
+        return ["env", "JVM_ARGS=-Xms64m -Xmx64m", "bash", str(scripts / "flink-console.sh"), role, *peer]
+    return ["bash", str(scripts / f"{role}.sh"), "start-foreground"]
 
 
 def client_command(*arguments: str) -> list[str]:

@@ -38,7 +38,8 @@ class ProcessState:
 
 
 def up(config: Config) -> bool:
-    """Start the stack and wait until it is ready; returns False when it was running already.
+    """Start the stack and wait until it is ready; returns False when it was running already. Of a running one,
+    start what the supervisor gave up, as on a disk that was full.
 
     Raises:
         ConfigError, PortInUseError, DiskSpaceError, JarError, StackError: it cannot run; nothing is left
@@ -50,7 +51,12 @@ def up(config: Config) -> bool:
             f"{broker_address(config)}: set kafka.bootstrap_servers or stack.kafka_port"
         )
     layout = Layout.of(config.stack.state_dir)
-    if supervisor.Supervisor(layout).states() is not None:
+    running = supervisor.Supervisor(layout)
+    if running.states() is not None:
+        running.start_again()
+        _wait_until(lambda: _kafka_answers(config), config, "kafka")
+        _wait_until(lambda: _flink_answers(config), config, *FLINK_ROLES)
+        running.remember_processes()
         return False
     supervisor.stop_leftovers(layout)
     _require_disk_space(config, layout)
@@ -58,7 +64,7 @@ def up(config: Config) -> bool:
     try:
         layout.make()
         commands = {"kafka": kafka.prepare(config, layout)}
-        commands |= {role: flink.command(role) for role in FLINK_ROLES}
+        commands |= {role: flink.command(role, layout) for role in FLINK_ROLES}
         flink.prepare(config, layout)
         supervisor.write(layout, commands, flink.environment(layout))
     except OSError as error:

@@ -81,12 +81,12 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def _call(self, method: str) -> Any:
+    def _call(self, method: str, *arguments: object) -> Any:
         """Call a method of supervisord's XML-RPC interface; None when it does not answer."""
         transport = SupervisorTransport(None, None, f"unix://{self._layout.supervisor_socket}")
         try:
             server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
-            return getattr(server.supervisor, method)()
+            return getattr(server.supervisor, method)(*arguments)
         except (OSError, http.client.HTTPException, xmlrpc.client.Fault):
             return None
         finally:
@@ -96,6 +96,13 @@ class Supervisor:
         """What the supervisor says of each program (`statename`, `pid`, ...); None when it is not running."""
         programs = self._call("getAllProcessInfo")
         return None if programs is None else {program["name"]: program for program in programs}
+
+    def start_again(self) -> list[str]:
+        """Start the programs that the supervisor gave up after failed starts; returns their names."""
+        given_up = [name for name, program in (self.states() or {}).items() if program["statename"] == "FATAL"]
+        for name in given_up:
+            self._call("startProcess", name, False)
+        return given_up
 
     def remember_processes(self) -> None:
         """Note the ids, with start times, of the supervisor and its programs, for `stop_leftovers`."""

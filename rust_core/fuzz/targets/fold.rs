@@ -1,0 +1,70 @@
+//! Packed batches, and batches made of records. Oracle: a naive fold that decodes one record after the other and
+//! counts in sorted maps; every record is either counted or a dead letter.
+#![no_main]
+
+use std::collections::BTreeMap;
+
+use libfuzzer_sys::fuzz_target;
+use rtea_core::codec;
+use rtea_core::dimension::Policy;
+use rtea_core::fold::{fold, Settings};
+use rtea_core::pack::{write_frame, Frame};
+
+const EVENTS: [&[u8]; 4] = [
+    br#"{"event_id":"e1","event_type":"page_view","source":"mobile","event_time":5,"visitor_id":"v"}"#,
+    br#"{"event_id":"e2","event_type":"purchase","source":"website","event_time":5,"visitor_id":"w","order_id":"o","items":[{"product_id":"p","category":"c","price":1.25,"quantity":2}]}"#,
+    br#"{"event_id":"e3","event_type":"wishlist_add","source":"mobile","event_time":5,"visitor_id":"v"}"#,
+    b"\x95\xa1e\xa6search\xa6mobile\x05\xa1v",
+];
+
+fuzz_target!(|data: &[u8]| {
+    let policy = Policy { limit: 3, deduplicate_orders: data.len() % 2 == 0, ..Policy::default() };
+    let settings =
+        Settings { window_ms: 60_000, timestamp_tolerance_ms: 100, max_event_bytes: 10_000, topic: "t".into(), policy };
+    let _ = fold(data, &settings);
+
+    // Five bytes each: an event, and two places where it is changed.
+    let values: Vec<Vec<u8>> = data
+        .chunks_exact(5)
+        .map(|change| {
+            let mut value = EVENTS[usize::from(change[0] % 4)].to_vec();
+            for place in [1, 3] {
+                let at = usize::from(change[place]) % value.len();
+                value[at] = change[place + 1];
+            }
+            value
+        })
+        .collect();
+    let mut batch = Vec::new();
+    for (offset, value) in (0..).zip(&values) {
+        write_frame(&Frame { partition: 0, offset, timestamp_ms: 5, is_future: false, value: Some(value) }, &mut batch);
+    }
+    let folded = fold(&batch, &settings).expect("the batch is well made");
+
+    let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut refused = 0;
+    let mut orders = std::collections::BTreeSet::new();
+    for value in &values {
+        match codec::decode(value) {
+            Ok(event) if event.event_time_ms.abs_diff(5) <= 100 => {
+                let is_order = settings.policy.deduplicate_orders && event.event_type == "purchase";
+                if is_order && event.order_id.is_some() && !orders.insert(event.order_id.clone()) {
+                    continue;
+                }
+                *counts.entry(event.source as usize).or_default() += 1;
+            }
+            _ => refused += 1,
+        }
+    }
+    assert_eq!(folded.dead_letters.len(), refused);
+    assert_eq!(folded.refused.iter().flat_map(|refused| refused.counts.values()).sum::<u64>(), refused as u64);
+    let total: u64 = counts.values().sum();
+    let Some(partial) = folded.partial else { return assert_eq!(total, 0) };
+    assert_eq!(partial.events(), total);
+    let partial = partial.with_orders_counted();
+    let counted = partial.counts().fold([0, 0], |sum, (_, counts)| [sum[0] + counts[0], sum[1] + counts[1]]);
+    assert_eq!(counted.iter().sum::<u64>(), total);
+    if !settings.policy.deduplicate_orders {
+        assert_eq!(counted, [0, 1].map(|source| counts.get(&source).copied().unwrap_or(0)));
+    }
+});

@@ -1,0 +1,43 @@
+//! JSON events. Oracle: `serde_json`, another parser: what we accept it accepts, and the fields are the same;
+//! what we call invalid JSON it refuses, nesting aside; and an accepted event survives both formats.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use rtea_core::codec::{self, Format};
+use rtea_core::reject::Reason;
+use serde_json::Value;
+
+fuzz_target!(|data: &[u8]| {
+    if Format::of(data) != Format::Json {
+        return;
+    }
+    let other = serde_json::from_slice::<Value>(data);
+    match codec::decode(data) {
+        Ok(event) => {
+            let Ok(json) = other else { panic!("accepted what is no JSON: {other:?}") };
+            assert_eq!(json["event_id"].as_str(), Some(&*event.event_id));
+            assert_eq!(json["event_type"].as_str(), Some(&*event.event_type));
+            assert_eq!(json["visitor_id"].as_str(), Some(&*event.visitor_id));
+            assert_eq!(json["source"].as_str(), Some(event.source.name()));
+            if let Some(time_ms) = json["event_time"].as_i64() {
+                assert_eq!(time_ms, event.event_time_ms);
+            }
+            assert_eq!(json["items"].as_array().map_or(0, Vec::len), event.items.len());
+            for (theirs, ours) in json["items"].as_array().into_iter().flatten().zip(&event.items) {
+                assert_eq!(theirs["category"].as_str(), Some(&*ours.category));
+                let price = theirs["price"].as_f64().map(|price| (price * 100.0).round() as i64);
+                assert_eq!(price, Some(ours.price_minor));
+            }
+            for format in Format::READABLE {
+                let mut bytes = Vec::new();
+                codec::encode(&event, format, &mut bytes);
+                assert_eq!(codec::decode(&bytes).as_ref(), Ok(&event));
+            }
+        }
+        Err(reject) if reject.reason == Reason::InvalidJson => {
+            let is_deep = data.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() >= 127;
+            assert!(other.is_err() || is_deep, "refused JSON as invalid: {reject}");
+        }
+        Err(_) => {}
+    }
+});

@@ -1,0 +1,31 @@
+//! State bytes. Oracle: themselves: what is read is written again, and read again as the same; it makes a result; and
+//! merged with nothing its counts stay what they are. (Its sketches need not: HLL++ bytes have no checksum, and a
+//! damaged list of registers is put in order by a merge.)
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use rtea_core::aggregate::Partial;
+use rtea_core::dimension::Policy;
+use rtea_core::refused::Refused;
+use rtea_core::result;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(refused) = Refused::from_bytes(data) {
+        assert_eq!(Refused::from_bytes(&refused.to_bytes()), Ok(refused));
+    }
+    let Ok(partial) = Partial::from_bytes(data) else { return };
+    let bytes = partial.to_bytes();
+    let Ok(again) = Partial::from_bytes(&bytes) else { panic!("wrote what it cannot read") };
+    assert_eq!(again.to_bytes(), bytes);
+    let mut merged = Partial::new(partial.window_start_ms, &Policy { limit: u32::MAX, ..Policy::default() });
+    let Ok(()) = merged.merge(&partial) else { panic!("the windows are the same") };
+    let counted = |partial: &Partial| {
+        let mut counts: Vec<_> = partial.counts().map(|(name, counts)| (name.to_owned(), counts)).collect();
+        counts.sort();
+        let revenue: Vec<_> = partial.revenue().map(|(c, n, minor)| (c.to_owned(), n.to_owned(), minor)).collect();
+        (partial.events(), counts, revenue)
+    };
+    // Not assert_eq: a sketch takes pages to print.
+    assert!(counted(&merged) == counted(&partial), "merging with nothing changed what was counted");
+    let _ = result::encode(merged, 60_000);
+});

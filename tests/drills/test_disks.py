@@ -1,0 +1,129 @@
+"""Promises: a full disk under the checkpoints, the broker's log or the table stops what needs it with a clear line, or
+makes it wait; nothing is lost, doubled or half written, and all goes on once there is room."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rtea.config import Config
+from rtea.job import submit as job
+from rtea.sinks.registry import SINKS
+from rtea.stack import jars, local
+from rtea.stack.layout import Layout
+from tests.conftest import stack_config
+from tests.drills import load
+from tests.drills.conftest import SECONDS
+from tests.flink import pipeline
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@contextmanager
+def small_disk(folder: Path, mib: int) -> Iterator[Path]:
+    """A file system of its own in a folder; needs root."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "rtea-drill", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk needs the right to mount one: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """No room on the disk of a folder, for a block."""
+    filler = folder / "filler"
+    with open(filler, "wb") as file:
+        try:
+            while True:
+                file.write(bytes(65_536))
+                file.flush()
+        except OSError as error:
+            assert error.strerror == "No space left on device"
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@contextmanager
+def own_stack(root: Path) -> Iterator[Config]:
+    config = stack_config(root, sink__duckdb_path=root / "table" / "metrics.duckdb", stack__min_free_bytes=0)
+    jars.fetch(config.jars, progress=False)
+    with local.running(config):
+        yield load.drill_config(config)
+
+
+def test_a_full_disk_under_the_checkpoints_costs_no_row(tmp_path: Path, undisturbed: load.Rows) -> None:
+    root = tmp_path / "stack"
+    with small_disk(Layout.of(root).checkpoints, 64) as disk, own_stack(root) as config:
+        with pipeline.submitted(config) as job_id, pipeline.sinking(config):
+            with load.loaded(config, tmp_path / "m.jsonl", SECONDS):
+                with full(disk):
+                    load.wait_until(lambda: job.health(config, job_id).failed_checkpoints >= 2, 60, "checkpoints fail")
+                    before_ms = load.started_ms(config, job_id)
+                    pipeline.kill(config, "taskmanager")
+                    load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
+                done = job.health(config, job_id).completed_checkpoints
+                load.wait_until(lambda: job.health(config, job_id).completed_checkpoints > done, 60, "they succeed")
+            assert "space" in job.health(config, job_id).last_failure
+            load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+
+
+def test_a_full_disk_under_the_broker_costs_no_row(tmp_path: Path, undisturbed: load.Rows) -> None:
+    root = tmp_path / "stack"
+    with small_disk(Layout.of(root).kafka, 400) as disk, own_stack(root) as config:
+        with pipeline.submitted(config), pipeline.sinking(config):
+            with load.loaded(config, tmp_path / "m.jsonl", SECONDS) as generator:
+                with full(disk):
+                    load.wait_until(lambda: state_of(config, "kafka") != "RUNNING", 90, "the broker stops")
+                    assert "No space left on device" in (Layout.of(root).logs / "kafka.log").read_text(errors="replace")
+                    assert generator.poll() is None
+                assert local.up(config) is False
+                assert state_of(config, "kafka") == "RUNNING"
+            load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+
+
+def state_of(config: Config, role: str) -> str:
+    return next(process.state for process in local.status(config) if process.name == role)
+
+
+def test_a_full_disk_under_the_table_is_one_line_and_nothing_is_half_written(
+    drilled: Config, tmp_path: Path, undisturbed: load.Rows
+) -> None:
+    with small_disk(tmp_path / "table", 32) as disk:
+        path = disk / "metrics.duckdb"
+        config = drilled.model_copy(update={"sink": drilled.sink.model_copy(update={"duckdb_path": path})})
+        command = [sys.executable, "-m", "rtea", "sink", "duckdb"]
+        with pipeline.submitted(config):
+            with pipeline.generating(config, tmp_path / "m.jsonl", *load.arguments(SECONDS)) as generator:
+                with pipeline.sinking(config):
+                    pipeline.wait_for_rows(config)
+                with full(disk):
+                    sink = subprocess.run(command, env=load.environment(config), capture_output=True, text=True)
+                    assert (sink.returncode, sink.stderr.count("\n")) == (7, 1)
+                    assert "no room on the disk" in sink.stderr
+                    stored = SINKS["duckdb"](config).read(0, 2**52)
+                    assert stored
+                assert generator.wait() == 0
+            with pipeline.sinking(config):
+                load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+
+
+def test_a_read_only_table_is_one_line(drilled: Config, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "table", 32) as disk:
+        path = disk / "metrics.duckdb"
+        config = drilled.model_copy(update={"sink": drilled.sink.model_copy(update={"duckdb_path": path})})
+        SINKS["duckdb"](config).open()
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        command = [sys.executable, "-m", "rtea", "sink", "duckdb"]
+        sink = subprocess.run(command, env=load.environment(config), capture_output=True, text=True, timeout=120)
+        assert (sink.returncode, sink.stderr.count("\n")) == (10, 1)
+        assert "ead-only" in sink.stderr
+        assert SINKS["duckdb"](config).read(0, 2**52) == []
