@@ -12,7 +12,8 @@ import pytest
 
 from rtea import config as configuration
 from rtea import topics
-from rtea.config import BigQuerySection, Config
+from rtea.config import Config
+from rtea.sections import BigQuerySection
 from rtea.stack import jars, local
 from tests.bigquery import emulator
 from tests.bigquery.emulator import Emulator

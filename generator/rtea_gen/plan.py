@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtea import _core
-from rtea.config import Config, GeneratorSection
+from rtea.config import Config
 from rtea.errors import ConfigError
+from rtea.sections import GeneratorSection
 
 OF_THE_TRUTH = {"window_ms", "allowed_lateness_ms", "watermark_delay_ms", "max_event_bytes", "deduplicate_orders"}
 """The job's settings that the manifest's rows depend on."""
@@ -88,7 +89,7 @@ def faults(config: Config) -> _core.Faults | None:
     section, job = config.faults, config.job
     if not section.spoil:
         return None
-    if section.disorder_ms > job.allowed_lateness_ms:
+    if section.disorder_share and section.disorder_ms > job.allowed_lateness_ms:
         raise ConfigError(
             f"faults.disorder_ms is {section.disorder_ms}, beyond job.allowed_lateness_ms {job.allowed_lateness_ms}: "
             "set it lower, or use faults.late_share"

@@ -12,8 +12,9 @@ from pathlib import Path
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
 from rtea import _core, manifest, topics
-from rtea.config import Config, KafkaSection
+from rtea.config import Config
 from rtea.errors import BrokerError, ConfigError
+from rtea.sections import KafkaSection
 from rtea_gen import plan as plans
 from rtea_gen.outlet import FAULT_HEADER
 from rtea_gen.plan import Plan

@@ -57,7 +57,6 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.value.encode()
         return None if self.raw_base64 is None else base64.b64decode(self.raw_base64)
 
-
     def with_text(self) -> "DeadLetter":
         """The letter with its value as text, where it is text."""
         try:

@@ -9,8 +9,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
-from rtea.config import Config, KafkaSection
+from rtea.config import Config
 from rtea.errors import BrokerError, MissingTopicError
+from rtea.sections import KafkaSection
 
 DEAD_LETTER_OVERHEAD_BYTES = 65_536
 """Room of a dead letter beside its raw bytes in base64."""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rtea.config import BigQuerySection, Config
+from rtea.config import Config
+from rtea.sections import BigQuerySection
 from tests.bigquery import emulator
 from tests.conftest import stack_config
 from tests.flink import pipeline

@@ -18,7 +18,8 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rtea import aggregate, topics
 from rtea import config as configuration
-from rtea.config import BigQuerySection, Config
+from rtea.config import Config
+from rtea.sections import BigQuerySection
 from rtea.sinks import result, runner
 from rtea.sinks.bigquery.sink import BigQuerySink
 from rtea.sinks.result import Row, WindowResult

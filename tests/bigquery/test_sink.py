@@ -12,8 +12,8 @@ from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
 from rtea import aggregate
-from rtea.config import BigQuerySection
 from rtea.errors import SinkError
+from rtea.sections import BigQuerySection
 from rtea.sinks import metrics, result, table
 from rtea.sinks.bigquery import schema
 from rtea.sinks.bigquery.sink import BigQuerySink

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from rtea import aggregate
 from rtea.cli.root import cli
-from rtea.config import BigQuerySection
 from rtea.errors import SinkError
+from rtea.sections import BigQuerySection
 from rtea.sinks import result
 from rtea.sinks.bigquery import check, sql
 from rtea.sinks.bigquery.sink import BigQuerySink

@@ -156,7 +156,9 @@ def test_another_table_of_that_name_is_one_clear_line(tmp_path: Path) -> None:
 def test_refused_events_are_seen_in_the_health_view_and_in_no_other_figure(tmp_path: Path) -> None:
     sink = duckdb_sink(tmp_path)
     sink.open()
-    rows = [Row(result.DEAD_LETTERS, reason, "", count, None, None, None) for reason, count in (("empty", 3), ("late", 4))]
+    rows = [
+        Row(result.DEAD_LETTERS, reason, "", count, None, None, None) for reason, count in (("empty", 3), ("late", 4))
+    ]
     refused = WindowResult(result.VERSION, 0, 60_000, 7, rows)
     assert not refused.is_of_events
     assert window(5).is_of_events

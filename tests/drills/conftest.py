@@ -1,6 +1,5 @@
 """Fixtures of the drills: a pipeline of each drill's own, and the rows of a run without faults."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,6 @@ def undisturbed(stack: Config, tmp_path_factory: pytest.TempPathFactory) -> load
 
 
 @pytest.fixture
-def drilled(stack: Config, tmp_path: Path) -> Iterator[Config]:
+def drilled(stack: Config, tmp_path: Path) -> Config:
     """A pipeline of the drill's own."""
-    yield load.drill_config(with_own_topics(stack, tmp_path))
+    return load.drill_config(with_own_topics(stack, tmp_path))

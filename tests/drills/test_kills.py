@@ -101,7 +101,9 @@ def test_a_generator_shard_killed_and_resumed(drilled: Config, tmp_path: Path, u
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
         with subprocess.Popen(command, env=load.environment(drilled)) as generator:
             pipeline.wait_for_rows(drilled)
-            shards = [child for child in psutil.Process(generator.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+            shards = [
+                child for child in psutil.Process(generator.pid).children() if "spawn_main" in " ".join(child.cmdline())
+            ]
             os.kill(shards[0].pid, signal.SIGKILL)
             assert generator.wait(60) != 0
         resumed = subprocess.run([*command, "--resume"], env=load.environment(drilled))

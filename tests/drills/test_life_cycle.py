@@ -90,7 +90,9 @@ def test_reading_a_topic_twice_leaves_the_table_as_it_is(
     def table() -> list[tuple[object, ...]]:
         with duckdb.connect(str(drilled.sink.duckdb_path), read_only=True) as connection:
             # With the time at which each row was written.
-            return connection.execute("SELECT * FROM ecommerce_metrics WHERE metric != 'dead_letters' ORDER BY ALL").fetchall()
+            return connection.execute(
+                "SELECT * FROM ecommerce_metrics WHERE metric != 'dead_letters' ORDER BY ALL"
+            ).fetchall()
 
     before = table()
     with pipeline.sinking(drilled):
@@ -115,5 +117,5 @@ def test_records_lost_to_the_retention_stop_the_job_with_a_clear_error(
         pipeline.generated(drilled, tmp_path / "2.jsonl", *load.arguments(SECONDS, speed="0"), *later)
         load.delete_records(drilled)
         monkeypatch.setattr(job, "START_SECONDS", 40)
-        with pytest.raises(JobError, match="out of range"):
+        with pytest.raises(JobError, match="(?i)out of range|OffsetOutOfRange"):
             job.submit(drilled, savepoint=savepoint)

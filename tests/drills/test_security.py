@@ -30,9 +30,7 @@ def identity(authority: trustme.CA, path: Path) -> Path:
     """A certificate for the loopback with its key, as Kafka wants them: PKCS 8, in one file."""
     issued = authority.issue_cert("127.0.0.1", "localhost")
     key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), password=None)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.write_bytes(pem + b"".join(certificate.bytes() for certificate in issued.cert_chain_pems))
     return path
 
@@ -80,7 +78,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Conf
     config = stack_config(root / "stack", **flags)
     stack = plain.stack.model_copy(update={"kafka_properties": properties})
     config = config.model_copy(
-        update={"stack": stack, "kafka": config.kafka.model_copy(update={"bootstrap_servers": plain.kafka.bootstrap_servers})}
+        update={
+            "stack": stack,
+            "kafka": config.kafka.model_copy(update={"bootstrap_servers": plain.kafka.bootstrap_servers}),
+        }
     )
     by_certificate = config.kafka.model_copy(
         update={

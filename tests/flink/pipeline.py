@@ -162,7 +162,7 @@ def wait_for_rows(config: Config) -> None:
 def send(config: Config, records: list[tuple[int, int, bytes | None]]) -> dict[tuple[int, int], bytes | None]:
     """Send values as they are: (partition, timestamp in ms, value); returns them by place."""
     places: dict[tuple[int, int], bytes | None] = {}
-    producer = Producer(topics.connection(config.kafka) | {"enable.idempotence": True})
+    producer = Producer(topics.connection(config.kafka) | {"enable.idempotence": True, "message.max.bytes": 10_000_000})
     for partition, timestamp_ms, value in records:
 
         def delivered(error: object, message: Any, value: bytes | None = value) -> None:

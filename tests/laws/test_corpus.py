@@ -31,7 +31,11 @@ def test_we_agree_with_python_s_json(path: Path) -> None:
             assert oracle is None or b"\\ud" in value or b"1e400" in value
         return
     assert isinstance(oracle, dict)
-    assert (event.event_id, event.event_type, event.source) == (oracle["event_id"], oracle["event_type"], oracle["source"])
+    assert (event.event_id, event.event_type, event.source) == (
+        oracle["event_id"],
+        oracle["event_type"],
+        oracle["source"],
+    )
     assert event.visitor_id == oracle["visitor_id"]
     assert [item.category for item in event.items or []] == [item["category"] for item in oracle.get("items") or []]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rtea.config import JarsSection
 from rtea.errors import JarError
+from rtea.sections import JarsSection
 from rtea.stack import jars
 from rtea.stack.jars import Jar
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtea import config as configuration
+from rtea.errors import ConfigError
 from rtea_gen import plan as plans
 from rtea_gen.plan import Plan, Schedule
 
@@ -54,3 +55,10 @@ def test_a_simulated_run_ends_in_the_past_and_a_live_one_starts_shortly() -> Non
     assert Schedule(plan).due_number(plan.began_s + 1) == pytest.approx(2 * 1000, abs=3)
     live = plans.make(configuration.load(), start_ms=None, events=None, duration_s=1)
     assert now_ms < live.start_ms < now_ms + 60_000
+
+
+def test_how_far_out_of_order_matters_only_when_events_are() -> None:
+    flags = {"job.allowed_lateness_ms": 0, "faults.malformed_share": 0.1}
+    assert plans.faults(configuration.load(flags=flags)) is not None
+    with pytest.raises(ConfigError, match=r"faults\.disorder_ms is 1000, beyond job\.allowed_lateness_ms 0"):
+        plans.faults(configuration.load(flags=flags | {"faults.disorder_share": 0.1}))

@@ -3,13 +3,7 @@ package rtea;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
-import java.util.List;
-import org.apache.flink.api.common.state.ListState;
-import org.apache.flink.api.common.state.ListStateDescriptor;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.flink.runtime.state.StateInitializationContext;
-import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.BoundedOneInput;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
@@ -23,11 +17,7 @@ import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
  *
  * <p>A batch ends when it is full, when the next record lies in another window, after {@code
  * intervalMs}, before each watermark, before going idle, and before each checkpoint barrier. So it
- * holds no records across a barrier, sees one watermark, and is late exactly when its records are.
- *
- * <p>Flink keeps no watermark in a checkpoint. This operator does, and repeats it before the first
- * batch after a recovery: otherwise events that are late beyond the allowed lateness would open
- * their window anew.
+ * holds no state across a barrier, sees one watermark, and is late exactly when its records are.
  *
  * <p>Records outside {@code [fromMs, toMs)} are left out: a backfill of some windows must not make
  * rows of their neighbours, of which it sees a part.
@@ -49,10 +39,6 @@ public final class PackOperator extends AbstractStreamOperator<byte[]>
     private transient int records;
     private transient long window;
     private transient long timestampMs;
-    private transient ListState<Long> watermarks;
-    private transient long watermarkMs;
-    private transient boolean idle;
-    private transient boolean repeatWatermark;
 
     public PackOperator(
             int maxRecords, int maxBytes, long windowMs, long intervalMs, long fromMs, long toMs) {
@@ -62,29 +48,6 @@ public final class PackOperator extends AbstractStreamOperator<byte[]>
         this.intervalMs = intervalMs;
         this.fromMs = fromMs;
         this.toMs = toMs;
-    }
-
-    @Override
-    public void initializeState(StateInitializationContext context) throws Exception {
-        super.initializeState(context);
-        watermarks =
-                context.getOperatorStateStore()
-                        .getUnionListState(new ListStateDescriptor<>("watermark-ms", Types.LONG));
-        // The job's watermark is that of the slowest subtask that is not idle.
-        watermarkMs = Long.MAX_VALUE;
-        for (long restoredMs : watermarks.get()) {
-            watermarkMs = Math.min(watermarkMs, restoredMs);
-        }
-        repeatWatermark = watermarkMs != Long.MAX_VALUE;
-        if (!repeatWatermark) {
-            watermarkMs = Long.MIN_VALUE;
-        }
-    }
-
-    @Override
-    public void snapshotState(StateSnapshotContext context) throws Exception {
-        super.snapshotState(context);
-        watermarks.update(List.of(idle ? Long.MAX_VALUE : watermarkMs));
     }
 
     @Override
@@ -150,28 +113,19 @@ public final class PackOperator extends AbstractStreamOperator<byte[]>
         byte[] packed = Arrays.copyOf(batch.array(), batch.position());
         records = 0;
         batch = batch.capacity() > maxBytes ? allocate(maxBytes) : batch.clear();
-        if (repeatWatermark) {
-            repeatWatermark = false;
-            output.emitWatermark(new Watermark(watermarkMs));
-        }
         output.collect(new StreamRecord<>(packed, timestampMs));
     }
 
     @Override
     public void processWatermark(Watermark mark) throws Exception {
         flush();
-        if (mark.getTimestamp() > watermarkMs) {
-            watermarkMs = mark.getTimestamp();
-            repeatWatermark = false;
-            super.processWatermark(mark);
-        }
+        super.processWatermark(mark);
     }
 
     @Override
     public void processWatermarkStatus(WatermarkStatus status) throws Exception {
         // Once idle, this subtask no longer holds the watermark back.
         flush();
-        idle = status.isIdle();
         super.processWatermarkStatus(status);
     }
 

@@ -14,7 +14,9 @@ PIPE_COLUMNS = 200
 
 NEWEST_WINDOW = """
 SELECT window_start, metric, dimension, currency, coalesce(event_count, unique_visitors) AS number, revenue
-FROM {table} WHERE window_start = (SELECT max(window_start) FROM {table} WHERE metric != 'dead_letters') ORDER BY metric, dimension, currency"""
+FROM {table}
+WHERE window_start = (SELECT max(window_start) FROM {table} WHERE metric != 'dead_letters')
+ORDER BY metric, dimension, currency"""
 
 
 @click.command

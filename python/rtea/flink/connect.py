@@ -41,6 +41,8 @@ def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[
         # Fewer, larger fetches: a broker waits up to 100 ms for half a MiB.
         .setProperty("fetch.min.bytes", "524288")
         .setProperty("fetch.max.wait.ms", "100")
+        # A replay of dead letters that was given up must not be seen.
+        .setProperty("isolation.level", "read_committed")
     )
     if span_ms == EVER:
         start = offsets.earliest() if job.start_from == "earliest" else offsets.latest()
@@ -69,11 +71,21 @@ def _connect(builder: Any, config: Config) -> None:
 
 
 def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = EVER) -> DataStream:
-    """Batches of records of one window, in the layout of `rtea-core`'s pack module; of a time span `[from, to)` only."""
+    """Batches of records of one window, in the layout of `rtea-core`'s pack module; with a time span
+    `[from, to)`, of its records only.
+    """
     jvm = get_gateway().jvm
     job = config.job
     operator = jvm.rtea.PackOperator(job.pack_records, job.pack_bytes, job.window_ms, job.pack_interval_ms, *span_ms)
     return DataStream(events._j_data_stream.transform("pack", BYTES.get_java_type_info(), operator)).uid("pack")
+
+
+def keep_watermark(partials: DataStream) -> DataStream:
+    """The same partials, after a recovery preceded by the watermark of its checkpoint."""
+    keeper = get_gateway().jvm.rtea.WatermarkKeeper()
+    kept = partials._j_data_stream.transform("keep watermark", BYTES.get_java_type_info(), keeper)
+    kept.setParallelism(1)
+    return DataStream(kept).uid("keep-watermark")
 
 
 def write_frames(frames: DataStream, config: Config, topic: str, longest_record_bytes: int) -> None:

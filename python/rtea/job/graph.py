@@ -76,7 +76,8 @@ def build(
     batches = connect.pack(connect.read_events(env, config, span_ms), config, span_ms)
     partials = batches.process(Fold(config), output_type=BYTES).name("fold").uid("fold")
     results = (
-        partials.key_by(lambda _: 0, key_type=Types.INT())
+        connect.keep_watermark(partials)
+        .key_by(lambda _: 0, key_type=Types.INT())
         .window(TumblingEventTimeWindows.of(Time.milliseconds(job.window_ms)))
         .allowed_lateness(job.allowed_lateness_ms)
         .side_output_late_data(LATE)

@@ -37,7 +37,8 @@ class Job:
 
 
 def submit(config: Config, *, savepoint: str | None = None) -> str:
-    """Submit the job and wait until it runs; returns its id. With a savepoint it goes on from there.
+    """Submit the job and wait until it runs; returns its id. With a savepoint it goes on from there, and is
+    waited for until its first checkpoint.
 
     Raises:
         BrokerError, MissingTopicError, JarError, StackError: what it needs is not there.
@@ -47,6 +48,8 @@ def submit(config: Config, *, savepoint: str | None = None) -> str:
     job_id = launch(config, ENTRY, savepoint=savepoint)
     try:
         _wait_until_running(config, job_id)
+        if savepoint:
+            _wait_until_it_goes_on(config, job_id)
     except JobError:
         # Left alone, it would try for ever and hold on to the slots it could get.
         cancel(config, job_id)
@@ -139,6 +142,24 @@ def _wait_until_running(config: Config, job_id: str) -> None:
         raise JobError(f"job {job_id} did not run within {START_SECONDS} s: {reason}") from None
 
 
+def _wait_until_it_goes_on(config: Config, job_id: str) -> None:
+    """Wait until a job that was given a state has read on from there, which its first checkpoint proves."""
+
+    def goes_on() -> bool:
+        if health(config, job_id).completed_checkpoints:
+            return True
+        if _exceptions(config, job_id):
+            raise JobError(f"job {job_id} cannot go on from the savepoint: {root_cause(config, job_id)}")
+        return False
+
+    try:
+        Retrying(
+            retry=retry_if_result(lambda done: not done), stop=stop_after_delay(START_SECONDS), wait=wait_fixed(0.2)
+        )(goes_on)
+    except RetryError:
+        raise JobError(f"job {job_id} made no checkpoint within {START_SECONDS} s: see Flink's web page") from None
+
+
 def _get(config: Config, path: str) -> Any:
     address = f"{local.rest_address(config)}{path}"
     try:
@@ -193,8 +214,15 @@ def health(config: Config, job_id: str) -> Health:
 
 def root_cause(config: Config, job_id: str) -> str:
     """First line of the exception that failed a job last, in the words of its innermost cause."""
-    history = _get(config, f"/jobs/{job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
+    history = _exceptions(config, job_id)
     return _cause(history[0]["stacktrace"]) if history else "no exception is known"
+
+
+def _exceptions(config: Config, job_id: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = (
+        _get(config, f"/jobs/{job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
+    )
+    return entries
 
 
 def metrics(config: Config, job_id: str, vertex_id: str, names: list[str]) -> dict[str, dict[str, float]]:

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import Progress
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from rtea.config import JarsSection
 from rtea.errors import DiskSpaceError, JarError
+from rtea.sections import JarsSection
 
 Group = Literal["kafka", "flink", "build"]
 

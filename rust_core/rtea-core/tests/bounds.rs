@@ -63,7 +63,7 @@ fn order(id: &str, visitor: u8, category: &str, price_minor: i64) -> Event<'stat
     Event {
         event_id: format!("{id}-{visitor}").into(),
         event_type: "purchase".into(),
-        source: if visitor % 2 == 0 { Source::Mobile } else { Source::Website },
+        source: if visitor.is_multiple_of(2) { Source::Mobile } else { Source::Website },
         event_time_ms: 0,
         visitor_id: visitor.to_string().into(),
         schema_version: 1,

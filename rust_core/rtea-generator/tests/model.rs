@@ -160,18 +160,17 @@ fn the_ledger_equals_the_fold_of_the_events() {
         let moment = stream.moment(number);
         ledger.add(&moment, Fate::NONE);
         let start_ms = moment.time_ms / 10_000 * 10_000;
-        partials.entry(start_ms).or_insert_with(|| Partial::new(start_ms, &Policy::default())).add(&scribe.write(
-            &moment,
-            3,
-            stream.pattern().population(),
-        ));
+        partials
+            .entry(start_ms)
+            .or_insert_with(|| Partial::new(start_ms, &Policy::default()))
+            .add(&scribe.write(&moment, 3, stream.pattern().population()), &Policy::default());
     }
     let windows = ledger.take_until(i64::MAX);
     assert_eq!(windows.len(), partials.len());
     for (start_ms, window) in windows {
         assert_eq!(Window::from_bytes(&window.to_bytes()).as_ref(), Some(&window));
         let partial = &partials[&start_ms];
-        assert_eq!(window.events, partial.events);
+        assert_eq!(window.events, partial.events());
         let counts: HashMap<_, _> = partial.counts().collect();
         for (action, name) in KNOWN_TYPES.into_iter().enumerate() {
             assert_eq!([window.counts[0][action], window.counts[1][action]], counts[name], "{name}");

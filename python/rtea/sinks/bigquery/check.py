@@ -19,8 +19,8 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from rtea import aggregate
-from rtea.config import BigQuerySection
 from rtea.errors import RteaError
+from rtea.sections import BigQuerySection
 from rtea.sinks import result
 from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, first_line
 from rtea.sinks.bigquery.retries import ask

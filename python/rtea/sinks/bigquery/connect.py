@@ -10,8 +10,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 import rtea
-from rtea.config import BigQuerySection
 from rtea.errors import ConfigError, RteaError, SinkError
+from rtea.sections import BigQuerySection
 
 REQUEST_SECONDS = 60.0
 """Limit of one request; the retries are ours, so that they are counted and can be stopped."""

@@ -14,8 +14,8 @@ from typing import TypeVar
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from rtea.config import BigQuerySection
 from rtea.errors import SinkError
+from rtea.sections import BigQuerySection
 from rtea.sinks.bigquery import schema, sql
 from rtea.sinks.bigquery.connect import REQUEST_SECONDS
 from rtea.sinks.bigquery.retries import ask

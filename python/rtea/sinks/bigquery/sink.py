@@ -16,7 +16,7 @@ import msgspec
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from rtea.config import BigQuerySection
+from rtea.sections import BigQuerySection
 from rtea.sinks import table
 from rtea.sinks.bigquery import schema, sql
 from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, JobFailedError, connect, explained, first_line
