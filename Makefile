@@ -10,7 +10,7 @@ RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard ru
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e drills fuzz emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator docs wheel lock clean
+.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -36,7 +36,7 @@ setup: $(JAR) ## Install dependencies, build the extension, fetch and build the 
 demo: setup ## Run the whole pipeline for three minutes and prove its rows.
 	$(BIN)/rtea demo $(DEMO)
 
-test: setup lint test-rust test-python test-bigquery test-e2e ## Everything CI runs, but the benchmark gate.
+test: setup lint test-rust fuzz test-python test-bigquery test-e2e ## Everything CI runs, but the benchmark gate.
 
 lint: setup ## Format, lints, types and the rooms' boundaries.
 	cargo fmt --check
@@ -52,8 +52,8 @@ test-rust: ## Unit tests, laws and vectors of the Rust crates.
 test-python: setup ## Python tests without Kafka and Flink.
 	$(BIN)/pytest --doctest-modules python/rtea generator/rtea_gen tests/unit tests/laws tests/conformance -m "not bigquery"
 
-test-e2e: setup ## Tests on a real Kafka and a real Flink cluster.
-	$(BIN)/pytest tests/stack tests/flink
+test-e2e: setup ## Tests and quick drills on a real Kafka and a real Flink cluster.
+	$(BIN)/pytest tests/stack tests/flink tests/drills -m "quick or not drill"
 
 emulator: setup ## Install the BigQuery emulator into the user's cache; done once.
 	$(BIN)/python -m tests.bigquery.emulator
@@ -61,7 +61,7 @@ emulator: setup ## Install the BigQuery emulator into the user's cache; done onc
 test-bigquery: emulator ## Tests of the BigQuery sink on the emulator.
 	$(BIN)/pytest tests/bigquery tests/conformance -m bigquery
 
-drills: setup ## Every fault drill on a real Kafka and a real Flink cluster; about 40 minutes.
+drills: setup ## Every fault drill on a real Kafka and a real Flink cluster; about an hour.
 	$(BIN)/pytest tests/drills $(DRILLS)
 
 # What `cargo fuzz` does, without what it needs of a nightly toolchain: libFuzzer's instrumentation, no sanitizer.
@@ -81,6 +81,13 @@ fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS.
 			|| { tail -40 target/fuzz/$$target.log; exit 1; }; \
 		echo "$$target: $$(grep -o 'number_of_executed_units: [0-9]*' target/fuzz/$$target.log), nothing found"; \
 	done
+
+audit: setup ## Licences, sources and known vulnerabilities of dependencies (needs cargo-deny, and the advisories' servers).
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
+	cargo deny --locked check licenses bans sources
+	cargo deny --locked check advisories
+	@test -x $(VENV)-audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet pip-audit; }
+	$(VENV)-audit/bin/pip-audit --requirement requirements.lock --disable-pip --require-hashes --strict
 
 bench: setup ## Measure decode, fold, merge and encode.
 	$(BIN)/pytest bench --benchmark-only
@@ -113,4 +120,4 @@ lock: ## Resolve the lock files again (needs uv).
 		--override emulator.overrides emulator.in --output-file emulator.lock
 
 clean: ## Remove what was built here; caches and the demo's rows stay.
-	rm -rf $(VENV) target build dist $(JAR) python/rtea/_core.abi3.so
+	rm -rf $(VENV) $(VENV)-audit target build dist $(JAR) python/rtea/_core.abi3.so

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from rtea import events, topics
 from rtea.config import Config
@@ -108,26 +108,28 @@ def _records(config: Config) -> Iterator[tuple[str, DeadLetter]]:
     partitions = topics.list_partitions(kafka)
     if topic not in partitions:
         raise MissingTopicError(f"topic {topic} is missing at {kafka.bootstrap_servers}: run `rtea topics create`")
-    settings = {"group.id": "rtea-dlq", "enable.auto.commit": False, "enable.partition.eof": False}
+    # A transaction's end takes the last offset and is never handed out: only the end of the partition tells.
+    settings = {"group.id": "rtea-dlq", "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = Consumer(topics.connection(kafka) | settings)
-    timeout_s = kafka.timeout_ms / 1000
     try:
         for partition in range(partitions[topic]):
-            place = TopicPartition(topic, partition)
-            first, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
-            place.offset = first
-            consumer.assign([place])
-            # A transaction's end takes an offset and is never handed out: the position tells how far we are.
-            while consumer.position([TopicPartition(topic, partition)])[0].offset < end and first < end:
-                for message in consumer.consume(1_000, 1.0):
-                    if error := message.error():
-                        raise KafkaException(error)
-                    where = f"record at {topic}-{partition} offset {message.offset()}"
-                    yield (message.key() or b"").decode(), decode(message.value() or b"", where)
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+            yield from _read_to_the_end(consumer, kafka.timeout_ms / 1000)
     except KafkaException as error:
         raise BrokerError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
     finally:
         consumer.close()
+
+
+def _read_to_the_end(consumer: Consumer, timeout_s: float) -> Iterator[tuple[str, DeadLetter]]:
+    while message := consumer.poll(timeout_s):
+        if error := message.error():
+            if error.code() == KafkaError._PARTITION_EOF:
+                return
+            raise KafkaException(error)
+        where = f"record at {message.topic()}-{message.partition()} offset {message.offset()}"
+        yield (message.key() or b"").decode(), decode(message.value() or b"", where)
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
 
 Outcome = Literal["sent", "still refused", "late", "sent before"]

@@ -9,6 +9,8 @@ from tests.conftest import with_own_topics
 from tests.drills import load
 from tests.flink import pipeline
 
+HERE = Path(__file__).parent
+
 SECONDS = 60
 """Length of the load in event time: twelve windows."""
 
@@ -28,3 +30,10 @@ def undisturbed(stack: Config, tmp_path_factory: pytest.TempPathFactory) -> load
 def drilled(stack: Config, tmp_path: Path) -> Config:
     """A pipeline of the drill's own."""
     return load.drill_config(with_own_topics(stack, tmp_path))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder as a drill."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("drill")

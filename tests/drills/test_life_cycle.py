@@ -117,5 +117,5 @@ def test_records_lost_to_the_retention_stop_the_job_with_a_clear_error(
         pipeline.generated(drilled, tmp_path / "2.jsonl", *load.arguments(SECONDS, speed="0"), *later)
         load.delete_records(drilled)
         monkeypatch.setattr(job, "START_SECONDS", 40)
-        with pytest.raises(JobError, match="(?i)out of range|OffsetOutOfRange"):
+        with pytest.raises(JobError, match=r"(?i)out of range|OffsetOutOfRange"):
             job.submit(drilled, savepoint=savepoint)
