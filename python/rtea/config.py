@@ -111,10 +111,12 @@ def save(config: Config, path: Path) -> None:
 
 
 def _revealed(config: Config) -> dict[str, dict[str, Any]]:
-    """Every setting as plain data, the password with them: for our own processes only."""
+    """Every setting as plain data, secrets with them: for our own processes only."""
     values = config.model_dump(mode="json")
     if config.kafka.sasl_password:
         values["kafka"]["sasl_password"] = config.kafka.sasl_password.get_secret_value()
+    properties = config.stack.kafka_properties.items()
+    values["stack"]["kafka_properties"] = {name: value.get_secret_value() for name, value in properties}
     return values
 
 

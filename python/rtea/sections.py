@@ -18,7 +18,11 @@ class Section(BaseModel):
 
 def _parsed(value: Any) -> Any:
     """A table or list given as text, on the command line or in the environment, is JSON."""
-    return json.loads(value) if isinstance(value, str) else value
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        # The value may hold a secret: it is not repeated.
+        raise ValueError(f"expected JSON, such as [\"a\", \"b\"] or {{\"a\": \"b\"}}: {error}") from error
 
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_parsed)]
@@ -270,8 +274,9 @@ class StackSection(Section):
     """Port of the JobManager."""
     blob_port: int = Field(6124, ge=1, le=65535)
     """Port of the JobManager's file server."""
-    kafka_properties: Annotated[dict[str, str], BeforeValidator(_parsed)] = {}
-    """Settings of the broker beside or in place of the stack's own, for example listeners with TLS."""
+    kafka_properties: Annotated[dict[str, SecretStr], BeforeValidator(_parsed)] = {}
+    """Settings of the broker beside or in place of the stack's own, for example listeners with TLS. Their values may
+    be passwords: they are never printed."""
     slots: int = Field(4, ge=1)
     """Task slots of the TaskManager."""
     taskmanager_memory: str = Field("1728m", pattern=r"^\d+[kmg]$")

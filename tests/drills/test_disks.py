@@ -85,7 +85,9 @@ def test_a_full_disk_under_the_checkpoints_costs_no_row(tmp_path: Path, undistur
                     load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
                 done = job.health(config, job_id).completed_checkpoints
                 load.wait_until(lambda: job.health(config, job_id).completed_checkpoints > done, 60, "they succeed")
-            assert "space" in job.health(config, job_id).last_failure
+            assert job.health(config, job_id).last_failure
+            logs = Layout.of(root).logs.glob("flink--taskexecutor*")
+            assert any("No space left on device" in log.read_text(errors="replace") for log in logs)
             load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
 
 

@@ -106,7 +106,8 @@ def test_a_generator_shard_killed_and_resumed(drilled: Config, tmp_path: Path, u
             ]
             os.kill(shards[0].pid, signal.SIGKILL)
             assert generator.wait(60) != 0
-        resumed = subprocess.run([*command, "--resume"], env=load.environment(drilled))
+        again = [*command[:3], "--manifest", str(path), "--no-progress", "--resume"]
+        resumed = subprocess.run(again, env=load.environment(drilled))
         assert resumed.returncode == 0
         load.assert_undisturbed(drilled, load.read_manifest(path), undisturbed)
 

@@ -13,6 +13,8 @@ from rtea.errors import ConfigError, JobError
 from rtea.job import submit as job
 from rtea.sinks import runner
 from rtea.sinks.registry import SINKS
+from rtea.stack import jars, local
+from tests.conftest import stack_config
 from tests.drills import load
 from tests.drills.conftest import SECONDS
 from tests.flink import pipeline
@@ -119,3 +121,20 @@ def test_records_lost_to_the_retention_stop_the_job_with_a_clear_error(
         monkeypatch.setattr(job, "START_SECONDS", 40)
         with pytest.raises(JobError, match=r"(?i)out of range|OffsetOutOfRange"):
             job.submit(drilled, savepoint=savepoint)
+
+
+def test_a_stack_taken_down_and_up_again_goes_on_with_its_job(tmp_path: Path) -> None:
+    config = load.drill_config(stack_config(tmp_path / "stack", sink__duckdb_path=tmp_path / "metrics.duckdb"))
+    jars.fetch(config.jars, progress=False)
+    with local.running(config):
+        job_id = job.submit(config)
+        first = pipeline.generated(config, tmp_path / "1.jsonl", *load.arguments(30, speed="0"))
+        load.wait_until(lambda: job.health(config, job_id).completed_checkpoints > 2, 60, "checkpoints are made")
+        local.down(config)
+        local.up(config)
+        load.wait_until(lambda: load.is_running(config, job_id), 60, "the job runs again")
+        later = ["--start", str(load.START_MS + 30_000)]
+        second = pipeline.generated(config, tmp_path / "2.jsonl", *load.arguments(30, speed="0"), *later)
+        with pipeline.sinking(config):
+            pipeline.assert_rows_match(config, first, least_windows=3)
+            pipeline.assert_rows_match(config, second, least_windows=3)

@@ -10,6 +10,7 @@ import psutil
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from pydantic import SecretStr
 
 from rtea import topics
 from rtea.config import Config
@@ -76,7 +77,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Conf
         "kafka__sasl_password": PASSWORD,
     }
     config = stack_config(root / "stack", **flags)
-    stack = plain.stack.model_copy(update={"kafka_properties": properties})
+    secret = {name: SecretStr(value) for name, value in properties.items()}
+    stack = plain.stack.model_copy(update={"kafka_properties": secret})
     config = config.model_copy(
         update={
             "stack": stack,

@@ -82,3 +82,38 @@ def test_the_documentation_of_the_settings_is_up_to_date() -> None:
 def test_a_sale_that_stops_the_stream_for_ever_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"generator\.sale_factor"):
         configuration.load(flags={"generator.sale_factor": 0})
+
+
+SECURED = {
+    "kafka.security_protocol": "SASL_SSL",
+    "kafka.sasl_username": "rtea",
+    "kafka.sasl_password": "s3cr3t",
+    "stack.kafka_properties": '{"sasl.jaas.config": "s3cr3t"}',
+}
+
+
+def test_secrets_are_never_shown_but_reach_our_own_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configuration.load(flags=SECURED)
+    assert "s3cr3t" not in config.model_dump_json() + repr(config) + str(config)
+    configuration.save(config, tmp_path / "saved.json")
+    assert (tmp_path / "saved.json").stat().st_mode & 0o077 == 0
+    assert configuration.restore(tmp_path / "saved.json") == config
+    for name, value in configuration.as_environment(config).items():
+        monkeypatch.setenv(name, value)
+    assert configuration.load() == config
+
+
+@pytest.mark.parametrize("missing", ["kafka.sasl_username", "kafka.sasl_password"])
+def test_a_password_protocol_needs_user_and_password(missing: str) -> None:
+    flags = {name: value for name, value in SECURED.items() if name != missing}
+    with pytest.raises(ConfigError, match=r"SASL_SSL needs kafka\.sasl_username and kafka\.sasl_password") as raised:
+        configuration.load(flags=flags)
+    assert "s3cr3t" not in str(raised.value)
+
+
+def test_lists_are_json_and_what_is_not_is_one_line_without_the_value() -> None:
+    assert configuration.load(flags={"job.categories": '["a", "b"]'}).job.categories == ("a", "b")
+    with pytest.raises(ConfigError, match=r"^setting stack\.kafka_properties: expected JSON") as raised:
+        configuration.load(flags={"stack.kafka_properties": "s3cr3t"})
+    assert "s3cr3t" not in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,5 +1,7 @@
 """`rtea config`: show and document the settings."""
 
+import json
+
 import click
 
 from rtea.cli.root import resolve
@@ -41,6 +43,8 @@ def document() -> str:
         lines += ["| --- | --- | --- | --- |"]
         for key, setting in section.model_fields.items():
             variable = f"RTEA_{name}__{key}".upper()
-            default = "" if setting.default is None else f"`{setting.default}`"
-            lines.append(f"| `{key}` | `{variable}` | {default} | {setting.description} |")
+            shown = json.dumps(setting.default) if isinstance(setting.default, tuple | dict) else setting.default
+            default = "" if setting.default is None else f"`{shown}`"
+            meaning = " ".join((setting.description or "").split())
+            lines.append(f"| `{key}` | `{variable}` | {default} | {meaning} |")
     return "\n".join(lines) + "\n"

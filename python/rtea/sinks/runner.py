@@ -1,14 +1,17 @@
 """Runs a sink: reads the results topic, cuts batches, has them written, then commits the offsets."""
 
 import hashlib
+import logging
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import FrameType
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_event_set, wait_random_exponential
 
 from rtea import topics
 from rtea.config import Config
@@ -16,6 +19,10 @@ from rtea.errors import BrokerError, MissingTopicError
 from rtea.sinks import metrics, result
 from rtea.sinks.contract import AbandonedError, Batch, Sink
 from rtea.sinks.result import WindowResult
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 READ_RECORDS = 10
 """Records taken from the consumer at a time: what a batch may pass its limits by."""
@@ -31,6 +38,24 @@ MOVING = frozenset(
     }
 )
 """Refusals of a commit by a consumer whose partitions are being, or have been, taken away."""
+
+AWAY = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._WAIT_COORD,
+        KafkaError._WAIT_CACHE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+"""Errors of brokers that are away or starting. A run that has begun waits for them."""
 
 Observer = Callable[[Sequence[WindowResult], int], None]
 """Told of what was written, and when it became readable (ms since the epoch)."""
@@ -56,7 +81,8 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         try:
             _feed(consumer, config, sink, stop, observe)
         except KafkaException as error:
-            raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
+            if not (stop.is_set() and _is_away(error)):
+                raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
         except AbandonedError:
             pass  # Asked to stop: the next run reads the batch again.
 
@@ -68,9 +94,10 @@ def _feed(consumer: Consumer, config: Config, sink: Sink, stop: threading.Event,
     def start(consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # Asked again: while this run stood by, another may have filled the table.
         if partitions and sink.open(stop):
+            timeout_s = config.kafka.timeout_ms / 1000
             for partition in partitions:
-                partition.offset, _ = consumer.get_watermark_offsets(partition, timeout=config.kafka.timeout_ms / 1000)
-            consumer.commit(offsets=partitions, asynchronous=False)
+                partition.offset, _ = _patiently(stop, consumer.get_watermark_offsets, partition, timeout=timeout_s)
+            _patiently(stop, consumer.commit, offsets=partitions, asynchronous=False)
         consumer.assign(partitions)
 
     def forget(*_: object) -> None:
@@ -84,18 +111,39 @@ def _feed(consumer: Consumer, config: Config, sink: Sink, stop: threading.Event,
         sink.write(batch, stop)
         if observe:
             observe([result for result in batch.results if result.is_of_events], time.time_ns() // 1_000_000)
-        _commit(consumer, reader.offsets)
+        _commit(consumer, reader.offsets, stop)
         reader.count_written(batch)
 
 
-def _commit(consumer: Consumer, offsets: list[TopicPartition]) -> None:
+def _patiently(stop: threading.Event, ask: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Ask the brokers, again and again while they are away, until `stop` is set."""
+    asking = Retrying(
+        retry=retry_if_exception(_is_away),
+        stop=stop_when_event_set(stop),
+        wait=wait_random_exponential(multiplier=0.1, max=2.0),
+        before_sleep=_warn,
+        reraise=True,
+    )
+    return asking(ask, *arguments, **options)
+
+
+def _is_away(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in AWAY
+
+
+def _warn(state: RetryCallState) -> None:
+    if state.outcome and state.attempt_number % 10 == 1:
+        logger.warning("Kafka does not answer (%s): waiting for it", state.outcome.exception())
+
+
+def _commit(consumer: Consumer, offsets: list[TopicPartition], stop: threading.Event) -> None:
     """Commit what was written. While partitions move to another run, it is refused: then that one reads
-    again what is durable already.
+    again what is durable already; so does the next run when this one is stopped while Kafka is away.
     """
     try:
-        consumer.commit(offsets=offsets, asynchronous=False)
+        _patiently(stop, consumer.commit, offsets=offsets, asynchronous=False)
     except KafkaException as error:
-        if error.args[0].code() not in MOVING:
+        if error.args[0].code() not in MOVING and not _is_away(error):
             raise
 
 
@@ -126,6 +174,8 @@ class _Reader:
         limits = self._sink.limits
         messages = self._consumer.consume(READ_RECORDS, POLL_SECONDS)
         for message in messages:
+            if not _has_arrived(message):
+                continue
             decoded = _decoded(message)
             # A message without an error has both.
             partition, offset = message.partition() or 0, message.offset() or 0
@@ -181,10 +231,16 @@ def _settings(config: Config, sink: Sink) -> topics.ClientSettings:
     }
 
 
+def _has_arrived(message: Message) -> bool:
+    """Whether it is a record, and not the news that Kafka is away."""
+    error = message.error()
+    if error and error.code() not in AWAY:
+        raise KafkaException(error)
+    return not error
+
+
 def _decoded(message: Message) -> WindowResult | None:
     """The message's result; None for a tombstone, which says nothing of a window."""
-    if error := message.error():
-        raise KafkaException(error)
     place = f"{message.topic()}-{message.partition()} offset {message.offset()}"
     value = message.value()
     return None if value is None else result.decode(value, place)

@@ -66,7 +66,7 @@ def _properties(config: Config, layout: Layout) -> dict[str, str]:
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
-        **config.stack.kafka_properties,
+        **{name: value.get_secret_value() for name, value in config.stack.kafka_properties.items()},
     }
 
 
