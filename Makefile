@@ -64,22 +64,25 @@ test-bigquery: emulator ## Tests of the BigQuery sink on the emulator.
 drills: setup ## Every fault drill on a real Kafka and a real Flink cluster; about an hour.
 	$(BIN)/pytest tests/drills $(DRILLS)
 
-# What `cargo fuzz` does, without what it needs of a nightly toolchain: libFuzzer's instrumentation, no sanitizer.
+# What `cargo fuzz` does, on the stable toolchain: libFuzzer's instrumentation without a sanitizer, which needs a nightly one.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+FUZZ_TARGETS := json msgpack state fold
+SANITIZER ?=
 SECONDS ?= 15
+FUZZ := target/fuzz$(SANITIZER)
 
-fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS.
-	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --release --locked --manifest-path rust_core/fuzz/Cargo.toml \
-		--target x86_64-unknown-linux-gnu --target-dir target/fuzz
-	@mkdir -p target/fuzz/artifacts
-	@for target in json msgpack state fold; do \
-		mkdir -p target/fuzz/found/$$target; \
-		target/fuzz/x86_64-unknown-linux-gnu/release/$$target target/fuzz/found/$$target rust_core/fuzz/corpus/$$target \
-			-max_total_time=$(SECONDS) -max_len=4096 -timeout=5 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
-			-artifact_prefix=target/fuzz/artifacts/$$target- > target/fuzz/$$target.log 2>&1 \
-			|| { tail -40 target/fuzz/$$target.log; exit 1; }; \
-		echo "$$target: $$(grep -o 'number_of_executed_units: [0-9]*' target/fuzz/$$target.log), nothing found"; \
+fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS; with SANITIZER=address on a nightly toolchain.
+	RUSTFLAGS="$(FUZZ_FLAGS) $(SANITIZER:%=-Zsanitizer=%)" cargo $(SANITIZER:%=+nightly) build --quiet --release --locked \
+		--manifest-path rust_core/fuzz/Cargo.toml --target x86_64-unknown-linux-gnu --target-dir $(FUZZ)
+	@mkdir -p $(FUZZ)/artifacts
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(FUZZ)/found/$$target; \
+		$(FUZZ)/x86_64-unknown-linux-gnu/release/$$target $(FUZZ)/found/$$target rust_core/fuzz/corpus/$$target \
+			-max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$(FUZZ)/artifacts/$$target- > $(FUZZ)/$$target.log 2>&1 \
+			|| { tail -40 $(FUZZ)/$$target.log | cut -c1-400; exit 1; }; \
+		echo "$$target: $$(grep -o 'number_of_executed_units: [0-9]*' $(FUZZ)/$$target.log), nothing found"; \
 	done
 
 audit: setup ## Licences, sources and known vulnerabilities of dependencies (needs cargo-deny, and the advisories' servers).

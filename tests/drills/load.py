@@ -45,10 +45,14 @@ def drill_config(config: Config, **job_settings: object) -> Config:
     return config.model_copy(update={"job": config.job.model_copy(update=settings), "faults": faults})
 
 
-def arguments(seconds: int, *, speed: str = "1", procs: int = 2) -> list[str]:
+def arguments(seconds: int, *, speed: str = "1") -> list[str]:
     """The load's options of `rtea-gen`."""
-    load = ("--rate", str(RATE), "--start", str(START_MS), "--duration", str(seconds), "--seed", "6")
-    return [*load, "--speed", speed, "--procs", str(procs)]
+    return [*options(speed), "--start", str(START_MS), "--duration", str(seconds)]
+
+
+def options(speed: str = "1") -> list[str]:
+    """Those that a resumed load takes as well."""
+    return ["--rate", str(RATE), "--seed", "6", "--speed", speed, "--procs", "2"]
 
 
 def rows(config: Config, sent: Manifest) -> Rows:

@@ -106,7 +106,7 @@ def test_a_generator_shard_killed_and_resumed(drilled: Config, tmp_path: Path, u
             ]
             os.kill(shards[0].pid, signal.SIGKILL)
             assert generator.wait(60) != 0
-        again = [*command[:3], "--manifest", str(path), "--no-progress", "--resume"]
+        again = [*command[:3], "--manifest", str(path), "--no-progress", *load.options(), "--resume"]
         resumed = subprocess.run(again, env=load.environment(drilled))
         assert resumed.returncode == 0
         load.assert_undisturbed(drilled, load.read_manifest(path), undisturbed)

@@ -56,7 +56,7 @@ pub fn dead_letter(reject: &Reject, topic: &str, frame: &Frame<'_>) -> Vec<u8> {
         timestamp_ms: frame.timestamp_ms,
         raw_base64: frame.value.map(|value| STANDARD.encode(value)),
     };
-    let Ok(value) = sonic_rs::to_vec(&letter) else { unreachable!("plain fields always serialize") };
+    let Ok(value) = serde_json::to_vec(&letter) else { unreachable!("plain fields always serialize") };
     keyed(format!("{topic}-{}-{}", frame.partition, frame.offset).as_bytes(), &value)
 }
 
@@ -84,7 +84,7 @@ pub fn late_letter(partial: &Partial, topic: &str) -> Vec<u8> {
         events: partial.events(),
         partial_base64: STANDARD.encode(partial.to_bytes()),
     };
-    let Ok(value) = sonic_rs::to_vec(&letter) else { unreachable!("plain fields always serialize") };
+    let Ok(value) = serde_json::to_vec(&letter) else { unreachable!("plain fields always serialize") };
     let digest = FxBuildHasher.hash_one(&value);
     keyed(format!("{topic}-late-{}-{digest:016x}", partial.window_start_ms).as_bytes(), &value)
 }
