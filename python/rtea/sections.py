@@ -22,7 +22,7 @@ def _parsed(value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         # The value may hold a secret: it is not repeated.
-        raise ValueError(f"expected JSON, such as [\"a\", \"b\"] or {{\"a\": \"b\"}}: {error}") from error
+        raise ValueError(f'expected JSON, such as ["a", "b"] or {{"a": "b"}}: {error}') from error
 
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_parsed)]
