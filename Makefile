@@ -10,7 +10,7 @@ RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard ru
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator docs wheel lock clean
+.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator bench-orders docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -109,6 +109,9 @@ bench-bigquery: emulator ## What the BigQuery sink adds to freshness, and a back
 
 bench-generator: setup ## How fast the generator is, beside a bare produce() loop.
 	$(BIN)/python -m bench.generator
+
+bench-orders: setup ## What counting orders once costs.
+	$(BIN)/python -m bench.orders
 
 docs: setup ## Generate docs/configuration.md.
 	$(BIN)/rtea config docs > docs/configuration.md

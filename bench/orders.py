@@ -1,0 +1,77 @@
+"""What counting orders once costs: a minute of 50,000 events/s, folded and merged in this process.
+
+    python -m bench.orders
+
+Asserts that both ways give the same result record, since no order of this stream repeats.
+"""
+
+import time
+from collections.abc import Iterator
+
+from bench import machine
+from bench.test_core import START_MS, WINDOW_MS
+from rtea import _core, aggregate
+
+RATE_HZ = 50_000
+BATCH_EVENTS = 4_000
+
+
+def batches() -> Iterator[bytes]:
+    """The packed batches of one window."""
+    stream = _core.EventStream(
+        seed=7,
+        start_ms=START_MS,
+        rate_hz=RATE_HZ,
+        window_ms=WINDOW_MS,
+        lanes=200_000,
+        visitors=2_000_000,
+        products=20_000,
+    )
+    for first in range(0, RATE_HZ * WINDOW_MS // 1_000, BATCH_EVENTS):
+        _, values, times = stream.batch(first, 1, BATCH_EVENTS, "json")
+        yield aggregate.pack_records(
+            [(0, first + n, time_ms, value) for n, (value, time_ms) in enumerate(zip(values, times, strict=True))]
+        )
+
+
+def run(*, deduplicate_orders: bool) -> bytes:
+    """Fold and merge the window, and print what it took; returns its result record."""
+    folder = aggregate.Folder(
+        window_ms=WINDOW_MS,
+        timestamp_tolerance_ms=300_000,
+        max_event_bytes=262_144,
+        topic="events",
+        deduplicate_orders=deduplicate_orders,
+    )
+    window: bytes | None = None
+    fold_s = merge_s = 0.0
+    for batch in batches():
+        started_s = time.process_time()
+        partial = folder.fold(batch).partial
+        folded_s = time.process_time()
+        assert partial is not None
+        window = aggregate.merge_partials(window, partial) if window else partial
+        fold_s += folded_s - started_s
+        merge_s += time.process_time() - folded_s
+    assert window is not None
+    started_s = time.process_time()
+    result = aggregate.encode_result(window, WINDOW_MS)
+    rows_s = time.process_time() - started_s
+    way = "counted once" if deduplicate_orders else "as they come"
+    print(
+        f"orders {way}: fold {fold_s:.2f} s, merge {merge_s:.2f} s, rows {rows_s * 1000:.0f} ms of CPU; state of the window {len(window) / 2**20:.2f} MiB"
+    )
+    return result
+
+
+def main() -> None:
+    """Run both ways, three times in turn."""
+    print(machine.describe())
+    for _ in range(3):
+        as_they_come = run(deduplicate_orders=False)
+        counted_once = run(deduplicate_orders=True)
+        assert as_they_come == counted_once, "no order repeats, and yet the rows differ"
+
+
+if __name__ == "__main__":
+    main()
