@@ -59,7 +59,8 @@ def run(*, deduplicate_orders: bool) -> bytes:
     rows_s = time.process_time() - started_s
     way = "counted once" if deduplicate_orders else "as they come"
     print(
-        f"orders {way}: fold {fold_s:.2f} s, merge {merge_s:.2f} s, rows {rows_s * 1000:.0f} ms of CPU; state of the window {len(window) / 2**20:.2f} MiB"
+        f"orders {way}: fold {fold_s:.2f} s, merge {merge_s:.2f} s, rows {rows_s * 1000:.0f} ms of CPU; "
+        f"state of the window {len(window) / 2**20:.2f} MiB"
     )
     return result
 

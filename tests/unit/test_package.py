@@ -10,6 +10,8 @@ from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 import rtea
 from rtea import events
 from rtea.errors import RteaError
@@ -103,3 +105,17 @@ def test_one_wheel_holds_both_packages_the_extension_and_the_jar(tmp_path: Path)
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert ran.stdout.strip() == str(tmp_path / "site" / "rtea" / "flink" / "rtea-flink.jar"), ran.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/guarantees.md"])
+def test_every_promise_names_tests_that_exist(page: str) -> None:
+    named = re.findall(r"`((?:tests|rust_core)/[^`*]+)`", (ROOT / page).read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_file_of_drills_proves_a_promise() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    drills = [path.name for path in (ROOT / "tests" / "drills").glob("test_*.py")]
+    assert len(drills) >= 8
+    assert [name for name in drills if f"tests/drills/{name}" not in page] == []
