@@ -187,4 +187,6 @@ def test_corrected_letters_are_sent_back_once_and_count(drilled: Config, tmp_pat
             return {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
 
         load.wait_until(lambda: counts() == {"purchase_website": 20}, 60, "the corrected events count")
-    assert "hopeless" in rtea(config, "dlq", "show").stdout
+    shown = rtea(config, "dlq", "show").stdout
+    assert "hopeless" in shown
+    assert "invalid_json" in shown

@@ -12,7 +12,6 @@ import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from rtea.cli.root import resolve
 from rtea.errors import InputError
@@ -44,19 +43,20 @@ def show(context: click.Context, reasons: tuple[str, ...], limit: int | None, as
             sys.stdout.buffer.write(msgspec.json.encode(letter.with_text()) + b"\n")
         sys.stdout.buffer.flush()
         return
-    console = Console()
+    # Patterns that were expected have brackets, which are no markup.
+    console = Console(markup=False)
     table = Table("reason", "field", "expected", "place", "time", "value")
     for letter in chosen:
         table.add_row(letter.reason, letter.field, letter.expected, *_described(letter))
-    (console if console.is_terminal else Console(width=240)).print(table)
+    (console if console.is_terminal else Console(width=240, markup=False)).print(table)
 
 
-def _described(letter: "DeadLetter") -> tuple[str, str, Text]:
+def _described(letter: "DeadLetter") -> tuple[str, str, str]:
     if letter.window_start_ms is not None:
-        return f"{letter.topic} window", _time(letter.window_start_ms), Text(f"{letter.events} events")
+        return f"{letter.topic} window", _time(letter.window_start_ms), f"{letter.events} events"
     raw = letter.raw
     text = "(null)" if raw is None else repr(raw[:SHOWN_BYTES])[2:-1] + ("…" if len(raw) > SHOWN_BYTES else "")
-    return letter.place, _time(letter.timestamp_ms), Text(text)
+    return letter.place, _time(letter.timestamp_ms), text
 
 
 def _time(time_ms: int) -> str:

@@ -53,7 +53,7 @@ def status(context: click.Context) -> int:
         table.add_row(
             job.id, job.name, job.state, str(health.completed_checkpoints), str(health.failed_checkpoints), trouble
         )
-    Console().print(table)
+    Console(markup=False).print(table)
     return 0 if any(job.state == "RUNNING" for job in jobs) else 1
 
 

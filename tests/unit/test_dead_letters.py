@@ -1,0 +1,56 @@
+"""Promises: a letter is read as the job wrote it, its value is text where it can be, and what is no letter is one
+clear line that names its place."""
+
+import base64
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtea import aggregate, dead_letters
+from rtea.dead_letters import DeadLetter
+from rtea.errors import InputError
+
+FOLDER = aggregate.Folder(window_ms=60_000, timestamp_tolerance_ms=0, max_event_bytes=100, topic="events")
+
+
+def letter_of(value: bytes | None) -> DeadLetter:
+    """The letter that the job writes of a value it refuses."""
+    (framed,) = FOLDER.fold(aggregate.pack_records([(3, 9, 7, value)])).dead_letters
+    key_end = 4 + int.from_bytes(framed[:4], "little")
+    letter = dead_letters.decode(framed[key_end:], "a test")
+    assert framed[4:key_end].decode() == letter.place
+    return letter
+
+
+@given(value=st.none() | st.binary(max_size=200).filter(lambda value: not value.startswith(b"{")))
+def test_a_letter_holds_the_record_and_its_place(value: bytes | None) -> None:
+    letter = letter_of(value)
+    assert (letter.topic, letter.partition, letter.offset, letter.timestamp_ms) == ("events", 3, 9, 7)
+    assert letter.raw == value
+
+
+@given(value=st.binary(min_size=1, max_size=99).filter(lambda value: not value.startswith(b"{")))
+def test_the_value_as_text_is_the_same_value(value: bytes) -> None:
+    shown = letter_of(value).with_text()
+    assert shown.raw == value
+    assert dead_letters.decode(msgspec.json.encode(shown), "a file") == shown
+    assert (shown.value is None) == (shown.raw_base64 is not None)
+
+
+def test_a_corrected_value_goes_before_the_refused_one() -> None:
+    letter = msgspec.structs.replace(letter_of(b"wrong"), value="right")
+    assert letter.raw_base64 == base64.b64encode(b"wrong").decode()
+    assert letter.raw == b"right"
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"version":1}', b'{"version":"1","reason":"x","topic":"t"}'])
+def test_what_is_no_letter_is_refused_with_its_place(text: bytes) -> None:
+    with pytest.raises(InputError, match=r"letters\.ndjson line 7 is no dead letter: .*`rtea dlq show --json`"):
+        dead_letters.decode(text, "letters.ndjson line 7")
+
+
+def test_a_letter_of_a_newer_release_is_refused() -> None:
+    with pytest.raises(InputError, match="has version 2, this release reads 1: upgrade it"):
+        dead_letters.decode(b'{"version":2,"reason":"x","topic":"t"}', "record")
