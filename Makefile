@@ -79,7 +79,7 @@ fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS; with SANITIZER=a
 	@for target in $(FUZZ_TARGETS); do \
 		mkdir -p $(FUZZ)/found/$$target; \
 		$(FUZZ)/x86_64-unknown-linux-gnu/release/$$target $(FUZZ)/found/$$target rust_core/fuzz/corpus/$$target \
-			-max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+			-max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -seed=1 -verbosity=0 -print_final_stats=1 \
 			-artifact_prefix=$(FUZZ)/artifacts/$$target- > $(FUZZ)/$$target.log 2>&1 \
 			|| { tail -40 $(FUZZ)/$$target.log | cut -c1-400; exit 1; }; \
 		echo "$$target: $$(grep -o 'number_of_executed_units: [0-9]*' $(FUZZ)/$$target.log), nothing found"; \

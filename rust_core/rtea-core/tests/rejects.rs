@@ -287,6 +287,20 @@ fn refused_records_are_counted_by_reason() {
     assert_eq!(counts, [("empty", 2), ("invalid_json", 1)]);
 }
 
+#[test]
+fn a_field_that_is_not_ours_must_be_json_as_well() {
+    for value in [r#""\q""#, r#""\u12g4""#, r#"{"deep":["\q"]}"#, "01", "tru"] {
+        let event = repeated("unknown", value);
+        assert_eq!(
+            decode(event.as_bytes()).map_err(|reject| reject.reason).err(),
+            Some(Reason::InvalidJson),
+            "{value}"
+        );
+    }
+    let event = repeated("unknown", r#"{"deep":["\u0041",-1.5e3,null]}"#);
+    assert!(decode(event.as_bytes()).is_ok());
+}
+
 /// The valid event with a field given once more: the last value counts.
 fn repeated(field: &str, value: &str) -> String {
     format!("{},\"{field}\":{value}}}", &VALID[..VALID.len() - 1])

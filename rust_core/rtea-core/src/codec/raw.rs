@@ -24,6 +24,14 @@ pub(super) enum Token<'a> {
     Other,
 }
 
+/// Reads any value, also one that nobody asked for: what is skipped instead (serde's `IgnoredAny`) is
+/// not checked by sonic-rs, and invalid escapes would pass.
+impl<'de> Deserialize<'de> for Token<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TokenVisitor)
+    }
+}
+
 struct TokenVisitor;
 
 impl<'de> Visitor<'de> for TokenVisitor {
@@ -61,11 +69,11 @@ impl<'de> Visitor<'de> for TokenVisitor {
         IgnoredAny::deserialize(inner).map(|_| Token::Other)
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        while seq.next_element::<Token<'de>>()?.is_some() {}
         Ok(Token::Other)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        while map.next_entry::<Token<'de>, Token<'de>>()?.is_some() {}
         Ok(Token::Other)
     }
 }
@@ -128,7 +136,7 @@ pub(super) struct Scalar<'s, 'de>(pub(super) &'s mut Token<'de>);
 impl<'de> DeserializeSeed<'de> for Scalar<'_, 'de> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        *self.0 = deserializer.deserialize_any(TokenVisitor)?;
+        *self.0 = Token::deserialize(deserializer)?;
         Ok(())
     }
 }
@@ -190,7 +198,7 @@ impl<'de, R: Record<'de>, const ARRAYS: bool> Visitor<'de> for Fill<'_, R, ARRAY
                 }
             }
         }
-        while values.seq.next_element::<IgnoredAny>()?.is_some() {}
+        while values.seq.next_element::<Token<'de>>()?.is_some() {}
         Ok(if ARRAYS { Shape::Found } else { Shape::Wrong })
     }
 
@@ -199,7 +207,7 @@ impl<'de, R: Record<'de>, const ARRAYS: bool> Visitor<'de> for Fill<'_, R, ARRAY
         while let Some(index) = values.0.next_key_seed(Key(R::index))? {
             match index {
                 Some(index) => self.0.read::<_, ARRAYS>(index, &mut values)?,
-                None => drop(values.0.next_value::<IgnoredAny>()?),
+                None => drop(values.0.next_value::<Token<'de>>()?),
             }
         }
         Ok(Shape::Found)
@@ -265,7 +273,7 @@ impl<'de, R: Record<'de>, const ARRAYS: bool> Visitor<'de> for FillRows<'_, R, A
         }
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        while map.next_entry::<Token<'de>, Token<'de>>()?.is_some() {}
         Ok(Shape::Wrong)
     }
 }
