@@ -3,6 +3,8 @@ not notice, and its memory does not grow."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -30,15 +32,24 @@ sys.stdin.read()
 """
 
 
-def test_a_table_locked_for_minutes(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
+@contextmanager
+def sinking(config: Config, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """`rtea sink duckdb` as a process; stopped with the block."""
     command = [sys.executable, "-m", "rtea", "sink", "duckdb", "--progress", "json"]
-    with (
-        pipeline.submitted(drilled),
-        open(tmp_path / "sink.log", "w+") as log,
-        subprocess.Popen(command, env=load.environment(drilled), stdout=subprocess.DEVNULL, stderr=log) as sink,
-    ):
+    with open(log, "wb") as errors:
+        sink = subprocess.Popen(command, env=load.environment(config), stdout=subprocess.DEVNULL, stderr=errors)
+    try:
+        yield sink
+    finally:
+        sink.terminate()
+        sink.wait(60)
+
+
+def test_a_table_locked_for_minutes(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
+    with pipeline.submitted(drilled), sinking(drilled, tmp_path / "sink.log") as sink:
         with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
             pass
+        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
         hold = [sys.executable, "-c", HOLD, str(drilled.sink.duckdb_path)]
         with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
             assert holder.stdin
@@ -51,8 +62,5 @@ def test_a_table_locked_for_minutes(drilled: Config, tmp_path: Path, undisturbed
             assert psutil.Process(sink.pid).memory_info().rss < before_bytes + 100_000_000
             holder.stdin.close()
         pipeline.assert_rows_match(drilled, sent, least_windows=20)
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
-        sink.terminate()
-        assert sink.wait(60) == 0
-        log.seek(0)
-        assert "is locked by another process" in log.read()
+    assert sink.returncode == 0
+    assert "is locked by another process" in (tmp_path / "sink.log").read_text()
