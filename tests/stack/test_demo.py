@@ -12,6 +12,7 @@ import pytest
 
 from rtea import config as configuration
 from rtea.config import Config
+from rtea.stack import local
 from tests.conftest import stack_config
 from tests.stack.test_stack import processes_below
 
@@ -34,7 +35,7 @@ def test_the_demo_matches_every_window_and_stops_everything(tmp_path: Path) -> N
     assert summary["matching"] == summary["windows"] >= 4
     assert f"{summary['windows']} of {summary['windows']} windows match" in output
     assert summary["events"] == 150_000
-    assert summary["cpu_seconds"].keys() == {"kafka", "jobmanager", "taskmanager", "sink", "generator"}
+    assert summary["cpu_seconds"].keys() == {*local.ROLES, "sink", "generator"}
     assert processes_below(tmp_path) == []
     rows = subprocess.run(
         [sys.executable, "-m", "rtea", "query", "--path", str(tmp_path / "state" / "demo" / "metrics.duckdb")],
