@@ -5,8 +5,11 @@ topic and a mark to the dead letter topic in one Kafka transaction, so that none
 """
 
 import base64
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -15,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from rtea import events, topics
 from rtea.config import Config
 from rtea.errors import BrokerError, DeliveryError, InputError, InvalidEventError, MissingTopicError
+from rtea.sections import JobSection
 
 VERSION = 1
 
@@ -85,21 +89,27 @@ def decode(text: bytes, where: str) -> DeadLetter:
 
 
 def read(config: Config) -> Iterator[DeadLetter]:
-    """Every letter that was not sent back yet, oldest first, each once however often a recovery repeated it.
-
-    Memory grows with the number of letters.
+    """Every letter that was not sent back yet, oldest first.
 
     Raises:
         BrokerError, MissingTopicError: the dead letter topic cannot be read.
         InputError: something else lies in it.
     """
+    return waiting(_records(config))
+
+
+def waiting(records: Iterable[tuple[str, DeadLetter]]) -> Iterator[DeadLetter]:
+    """The letters, of keys and letters in the topic's order, that were not sent back: each once, however often
+    and however late a recovery or a backfill repeats it. Memory grows with the number of letters.
+    """
     letters: dict[str, DeadLetter] = {}
-    for key, letter in _records(config):
+    sent = set()
+    for key, letter in records:
         if letter.reason == REPLAYED:
-            letters.pop(key, None)
+            sent.add(key)
         else:
             letters[key] = letter
-    yield from letters.values()
+    return (letter for key, letter in letters.items() if key not in sent)
 
 
 def _records(config: Config) -> Iterator[tuple[str, DeadLetter]]:
@@ -150,82 +160,88 @@ def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
     Raises:
         BrokerError, MissingTopicError, InputError: as `read`.
     """
-    waiting = {letter.place for letter in read(config)}
+    places = {letter.place for letter in read(config)}
     for letter in letters:
         if letter.reason == "late":
             problem = "its events are in their topic: count the window anew with `rtea job submit --from --to`"
             yield Replayed(letter, "late", problem)
-        elif letter.place not in waiting:
+        elif letter.place not in places:
             yield Replayed(letter, "sent before", "no letter of this place waits in the dead letter topic")
         else:
-            waiting.remove(letter.place)
-            problem = _problem(letter, config)
+            places.remove(letter.place)
+            problem = find_problem(letter, config.job, time.time_ns() // 1_000_000)
             yield Replayed(letter, "still refused" if problem else "sent", problem)
 
 
-def _problem(letter: DeadLetter, config: Config) -> str:
+def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
+    """Why the job would refuse a letter's value again; empty when it would not."""
     raw = letter.raw
     if not raw:
         return "it has no value"
-    if len(raw) > config.job.max_event_bytes:
-        return f"it has {len(raw)} bytes, job.max_event_bytes is {config.job.max_event_bytes}"
+    if len(raw) > job.max_event_bytes:
+        return f"it has {len(raw)} bytes, job.max_event_bytes is {job.max_event_bytes}"
+    if letter.timestamp_ms > now_ms + job.max_skew_ms:
+        return f"its timestamp_ms {letter.timestamp_ms} lies in the future"
     try:
         event_ms = events.decode(raw).event_time
     except InvalidEventError as error:
         return str(error)
-    if abs(event_ms - letter.timestamp_ms) > config.job.timestamp_tolerance_ms:
+    if abs(event_ms - letter.timestamp_ms) > job.timestamp_tolerance_ms:
         return f"its event_time {event_ms} is too far from timestamp_ms {letter.timestamp_ms}"
     return ""
 
 
 def replay(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
     """Send letters back to their topic, with the timestamp they name, to the partition they came from. A letter
-    that would be refused again is left alone. What was reported as sent is in the topic, exactly once.
+    that would be refused again is left alone. What was reported as sent is in the topic, exactly once; after an
+    error the same letters may be given again.
 
     Raises:
         BrokerError, MissingTopicError, InputError: as `read`.
-        DeliveryError: Kafka refused a transaction; nothing of it was sent.
+        DeliveryError: Kafka refused a transaction.
     """
-    producer: Producer | None = None
-    batch: list[Replayed] = []
-    for judged in judge(config, letters):
-        batch.append(judged)
-        if len(batch) == BATCH:
-            producer = producer or _producer(config)
-            yield from _send(producer, batch, config)
-            batch = []
-    if any(judged.outcome == "sent" for judged in batch):
-        yield from _send(producer or _producer(config), batch, config)
-    else:
+    # First of all: it ends a replay that still runs elsewhere, so that no mark can come after the letters are read.
+    producer = _producer(config)
+    judged = judge(config, letters)
+    while batch := list(islice(judged, BATCH)):
+        _send(producer, [each.letter for each in batch if each.outcome == "sent"], config)
         yield from batch
 
 
 def _producer(config: Config) -> Producer:
     kafka = config.kafka
-    settings = {"transactional.id": f"rtea-dlq-{kafka.dead_letter_topic}", "message.max.bytes": 16_777_216}
+    settings = {
+        "transactional.id": f"rtea-dlq-{kafka.dead_letter_topic}",
+        # The job waits for this long behind a replay that was killed.
+        "transaction.timeout.ms": kafka.timeout_ms,
+        "message.timeout.ms": kafka.timeout_ms,
+        "message.max.bytes": 16_777_216,
+    }
     producer = Producer(topics.connection(kafka) | settings)
     try:
-        # A replay that still runs elsewhere is fenced off by this.
         producer.init_transactions(kafka.timeout_ms / 1000)
     except KafkaException as error:
         raise DeliveryError(f"no transaction could be started: {error.args[0].str()}") from error
     return producer
 
 
-def _send(producer: Producer, batch: list[Replayed], config: Config) -> list[Replayed]:
+def _send(producer: Producer, letters: list[DeadLetter], config: Config) -> None:
+    if not letters:
+        return
     timeout_s = config.kafka.timeout_ms / 1000
     try:
         producer.begin_transaction()
-        for judged in batch:
-            letter = judged.letter
-            if judged.outcome != "sent":
-                continue
+        for letter in letters:
             value = letter.raw or b""
             key = events.decode(value).visitor_id
             producer.produce(letter.topic, value, key, letter.partition, timestamp=letter.timestamp_ms)
-            mark = DeadLetter(VERSION, REPLAYED, letter.topic, "", "", letter.partition, letter.offset)
+            mark = DeadLetter(VERSION, REPLAYED, letter.topic, partition=letter.partition, offset=letter.offset)
             producer.produce(config.kafka.dead_letter_topic, msgspec.json.encode(mark), letter.place)
         producer.commit_transaction(timeout_s)
     except KafkaException as error:
-        raise DeliveryError(f"letters could not be sent back: {error.args[0].str()}: nothing was sent") from error
-    return batch
+        with suppress(KafkaException):
+            # Left open, it would hold up every reader of committed records until it times out.
+            producer.abort_transaction(timeout_s)
+        raise DeliveryError(
+            f"letters could not be sent back: {error.args[0].str()}: run the same command again, which sends none twice"
+        ) from error

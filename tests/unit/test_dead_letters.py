@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rtea import aggregate, dead_letters
 from rtea.dead_letters import DeadLetter
 from rtea.errors import InputError
+from rtea.sections import JobSection
 
 FOLDER = aggregate.Folder(window_ms=60_000, timestamp_tolerance_ms=0, max_event_bytes=100, topic="events")
 
@@ -54,3 +55,39 @@ def test_what_is_no_letter_is_refused_with_its_place(text: bytes) -> None:
 def test_a_letter_of_a_newer_release_is_refused() -> None:
     with pytest.raises(InputError, match="has version 2, this release reads 1: upgrade it"):
         dead_letters.decode(b'{"version":2,"reason":"x","topic":"t"}', "record")
+
+
+def mark_of(letter: DeadLetter) -> DeadLetter:
+    return DeadLetter(1, dead_letters.REPLAYED, letter.topic, partition=letter.partition, offset=letter.offset)
+
+
+@given(data=st.data())
+def test_a_letter_waits_once_and_never_again_after_its_mark(data: st.DataObject) -> None:
+    letters = [msgspec.structs.replace(letter_of(b"wrong"), offset=offset) for offset in range(6)]
+    marked = data.draw(st.sets(st.sampled_from(letters)))
+    repeated = data.draw(st.lists(st.sampled_from(letters)))
+    records = data.draw(st.permutations([*letters, *repeated, *map(mark_of, marked)]))
+    found = list(dead_letters.waiting((letter.place, letter) for letter in records))
+    assert sorted(letter.offset for letter in found) == sorted(
+        {letter.offset for letter in letters if letter not in marked}
+    )
+
+
+GOOD = b'{"event_id":"e","event_type":"search","source":"mobile","event_time":1000,"visitor_id":"v"}'
+
+
+@pytest.mark.parametrize(
+    ("value", "timestamp_ms", "problem"),
+    [
+        (GOOD, 1_000, ""),
+        (GOOD.replace(b"mobile", b"kiosk"), 1_000, "invalid_value: source"),
+        (GOOD, 1_000_000, "too far from timestamp_ms"),
+        (GOOD, 2_300_001, "lies in the future"),
+        (GOOD + b" " * 300_000, 1_000, "job.max_event_bytes is 262144"),
+        (b"", 1_000, "it has no value"),
+    ],
+)
+def test_what_would_be_refused_again_is_told(value: bytes, timestamp_ms: int, problem: str) -> None:
+    letter = msgspec.structs.replace(letter_of(b"wrong"), value=value.decode(), timestamp_ms=timestamp_ms)
+    found = dead_letters.find_problem(letter, JobSection(), now_ms=2_000_000)
+    assert (problem in found) if problem else not found
