@@ -9,29 +9,17 @@ import time
 from collections.abc import Iterator
 
 from bench import machine
-from bench.test_core import START_MS, WINDOW_MS
-from rtea import _core, aggregate
+from bench.test_core import EVENTS, WINDOW_MS, batch, stream
+from rtea import aggregate
 
 RATE_HZ = 50_000
-BATCH_EVENTS = 4_000
 
 
 def batches() -> Iterator[bytes]:
     """The packed batches of one window."""
-    stream = _core.EventStream(
-        seed=7,
-        start_ms=START_MS,
-        rate_hz=RATE_HZ,
-        window_ms=WINDOW_MS,
-        lanes=200_000,
-        visitors=2_000_000,
-        products=20_000,
-    )
-    for first in range(0, RATE_HZ * WINDOW_MS // 1_000, BATCH_EVENTS):
-        _, values, times = stream.batch(first, 1, BATCH_EVENTS, "json")
-        yield aggregate.pack_records(
-            [(0, first + n, time_ms, value) for n, (value, time_ms) in enumerate(zip(values, times, strict=True))]
-        )
+    made = stream(RATE_HZ)
+    for first in range(0, RATE_HZ * WINDOW_MS // 1_000, EVENTS):
+        yield batch("json", made, first)
 
 
 def run(*, deduplicate_orders: bool) -> bytes:
@@ -45,9 +33,9 @@ def run(*, deduplicate_orders: bool) -> bytes:
     )
     window: bytes | None = None
     fold_s = merge_s = 0.0
-    for batch in batches():
+    for packed in batches():
         started_s = time.process_time()
-        partial = folder.fold(batch).partial
+        partial = folder.fold(packed).partial
         folded_s = time.process_time()
         assert partial is not None
         window = aggregate.merge_partials(window, partial) if window else partial

@@ -20,12 +20,12 @@ START_MS = 1_760_000_040_000
 Benchmark = Callable[..., object]
 
 
-def stream() -> _core.EventStream:
+def stream(rate_hz: int = EVENTS) -> _core.EventStream:
     """A fresh event stream; equal ones give equal bytes."""
     return _core.EventStream(
         seed=7,
         start_ms=START_MS,
-        rate_hz=EVENTS,
+        rate_hz=rate_hz,
         window_ms=WINDOW_MS,
         lanes=20_000,
         visitors=200_000,
@@ -33,11 +33,11 @@ def stream() -> _core.EventStream:
     )
 
 
-def batch(format: events.Format) -> bytes:
-    """A packed batch of the stream's first events."""
-    _, values, times = stream().batch(0, 1, EVENTS, format)
+def batch(format: events.Format, made: _core.EventStream | None = None, first: int = 0) -> bytes:
+    """A packed batch of a stream's events from the first one on."""
+    _, values, times = (made or stream()).batch(first, 1, EVENTS, format)
     return aggregate.pack_records(
-        [(0, n, time, value) for n, (value, time) in enumerate(zip(values, times, strict=True))]
+        [(0, first + n, time, value) for n, (value, time) in enumerate(zip(values, times, strict=True))]
     )
 
 

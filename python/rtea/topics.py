@@ -41,34 +41,6 @@ def connection(kafka: KafkaSection) -> ClientSettings:
     return settings
 
 
-def java_connection(kafka: KafkaSection) -> dict[str, str]:
-    """The same for Kafka's Java clients, by the names that those give their settings."""
-    settings = {"bootstrap.servers": kafka.bootstrap_servers, "security.protocol": kafka.security_protocol}
-    if kafka.ssl_ca:
-        settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(kafka.ssl_ca.resolve())}
-    if kafka.ssl_identity:
-        settings |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(kafka.ssl_identity.resolve())}
-    if kafka.security_protocol.startswith("SASL") and kafka.sasl_password:
-        module = "plain.PlainLoginModule" if kafka.sasl_mechanism == "PLAIN" else "scram.ScramLoginModule"
-        user, password = (_quoted(text) for text in (kafka.sasl_username or "", kafka.sasl_password.get_secret_value()))
-        settings |= {
-            "sasl.mechanism": kafka.sasl_mechanism,
-            "sasl.jaas.config": f"{SHADED}org.apache.kafka.common.security.{module} required "
-            f"username={user} password={password};",
-        }
-    return settings
-
-
-SHADED = "org.apache.flink.kafka.shaded."
-"""Where Flink's connector keeps its copy of Kafka's classes."""
-
-
-def _quoted(text: str) -> str:
-    """A value of a JAAS configuration."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 def list_partitions(kafka: KafkaSection) -> dict[str, int]:
     """Number of partitions by topic.
 

@@ -15,25 +15,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rtea import config as configuration
-from rtea import dead_letters, manifest, topics
+from rtea import dead_letters, topics
 from rtea.config import Config
 from rtea.job import submit as job
 from rtea.manifest import Manifest
 from rtea.sinks.registry import SINKS
-from rtea.sinks.result import DEAD_LETTERS
-from rtea.stack import local
 from tests.flink import pipeline
 
 START_MS = 1_760_000_000_000
 WINDOW_MS = 5_000
 RATE = 8_000
 MALFORMED_SHARE = 0.002
+
+T = TypeVar("T")
 
 Rows = dict[tuple[int, str, str, str], tuple[object, ...]]
 
@@ -58,7 +60,11 @@ def options(speed: str = "1") -> list[str]:
 def rows(config: Config, sent: Manifest) -> Rows:
     """The table's rows of the manifest's finished windows, without revisions' times."""
     windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
-    stored = SINKS["duckdb"](config).read(windows[0].window_start_ms, windows[-1].window_start_ms + 1)
+    return rows_between(config, windows[0].window_start_ms, windows[-1].window_start_ms + 1)
+
+
+def rows_between(config: Config, start_ms: int, end_ms: int) -> Rows:
+    """The table's rows of the windows that start in `[start_ms, end_ms)`."""
     return {
         (row.window_start_ms, row.metric, row.dimension, row.currency): (
             row.event_count,
@@ -66,7 +72,7 @@ def rows(config: Config, sent: Manifest) -> Rows:
             row.unique_visitors,
             row.revision,
         )
-        for row in stored
+        for row in SINKS["duckdb"](config).read(start_ms, end_ms)
     }
 
 
@@ -86,56 +92,42 @@ def assert_undisturbed(config: Config, sent: Manifest, undisturbed: Rows, late: 
     """
     assert sent.end.complete
     pipeline.assert_rows_match(config, sent, least_windows=4)
-    refused = sum(count for fault, count in sent.end.faults.items() if fault in MALFORMED)
-    deadline_s = time.monotonic() + 60
-    letters: list[dead_letters.DeadLetter] = []
-    while len(letters) < refused and time.monotonic() < deadline_s:
-        letters = list(dead_letters.read(config))
-    by_reason = Counter(letter.reason for letter in letters if letter.reason != "late")
-    assert by_reason == Counter({MALFORMED[f]: n for f, n in sent.end.faults.items() if f in MALFORMED})
+    reasons = {pipeline.MALFORMED[fault]: n for fault, n in sent.end.faults.items() if fault in pipeline.MALFORMED}
+
+    def letters() -> Counter[str]:
+        return Counter(letter.reason for letter in dead_letters.read(config) if letter.reason != "late")
+
+    assert _settled(letters, lambda found: found == reasons) == reasons
+    # The revision of what was refused of a window is the sum over all reasons, the late ones among them.
+    compared = 3 if late else 4
+
+    def differences() -> dict[object, object]:
+        mine = {key: value[:compared] for key, value in rows(config, sent).items() if key[2] != "late"}
+        theirs = {key: value[:compared] for key, value in undisturbed.items()}
+        keys = mine.keys() | theirs.keys()
+        return {key: (mine.get(key), theirs.get(key)) for key in keys if mine.get(key) != theirs.get(key)}
+
     # Counts of what was refused come on their own, not with their window's rows.
-    expected = {key: value for key, value in undisturbed.items() if key[1] == DEAD_LETTERS}
-
-    def found() -> Rows:
-        # The revision of refused events is the sum over all reasons, and some of those came beside the load.
-        return {key: value for key, value in rows(config, sent).items() if key[2] != "late"}
-
-    def is_counted() -> bool:
-        refused = {key: value[0] for key, value in found().items() if key[1] == DEAD_LETTERS}
-        return refused == {key: value[0] for key, value in expected.items()}
-
-    wait_until(is_counted, 30, "what was refused is counted as in the undisturbed run")
-    cut = 3 if late else 4
-    mine = {key: value[:cut] for key, value in found().items()}
-    theirs = {key: value[:cut] for key, value in undisturbed.items()}
-    assert {key: (mine.get(key), theirs.get(key)) for key in mine.keys() | theirs.keys()
-            if mine.get(key) != theirs.get(key)} == {}  # fmt: skip
-    counted = sum(int(str(value[0])) for key, value in rows(config, sent).items() if key[2] == "late")
-    assert counted == late
+    assert _settled(differences, lambda found: not found) == {}
+    counted = [value[0] for key, value in rows(config, sent).items() if key[2] == "late"]
+    assert counted == ([late] if late else [])
 
 
-MALFORMED = {
-    "cut_off": "invalid_json",
-    "wrong_type": "wrong_type",
-    "bad_utf8": "invalid_utf8",
-    "missing_field": "missing_field",
-    "huge": "too_large",
-    "empty": "empty",
-    "null": "null_value",
-}
-"""The reason for which each malformed kind is refused."""
-
-
-def pid_of(config: Config, role: str) -> int:
-    """The id of a process of the stack that does the work: the JVM, not the shell around it."""
-    (pid,) = [process.pid for process in local.status(config) if process.name == role]
-    assert pid is not None
-    return pid
+def _settled(read: Callable[[], T], is_right: Callable[[T], bool]) -> T:
+    """What is read once it is right, or after a minute."""
+    reading = Retrying(
+        retry=retry_if_result(lambda found: not is_right(found)),
+        stop=stop_after_delay(60),
+        wait=wait_fixed(0.5),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    found: T = reading(read)
+    return found
 
 
 def udf_workers(config: Config) -> list[psutil.Process]:
     """The Python processes of the UDFs, in process mode."""
-    taskmanager = psutil.Process(pid_of(config, "taskmanager"))
+    taskmanager = psutil.Process(pipeline.pid_of(config, "taskmanager"))
     return [child for child in taskmanager.children(recursive=True) if "beam_boot" in " ".join(child.cmdline())
             or "pyflink.fn_execution" in " ".join(child.cmdline())]  # fmt: skip
 
@@ -190,11 +182,6 @@ def chaos(seed: int) -> random.Random:
     seed = int(os.environ.get("RTEA_DRILL_SEED", seed))
     print(f"RTEA_DRILL_SEED={seed}", file=sys.stderr)
     return random.Random(seed)
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of a load that ended."""
-    return manifest.read(path)
 
 
 def environment(config: Config) -> dict[str, str]:

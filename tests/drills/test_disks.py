@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rtea import manifest
 from rtea.config import Config
 from rtea.job import submit as job
 from rtea.sinks.registry import SINKS
@@ -88,7 +89,7 @@ def test_a_full_disk_under_the_checkpoints_costs_no_row(tmp_path: Path, undistur
             assert job.health(config, job_id).last_failure
             logs = Layout.of(root).logs.glob("flink--taskexecutor*")
             assert any("No space left on device" in log.read_text(errors="replace") for log in logs)
-            load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+            load.assert_undisturbed(config, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def test_a_full_disk_under_the_broker_costs_no_row(tmp_path: Path, undisturbed: load.Rows) -> None:
@@ -105,7 +106,7 @@ def test_a_full_disk_under_the_broker_costs_no_row(tmp_path: Path, undisturbed: 
                     assert generator.poll() is None
                 assert local.up(config) is False
                 assert state_of(config, "kafka") == "RUNNING"
-            load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+            load.assert_undisturbed(config, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def state_of(config: Config, role: str) -> str:
@@ -131,7 +132,7 @@ def test_a_full_disk_under_the_table_is_one_line_and_nothing_is_half_written(
                     assert stored
                 assert generator.wait() == 0
             with pipeline.sinking(config):
-                load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+                load.assert_undisturbed(config, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def test_a_read_only_table_is_one_line(drilled: Config, tmp_path: Path) -> None:

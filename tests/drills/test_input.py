@@ -172,7 +172,11 @@ def test_corrected_letters_are_sent_back_once_and_count(drilled: Config, tmp_pat
         file.write_text(shown.stdout.replace("kiosk", "website"))
         dry = rtea(config, "dlq", "replay", str(file), "--dry-run")
         assert (dry.returncode, dry.stdout) == (0, "dry run: 20 sent\n")
-        assert rtea(config, "dlq", "replay", str(file)).stdout == "20 sent\n"
+        command = [sys.executable, "-m", "rtea", "dlq", "replay", str(file)]
+        at_once = [subprocess.Popen(command, env=load.environment(config)) for _ in range(2)]
+        # The later one may end the earlier one, which then says so.
+        assert {replaying.wait(60) for replaying in at_once} <= {0, 11}
+        rtea(config, "dlq", "replay", str(file))
         assert rtea(config, "dlq", "replay", str(file)).stdout == "20 sent before\n"
         file.write_text(rtea(config, "dlq", "show", "--json").stdout)
         refused = rtea(config, "dlq", "replay", str(file))

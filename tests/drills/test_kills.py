@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rtea import manifest
 from rtea.config import Config
 from rtea.job import submit as job
 from tests.drills import load
@@ -38,7 +39,7 @@ def test_a_taskmanager_killed_three_times_at_random_moments(
             for _ in range(3):
                 load.wait_s(moments.uniform(0.0, 4.0))
                 recoveries.append(kill_taskmanager(drilled, job_id))
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
     print(f"recovered within {[round(seconds, 1) for seconds in recoveries]} s", file=sys.stderr)
     assert max(recoveries) < RECOVERY_SECONDS
 
@@ -52,7 +53,7 @@ def test_a_taskmanager_killed_again_while_the_job_recovers(
             pipeline.wait_for_another(drilled, "taskmanager", first)
             assert not load.is_running(drilled, job_id), "it had recovered already"
             kill_taskmanager(drilled, job_id)
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 @pytest.mark.quick
@@ -63,7 +64,7 @@ def test_a_killed_jobmanager(drilled: Config, tmp_path: Path, undisturbed: load.
             pipeline.wait_for_another(drilled, "jobmanager", pid)
             took_s = load.wait_until(lambda: load.is_running(drilled, job_id), 60, "the job runs again")
             print(f"recovered {took_s:.1f} s after the JobManager was back", file=sys.stderr)
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def test_a_killed_zookeeper(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
@@ -71,7 +72,7 @@ def test_a_killed_zookeeper(drilled: Config, tmp_path: Path, undisturbed: load.R
         with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
             pid = pipeline.kill(drilled, "zookeeper")
             pipeline.wait_for_another(drilled, "zookeeper", pid)
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
         assert load.is_running(drilled, job_id)
 
 
@@ -84,7 +85,7 @@ def test_a_killed_udf_worker(drilled: Config, tmp_path: Path, undisturbed: load.
             worker = load.udf_workers(config)[-1]
             worker.send_signal(signal.SIGKILL)
             load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
-        load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(config, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def test_a_broker_killed_under_load(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
@@ -92,7 +93,7 @@ def test_a_broker_killed_under_load(drilled: Config, tmp_path: Path, undisturbed
         with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
             pid = pipeline.kill(drilled, "kafka")
             pipeline.wait_for_another(drilled, "kafka", pid)
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def test_a_generator_shard_killed_and_resumed(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
@@ -109,7 +110,7 @@ def test_a_generator_shard_killed_and_resumed(drilled: Config, tmp_path: Path, u
         again = [*command[:3], "--manifest", str(path), "--no-progress", *load.options(), "--resume"]
         resumed = subprocess.run(again, env=load.environment(drilled))
         assert resumed.returncode == 0
-        load.assert_undisturbed(drilled, load.read_manifest(path), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(path), undisturbed)
 
 
 def test_a_sink_killed_at_random_moments(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
@@ -123,5 +124,5 @@ def test_a_sink_killed_at_random_moments(drilled: Config, tmp_path: Path, undist
                     sink.kill()
             assert generator.wait() == 0
         with pipeline.sinking(drilled):
-            load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+            load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
     assert job.jobs(drilled)

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rtea import manifest
 from rtea.config import Config
 from tests.drills import load
 from tests.drills.conftest import SECONDS
@@ -49,7 +50,7 @@ def test_a_table_locked_for_minutes(drilled: Config, tmp_path: Path, undisturbed
     with pipeline.submitted(drilled), sinking(drilled, tmp_path / "sink.log") as sink:
         with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
             pass
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
         hold = [sys.executable, "-c", HOLD, str(drilled.sink.duckdb_path)]
         with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
             assert holder.stdin

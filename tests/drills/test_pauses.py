@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rtea import manifest
 from rtea.config import Config
 from tests.drills import load
 from tests.drills.conftest import SECONDS
@@ -20,8 +21,8 @@ PAUSE_SECONDS = 30.0
 def test_a_paused_process_of_the_stack(role: str, drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
         with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
-            load.pause([load.pid_of(drilled, role)], PAUSE_SECONDS)
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+            load.pause([pipeline.pid_of(drilled, role)], PAUSE_SECONDS)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def test_a_paused_udf_worker(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
@@ -29,7 +30,7 @@ def test_a_paused_udf_worker(drilled: Config, tmp_path: Path, undisturbed: load.
     with pipeline.submitted(config), pipeline.sinking(config):
         with load.loaded(config, tmp_path / "m.jsonl", SECONDS):
             load.pause([worker.pid for worker in load.udf_workers(config)], PAUSE_SECONDS)
-        load.assert_undisturbed(config, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(config, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
 def test_a_paused_generator_shard(drilled: Config, tmp_path: Path, undisturbed: load.Rows) -> None:
@@ -37,4 +38,4 @@ def test_a_paused_generator_shard(drilled: Config, tmp_path: Path, undisturbed: 
         with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS) as generator:
             shards = psutil.Process(generator.pid).children()
             load.pause([shards[-1].pid], PAUSE_SECONDS)
-        load.assert_undisturbed(drilled, load.read_manifest(tmp_path / "m.jsonl"), undisturbed)
+        load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
-from rtea import dead_letters, topics
+from rtea import dead_letters, manifest, topics
 from rtea.config import Config
 from rtea.sinks.registry import SINKS
 from rtea.sinks.result import DEAD_LETTERS
@@ -39,7 +39,7 @@ def test_records_from_the_future_do_not_advance_the_watermark(
         with load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
             ahead_ms = time.time_ns() // 1_000_000 + DAY_MS
             places = pipeline.send(drilled, [(n, ahead_ms + n, search(ahead_ms + n, n)) for n in range(4)])
-        sent = load.read_manifest(tmp_path / "m.jsonl")
+        sent = manifest.read(tmp_path / "m.jsonl")
         pipeline.assert_rows_match(drilled, sent, least_windows=10)
         load.wait_until(lambda: refused(drilled, 0) == {"future_timestamp": 4}, 30, "they are counted")
         letters = [letter for letter in dead_letters.read(drilled) if letter.reason == "future_timestamp"]

@@ -29,6 +29,17 @@ from rtea.stack import local
 
 ROWS_WITHIN_SECONDS = 90
 
+MALFORMED = {
+    "cut_off": "invalid_json",
+    "wrong_type": "wrong_type",
+    "bad_utf8": "invalid_utf8",
+    "missing_field": "missing_field",
+    "huge": "too_large",
+    "empty": "empty",
+    "null": "null_value",
+}
+"""The reason for which each malformed kind is refused."""
+
 
 @contextmanager
 def submitted(config: Config) -> Iterator[str]:
@@ -195,10 +206,16 @@ def send_late(config: Config, sent: Manifest) -> Manifest:
     return Manifest(sent.header, [corrected, *sent.windows[1:]], sent.end)
 
 
-def kill(config: Config, role: str) -> int:
-    """SIGKILL a process of the stack; returns its id."""
+def pid_of(config: Config, role: str) -> int:
+    """The id of a process of the stack."""
     (pid,) = [process.pid for process in local.status(config) if process.name == role]
     assert pid is not None
+    return pid
+
+
+def kill(config: Config, role: str) -> int:
+    """SIGKILL a process of the stack; returns its id."""
+    pid = pid_of(config, role)
     os.kill(pid, signal.SIGKILL)
     return pid
 

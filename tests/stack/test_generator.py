@@ -21,9 +21,9 @@ from rtea import _core, events, manifest, topics
 from rtea import config as configuration
 from rtea.config import Config
 from rtea.errors import RteaError
-from rtea.stack import local
 from rtea_gen import outlet, shard
 from tests.conftest import free_ports
+from tests.flink import pipeline
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -214,7 +214,7 @@ def test_a_run_is_resumed_only_as_it_was_begun(pipeline_config: Config, tmp_path
 
 
 def test_a_broker_stopped_for_20_s_loses_nothing(pipeline_config: Config, tmp_path: Path) -> None:
-    (pid,) = [process.pid for process in local.status(pipeline_config) if process.name == "kafka"]
+    pid = pipeline.pid_of(pipeline_config, "kafka")
     broker, path = psutil.Process(pid), tmp_path / "m.jsonl"
     arguments = ("--speed", "1", "--rate", "20000", "--events", "600000", "--set", "job.window_ms=1000")
     with start(pipeline_config, path, *arguments) as ran:

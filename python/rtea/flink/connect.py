@@ -12,8 +12,8 @@ from pyflink.datastream.connectors import Sink
 from pyflink.datastream.connectors.kafka import KafkaSource
 from pyflink.java_gateway import get_gateway
 
-from rtea import topics
 from rtea.config import Config
+from rtea.sections import KafkaSection
 
 BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 """Bytes on the wire between operators, as they are."""
@@ -22,6 +22,9 @@ CONSUMER_GROUP = "rtea-job"
 
 EVER = (-(2**63), 2**63 - 1)
 """The time span of a live job: all of it."""
+
+SHADED = "org.apache.flink.kafka.shaded."
+"""Where Flink's connector keeps its copy of Kafka's classes."""
 
 # Room of the producer beyond the longest record, for its headers and batch overhead.
 REQUEST_OVERHEAD_BYTES = 65_536
@@ -54,7 +57,7 @@ def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[
         builder.setBounded(offsets.timestamp(span_ms[1] + job.watermark_delay_ms + job.allowed_lateness_ms))
         builder.setProperty("commit.offsets.on.checkpoint", "false")
     builder.setStartingOffsets(jvm.rtea.StrictOffsets(start))
-    _connect(builder, config)
+    _connect(builder, config.kafka)
     watermarks = WatermarkStrategy.for_bounded_out_of_orderness(
         Duration.of_millis(job.watermark_delay_ms)
     ).with_idleness(Duration.of_millis(job.idle_timeout_ms))
@@ -64,10 +67,29 @@ def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[
     return env.from_source(KafkaSource(builder.build()), bounded, "events").uid("events")
 
 
-def _connect(builder: Any, config: Config) -> None:
-    """Set where the brokers are and how they are spoken to."""
-    for name, value in topics.java_connection(config.kafka).items():
+def _connect(builder: Any, kafka: KafkaSection) -> None:
+    """Set where the brokers are and how they are spoken to: `rtea.topics.connection` by the names of Java's clients."""
+    settings = {"bootstrap.servers": kafka.bootstrap_servers, "security.protocol": kafka.security_protocol}
+    if kafka.ssl_ca:
+        settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(kafka.ssl_ca.resolve())}
+    if kafka.ssl_identity:
+        settings |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(kafka.ssl_identity.resolve())}
+    if kafka.security_protocol.startswith("SASL") and kafka.sasl_password:
+        module = "plain.PlainLoginModule" if kafka.sasl_mechanism == "PLAIN" else "scram.ScramLoginModule"
+        user, password = (_quoted(text) for text in (kafka.sasl_username or "", kafka.sasl_password.get_secret_value()))
+        settings |= {
+            "sasl.mechanism": kafka.sasl_mechanism,
+            "sasl.jaas.config": f"{SHADED}org.apache.kafka.common.security.{module} required "
+            f"username={user} password={password};",
+        }
+    for name, value in settings.items():
         builder.setProperty(name, value)
+
+
+def _quoted(text: str) -> str:
+    """A value of a JAAS configuration."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = EVER) -> DataStream:
@@ -94,12 +116,11 @@ def write_frames(frames: DataStream, config: Config, topic: str, longest_record_
     guarantee = jvm.org.apache.flink.connector.base.DeliveryGuarantee.AT_LEAST_ONCE
     builder = (
         jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()
-        .setBootstrapServers(config.kafka.bootstrap_servers)
         .setRecordSerializer(jvm.rtea.FrameSerializer(topic))
         .setDeliveryGuarantee(guarantee)
         .setProperty("max.request.size", str(longest_record_bytes + REQUEST_OVERHEAD_BYTES))
         .setProperty("compression.type", "lz4")
         .setProperty("acks", "all")
     )
-    _connect(builder, config)
+    _connect(builder, config.kafka)
     frames.sink_to(Sink(builder.build())).name(f"to {topic}").uid(topic)

@@ -38,9 +38,9 @@ impl std::fmt::Display for StateError {
         match self {
             Self::UnknownVersion(version) => write!(
                 f,
-                "partial aggregate has state version {version}, this release reads 1 to {STATE_VERSION}: use the release that wrote it"
+                "state bytes have version {version}, which this release does not know: use the release that wrote them"
             ),
-            Self::Corrupt(what) => write!(f, "partial aggregate is damaged: {what}"),
+            Self::Corrupt(what) => write!(f, "state bytes are damaged: {what}"),
             Self::OtherWindow { this_ms, other_ms } => {
                 write!(f, "partials of the windows at {this_ms} and {other_ms} ms cannot merge")
             }
@@ -140,12 +140,11 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, StateError> {
 
 impl Version1<'_> {
     fn into_partial(self) -> Result<Partial, StateError> {
-        let known = |name: &str| KNOWN_TYPES.contains(&name);
         let latest = Version2 {
             window_start_ms: self.window_start_ms,
             events: self.events,
             limit: DEFAULT_LIMIT,
-            counts: self.counts.into_iter().map(|(name, counts)| (name, known(name), counts)).collect(),
+            counts: self.counts.into_iter().map(|(name, counts)| (name, false, counts)).collect(),
             other_counts: [0; 2],
             revenue: self.revenue.into_iter().map(|(currency, name, minor)| (currency, name, false, minor)).collect(),
             other_revenue: Vec::new(),

@@ -45,5 +45,5 @@ fn an_older_version_is_written_as_the_newest() {
 fn a_later_version_is_refused_with_the_remedy() {
     let refused = Partial::from_bytes(&[STATE_VERSION + 1]).unwrap_err();
     assert_eq!(refused, StateError::UnknownVersion(STATE_VERSION + 1));
-    assert!(refused.to_string().contains("use the release that wrote it"));
+    assert!(refused.to_string().contains("use the release that wrote them"));
 }
