@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from rtea import dead_letters, manifest, topics
 from rtea.config import Config
+from rtea.sinks import result
 from rtea.sinks.registry import SINKS
 from rtea.sinks.result import DEAD_LETTERS
 from tests.drills import load
@@ -70,6 +72,47 @@ def test_late_events_are_counted_by_window_also_after_a_recovery(
         pipeline.send(config, [(n % 4, late_ms, search(late_ms, 10 + n)) for n in range(5)])
         load.wait_until(lambda: refused(config, window_ms) == before | {"late": 15}, 60, "they are counted, too")
         load.assert_undisturbed(config, sent, undisturbed, late=15)
+
+
+def test_counts_that_begin_again_after_a_day_do_not_replace_the_greater_ones(drilled: Config) -> None:
+    consumer = Consumer(topics.connection(drilled.kafka) | {"group.id": "results", "auto.offset.reset": "earliest"})
+    consumer.subscribe([drilled.kafka.results_topic])
+    window_ms = load.START_MS // load.WINDOW_MS * load.WINDOW_MS
+
+    def revision() -> int:
+        """Of the next result of refused events of the window."""
+        while message := consumer.poll(60):
+            found = result.decode(message.value() or b"", "results")
+            if found.window_start_ms == window_ms and not found.is_of_events:
+                return found.revision
+        raise AssertionError("no result came")
+
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        # A first watermark: before it, nothing is forgotten.
+        pipeline.send(drilled, [(n, load.START_MS, search(load.START_MS, n)) for n in range(4)])
+        later_ms = load.START_MS + 2 * load.WINDOW_MS
+        pipeline.send(drilled, [(n, later_ms, search(later_ms, n)) for n in range(4)])
+        load.wait_until(lambda: has_rows(drilled, window_ms - load.WINDOW_MS, later_ms), 60, "a window has fired")
+        pipeline.send(drilled, [(0, load.START_MS, b"")])
+        assert revision() == 1
+        pipeline.send(drilled, [(0, load.START_MS, b"")])
+        assert revision() == 2
+        after_ms = load.START_MS + 2 * DAY_MS
+        pipeline.send(drilled, [(n, after_ms, search(after_ms, n)) for n in range(4)])
+        load.wait_until(lambda: has_rows(drilled, later_ms, after_ms), 60, "the days have passed")
+        pipeline.send(drilled, [(0, load.START_MS, b"")])
+        assert revision() == 1
+        consumer.close()
+        # The sink has seen it as well when it has written what came after it.
+        last_ms = after_ms + 2 * load.WINDOW_MS
+        pipeline.send(drilled, [(n, last_ms, search(last_ms, n)) for n in range(4)])
+        load.wait_until(lambda: has_rows(drilled, after_ms - load.WINDOW_MS, last_ms), 60, "a later window is written")
+        assert refused(drilled, window_ms) == {"empty": 2}
+
+
+def has_rows(config: Config, start_ms: int, end_ms: int) -> bool:
+    rows = SINKS["duckdb"](config).read(start_ms, end_ms)
+    return any(row.metric == "event_count" for row in rows)
 
 
 def test_partitions_added_while_the_job_runs_are_read(drilled: Config, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from rtea.flink.connect import BYTES
 REFUSED = OutputTag("refused", BYTES)
 
 KEEP_MS = 86_400_000
-"""Event time for which a window's counts are kept after the last of them: a day."""
+"""Event time after which a window's counts are forgotten: half of it to all of it after the last of them came, so
+that a timer is set twice a day and not for every batch."""
 
 
 def window_of(refused: bytes) -> int:

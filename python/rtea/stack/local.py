@@ -42,8 +42,8 @@ def up(config: Config) -> bool:
     start what the supervisor gave up, as on a disk that was full.
 
     Raises:
-        ConfigError, PortInUseError, DiskSpaceError, JarError, StackError: it cannot run; nothing is left
-            behind.
+        ConfigError, PortInUseError, DiskSpaceError, JarError, StackError: it cannot run; nothing that
+            this call started is left behind.
     """
     if config.kafka.bootstrap_servers not in (broker_address(config), f"localhost:{config.stack.kafka_port}"):
         raise ConfigError(
