@@ -116,7 +116,7 @@ def cast(generator: GeneratorSection) -> _core.Cast:
     """Who takes part, from the settings.
 
     Raises:
-        ConfigError: transitions or devices name what there is not.
+        ConfigError: transitions, mixes or catalogue do not fit the model.
     """
     try:
         return _core.Cast(
@@ -131,9 +131,19 @@ def cast(generator: GeneratorSection) -> _core.Cast:
             hot_products=generator.hot_products,
             transitions=generator.transitions,
             devices=generator.devices,
+            countries=generator.countries,
+            referrers=generator.referrers,
+            campaigns=generator.campaigns,
+            search_terms=generator.search_terms,
+            categories=generator.categories,
         )
     except (ValueError, OverflowError) as error:
         raise ConfigError(f"generator: {error}") from error
+
+
+def categories(generator: GeneratorSection) -> list[str]:
+    """Names of the catalogue's categories, by their number."""
+    return [name for name, *_ in cast(generator).model()["categories"]]
 
 
 def stream(config: Config, start_ms: int) -> _core.EventStream:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from rtea import _core
 from rtea_gen import plan as plans
 from rtea_gen.figures import percentile_ms
 from rtea_gen.plan import Plan, Schedule
@@ -17,7 +16,7 @@ SAMPLED_EVENTS = 1_000
 
 
 def preview(plan: Plan) -> None:
-    """Print what a plan would send: when, how much, the first events, and the weights of the sessions.
+    """Print what a plan would send: when, how much, the first events, and the model in force.
 
     Raises:
         ConfigError: settings do not fit together.
@@ -35,10 +34,8 @@ def preview(plan: Plan) -> None:
     click.echo(f"event time: from {_time(plan.start_ms)} {end}")
     click.echo(f"rate: {generator.rate:,}/s of event time at speed {generator.speed:g}, {mean_bytes:.0f} bytes each")
     click.echo(f"sink: {generator.sink}, format {generator.format}, {plan.procs} processes")
-    weights = _core.transitions()
-    for walker, rows in generator.transitions.items():
-        weights[walker].update({state: dict(row) for state, row in rows.items()})
-    click.echo("transitions: " + msgspec.json.encode(weights, order="sorted").decode())
+    for name, found in plans.cast(generator).model().items():
+        click.echo(f"{name}: " + msgspec.json.encode(found, order="sorted").decode())
     for value in values[:3]:
         click.echo(f"sample: {(value or b'').decode('utf-8', 'backslashreplace')}")
 

@@ -134,7 +134,9 @@ class _Run:
             already.write_bytes(earlier.already.to_bytes())
         indices = range(wanted.procs)
         self._files = [Files(scratch / f"truth-{n}", scratch / f"outcome-{n}", path, already) for n in indices]
-        self._merger = Merger([files.truth for files in self._files], wanted.config.job.window_ms)
+        config = wanted.config
+        categories = plan.categories(config.generator)
+        self._merger = Merger([files.truth for files in self._files], config.job.window_ms, categories)
         context = spawning()
         self._stop = context.Event()
         self._figures = Figures.of(context, wanted.procs)

@@ -15,8 +15,8 @@ COUNTED = frozenset({"duplicate", "disorder", "hot_key"})
 class Merger:
     """Reads truth files; memory holds places of windows, and of one window at a time its content."""
 
-    def __init__(self, files: Sequence[Path], window_ms: int) -> None:
-        self._files, self._window_ms = files, window_ms
+    def __init__(self, files: Sequence[Path], window_ms: int, categories: Sequence[str]) -> None:
+        self._files, self._window_ms, self._categories = files, window_ms, categories
         self._read_bytes = dict.fromkeys(files, 0)
         self._places: dict[int, list[tuple[Path, int, int]]] = defaultdict(list)
 
@@ -26,7 +26,7 @@ class Merger:
             self._index(path)
         for start_ms in sorted(start for start in self._places if start + self._window_ms <= until_ms):
             shards = [_read(*place) for place in self._places.pop(start_ms)]
-            events, counts, revenue, visitors, faults = _core.merge_truth(shards)
+            events, counts, revenue, visitors, faults = _core.merge_truth(shards, self._categories)
             rows = [manifest.Revenue(*entry) for entry in revenue]
             end_ms = start_ms + self._window_ms
             yield manifest.Window(start_ms, end_ms, events, dict(counts), rows, dict(visitors), dict(faults))

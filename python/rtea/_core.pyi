@@ -1,6 +1,7 @@
 """The Rust extension. Its documented faces are `rtea.events`, `rtea.aggregate` and `rtea_gen`."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 DEBUG_BUILD: bool
 REASONS: list[str]
@@ -70,7 +71,13 @@ class Cast:
         hot_products: int,
         transitions: Mapping[str, Mapping[str, Mapping[str, int]]],
         devices: Mapping[str, Sequence[tuple[str, str, str, int]]],
+        countries: Sequence[tuple[str, str, str, int]],
+        referrers: Sequence[tuple[str, int]],
+        campaigns: Mapping[str, Sequence[tuple[str, int]]],
+        search_terms: Sequence[str],
+        categories: Sequence[tuple[str, int, int]],
     ) -> Cast: ...
+    def model(self) -> dict[str, Any]: ...
 
 class Faults:
     def __new__(
@@ -91,7 +98,6 @@ class Faults:
     @property
     def hold_ms(self) -> int: ...
 
-def transitions() -> dict[str, dict[str, dict[str, int]]]: ...
 def partition_of(key: bytes, partitions: int) -> int: ...
 
 class SentNumbers:
@@ -133,5 +139,5 @@ class EventStream:
     def take_truth(self, until_ms: int) -> list[tuple[int, bytes]]: ...
 
 def merge_truth(
-    shards: Sequence[bytes],
+    shards: Sequence[bytes], categories: Sequence[str]
 ) -> tuple[int, list[tuple[str, int]], list[tuple[str, str, int]], list[tuple[str, int]], list[tuple[str, int]]]: ...

@@ -90,7 +90,7 @@ class JobSection(Section):
         *("electronics", "fashion", "home", "beauty", "sports", "toys"),
         *("books", "grocery", "garden", "automotive", "health", "pet_supplies"),
     )
-    """Categories that are kept before others; these are the generator's."""
+    """Categories that are kept before others; these are the generator's model's."""
     currencies: Strings = ("USD", "EUR", "GBP")
     """Currencies in which those categories are kept before others."""
     deduplicate_orders: bool = False
@@ -201,6 +201,17 @@ class GeneratorSection(Section):
     model's, which `rtea-gen --dry-run` prints."""
     devices: Annotated[dict[str, list[tuple[str, str, str, int]]], BeforeValidator(_parsed)] = {}
     """Devices by source, in place of the model's: operating system, app version or browser, screen, weight."""
+    countries: Annotated[list[tuple[str, str, str, int]], BeforeValidator(_parsed)] = []
+    """Countries of the visitors, in place of the model's: code, locale, currency of the prices, weight."""
+    referrers: Annotated[list[tuple[str, int]], BeforeValidator(_parsed)] = []
+    """Pages that sessions on the website came from, in place of the model's: address, empty for none, and weight."""
+    campaigns: Annotated[dict[str, list[tuple[str, int]]], BeforeValidator(_parsed)] = {}
+    """Campaigns by source, in place of the model's: name, weight."""
+    search_terms: Strings = ()
+    """What is searched for, in place of the model's terms, each as often."""
+    categories: Annotated[list[tuple[str, int, int]], BeforeValidator(_parsed)] = []
+    """Categories of the catalogue, in place of the model's: name, lowest and highest price in minor units (hundredths
+    of every currency). More than `job.max_dimensions` pairs of currency and category are not all kept by the job."""
     lanes: int = Field(200_000, ge=1, le=4_000_000)
     """Visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""
     daily: float = Field(0.0, ge=0, le=1)

@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import zstandard
 
-from rtea import config, manifest
+from rtea import config, events, manifest
 from rtea_gen import plan as plans
 
 START = ("--start", "1760000000000", "--rate", "1000", "--speed", "0", "--no-progress")
@@ -104,7 +105,34 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing() -> None:
     assert shown["event time"].startswith("from 2025-10-09 08:53:20.000+00:00 to 2025-10-09 08:54:19.999")
     assert json.loads(shown["transitions"])["mobile"]["search"] == {"leave": 7}
     assert json.loads(shown["transitions"])["website"]["add_to_cart"]["begin_checkout"] == 32
+    assert ["US", "en-US", "USD", 46] in json.loads(shown["countries"])
+    assert ["electronics", 1999, 249900] in json.loads(shown["categories"])
+    assert ["", 3] in json.loads(shown["referrers"])
     assert not list(Path.cwd().iterdir())
+
+
+def test_mixes_given_are_the_mixes_in_force_and_in_the_manifest() -> None:
+    given: dict[str, Any] = {
+        "countries": [["NZ", "mi-NZ", "NZD", 1]],
+        "referrers": [["https://a.example/", 2]],
+        "campaigns": {"mobile": [["app", 1]], "website": [["web", 1]]},
+        "search_terms": ["kiwi"],
+        "categories": [["wool", 100, 200]],
+    }
+    flags = [text for name, value in given.items() for text in ("--set", f"generator.{name}={json.dumps(value)}")]
+    shown = dict(line.split(": ", 1) for line in run("--dry-run", *flags).stdout.decode().splitlines())
+    assert {name: json.loads(shown[name]) for name in given} == given
+    ran = run("--sink", "stdout", "--events", "20000", "--manifest", "m.jsonl", *flags)
+    sent = [events.decode(line) for line in ran.stdout.splitlines()]
+    assert {event.search_term for event in sent} == {None, "kiwi"}
+    assert {event.campaign for event in sent} == {None, "app", "web"}
+    assert {event.referrer for event in sent} == {None, "https://a.example/"}
+    assert {event.device.country for event in sent if event.device and event.device.country} == {"NZ"}
+    assert {item.category for event in sent for item in event.items or ()} == {"wool"}
+    revenue = {
+        (row.category, row.currency) for window in manifest.read(Path("m.jsonl")).windows for row in window.revenue
+    }
+    assert revenue == {("wool", "NZD")}
 
 
 def test_the_printed_configuration_is_the_one_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +151,11 @@ def test_the_printed_configuration_is_the_one_in_force(monkeypatch: pytest.Monke
         ('generator.transitions={"tablet":{}}', 'walker "tablet" is unknown: expected one of mobile, website, bot'),
         ('generator.transitions={"bot":{"landing":{"fly":1}}}', 'next state "fly" is unknown'),
         ('generator.devices={"mobile":[["a","b","c",0]]}', "devices.mobile: expected a positive weight"),
+        ('generator.campaigns={"tv":[["a",1]]}', 'source "tv" is unknown: expected one of mobile, website'),
+        ('generator.referrers=[["",0]]', "referrers: expected a positive weight"),
+        ('generator.countries=[["NZ","en-NZ","nzd",1]]', 'currency "nzd" of "NZ": expected three capital letters'),
+        ('generator.categories=[["a",5,1]]', 'categories: "a" from 5 to 1: expected a name of 1 to 64 characters'),
+        ('generator.categories=[["a",1,2],["a",1,2]]', "categories: expected at most 1000, each name once"),
     ],
 )
 def test_a_model_that_does_not_fit_is_one_line(setting: str, line: str) -> None:

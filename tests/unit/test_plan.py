@@ -1,7 +1,9 @@
 """Promise: events are due by an open-loop schedule that a stall does not move."""
 
 import math
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from rtea import config as configuration
 from rtea.errors import ConfigError
 from rtea_gen import plan as plans
 from rtea_gen.plan import Plan, Schedule
+
+ROOT = Path(__file__).parents[2]
 
 
 def schedule(**flags: object) -> Schedule:
@@ -28,6 +32,15 @@ def test_an_event_is_due_from_its_time_on(number: int, rate: int, speed: float, 
     due = schedule(rate=rate, speed=speed, daily=daily)
     moment_s = 0.002 / speed  # Times are whole milliseconds of event time.
     assert due.due_number(due.due_at_s(number) - moment_s) <= number < due.due_number(due.due_at_s(number) + moment_s)
+
+
+def test_the_model_in_the_documentation_is_one_that_can_be_made(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "generator.md").read_text(), re.DOTALL)
+    (tmp_path / "rtea.toml").write_text(block)
+    generator = configuration.load(tmp_path / "rtea.toml").generator
+    model, own = plans.cast(generator).model(), plans.cast(configuration.Config().generator).model()
+    changed = {"countries", "referrers", "campaigns", "categories", "transitions"}
+    assert {name for name in model if model[name] != own[name]} == changed == generator.model_fields_set
 
 
 def test_nothing_is_due_before_the_start() -> None:

@@ -75,7 +75,7 @@ fn main() {
     figures.push(format!("\"model_ns\": {model:.1}"));
     let truth = measure(|| {
         let mut ledger = Ledger::new(60_000);
-        moments.iter().for_each(|moment| ledger.add(moment, Fate::NONE));
+        moments.iter().for_each(|moment| ledger.add(moment, Fate::NONE, &population));
         black_box(ledger);
     });
     figures.push(format!("\"truth_ns\": {truth:.1}"));

@@ -1,64 +1,125 @@
-//! The shop's products: category, price and popularity, each a function of the product's number.
+//! The shop's products: category and price, each a function of the product's number.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::random::mix;
 
+/// Most categories of a catalogue: each has a table of prices of 32 KiB.
+pub const MOST_CATEGORIES: usize = 1_000;
+
+/// Highest price of a category in minor units.
+pub const HIGHEST_MINOR: u32 = 4_000_000_000;
+
 /// A category: its name and the bounds of its prices in minor units, log-uniform between them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Category {
-    /// The dimension of its revenue.
-    pub name: &'static str,
-    lowest_minor: f64,
-    highest_minor: f64,
+    /// The dimension of its revenue, 1 to 64 characters.
+    pub name: String,
+    /// The name as part of a page's address.
+    pub slug: String,
+    /// Lowest price, at least 1.
+    pub lowest_minor: u32,
+    /// Highest price, at least the lowest and at most [`HIGHEST_MINOR`].
+    pub highest_minor: u32,
 }
 
-const fn category(name: &'static str, lowest_minor: f64, highest_minor: f64) -> Category {
-    Category { name, lowest_minor, highest_minor }
-}
+impl Category {
+    /// A category; `None` when name or prices are out of bounds.
+    #[must_use]
+    pub fn new(name: &str, lowest_minor: u32, highest_minor: u32) -> Option<Self> {
+        let has_name = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        let has_prices = 1 <= lowest_minor && lowest_minor <= highest_minor && highest_minor <= HIGHEST_MINOR;
+        let slug = name.chars().map(|letter| if letter.is_alphanumeric() || letter == '_' { letter } else { '-' });
+        (has_name && has_prices).then(|| Self { name: name.into(), slug: slug.collect(), lowest_minor, highest_minor })
+    }
 
-/// The categories. A product belongs to number `product % CATEGORIES.len()`, so neighbouring ranks of popularity
-/// are of different ones and each has its best sellers.
-pub const CATEGORIES: [Category; 12] = [
-    category("electronics", 1_999.0, 249_900.0),
-    category("fashion", 999.0, 24_900.0),
-    category("home", 799.0, 89_900.0),
-    category("beauty", 399.0, 12_900.0),
-    category("sports", 999.0, 59_900.0),
-    category("toys", 499.0, 14_900.0),
-    category("books", 299.0, 5_900.0),
-    category("grocery", 99.0, 2_900.0),
-    category("garden", 599.0, 79_900.0),
-    category("automotive", 699.0, 49_900.0),
-    category("health", 299.0, 9_900.0),
-    category("pet_supplies", 199.0, 8_900.0),
-];
-
-/// Number of the product's category in [`CATEGORIES`].
-#[must_use]
-pub fn category_of(product: u32) -> usize {
-    product as usize % CATEGORIES.len()
+    fn prices(&self) -> impl Iterator<Item = i64> {
+        let lowest_minor = f64::from(self.lowest_minor);
+        let ratio = f64::from(self.highest_minor) / lowest_minor;
+        (0..1_u32 << PRICE_BITS).map(move |step| {
+            let share = f64::from(step) / f64::from(1_u32 << PRICE_BITS);
+            #[allow(clippy::cast_possible_truncation)]
+            let tens = (lowest_minor * libm::pow(ratio, share) / 10.0) as i64;
+            tens * 10 + 9
+        })
+    }
 }
 
 const PRICE_BITS: u32 = 12;
 
-/// The prices of each category: drawing one is a look-up, where its power would cost as much as half an event.
-static PRICES: LazyLock<Vec<Vec<i64>>> = LazyLock::new(|| {
-    let prices = |Category { lowest_minor, highest_minor, .. }: Category| {
-        (0..1_u32 << PRICE_BITS).map(move |step| {
-            let share = f64::from(step) / f64::from(1_u32 << PRICE_BITS);
-            #[allow(clippy::cast_possible_truncation)]
-            let tens = (lowest_minor * libm::pow(highest_minor / lowest_minor, share) / 10.0) as i64;
-            tens * 10 + 9
-        })
-    };
-    CATEGORIES.into_iter().map(|category| prices(category).collect()).collect()
-});
-
-/// Price of one piece in minor units, ending in 9 as prices do.
-#[must_use]
-pub fn price_minor(product: u32) -> i64 {
-    #[allow(clippy::cast_possible_truncation)]
-    let step = (mix(u64::from(product)) >> (64 - PRICE_BITS)) as usize;
-    PRICES[category_of(product)][step]
+/// Categories and their prices. Drawing a price is a look-up, where its power would cost as much as half an event.
+#[derive(Debug, PartialEq)]
+pub struct Catalogue {
+    categories: Vec<Category>,
+    prices: Vec<i64>,
 }
+
+impl Catalogue {
+    /// A catalogue of 1 to [`MOST_CATEGORIES`] categories with different names; `None` for others.
+    #[must_use]
+    pub fn new(categories: Vec<Category>) -> Option<Self> {
+        let mut names: Vec<&str> = categories.iter().map(|category| category.name.as_str()).collect();
+        names.sort_unstable();
+        let are_different = names.windows(2).all(|pair| pair[0] != pair[1]);
+        if !(1..=MOST_CATEGORIES).contains(&categories.len()) || !are_different {
+            return None;
+        }
+        Some(Self { prices: categories.iter().flat_map(Category::prices).collect(), categories })
+    }
+
+    /// The model's own twelve categories.
+    #[must_use]
+    pub fn of_the_model() -> Arc<Self> {
+        static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
+            let categories = MODEL.iter().filter_map(|(name, lowest, highest)| Category::new(name, *lowest, *highest));
+            let Some(catalogue) = Catalogue::new(categories.collect()) else {
+                unreachable!("the model's categories are within bounds")
+            };
+            Arc::new(catalogue)
+        });
+        Arc::clone(&CATALOGUE)
+    }
+
+    /// The categories.
+    #[must_use]
+    pub fn categories(&self) -> &[Category] {
+        &self.categories
+    }
+
+    /// Number of the product's category: neighbouring ranks of popularity are of different ones, and each has its best
+    /// sellers.
+    #[must_use]
+    pub fn number_of(&self, product: u32) -> usize {
+        product as usize % self.categories.len()
+    }
+
+    /// The product's category.
+    #[must_use]
+    pub fn category_of(&self, product: u32) -> &Category {
+        &self.categories[self.number_of(product)]
+    }
+
+    /// Price of one piece in minor units, ending in 9 as prices do.
+    #[must_use]
+    pub fn price_minor(&self, product: u32) -> i64 {
+        #[allow(clippy::cast_possible_truncation)]
+        let step = (mix(u64::from(product)) >> (64 - PRICE_BITS)) as usize;
+        self.prices[(self.number_of(product) << PRICE_BITS) + step]
+    }
+}
+
+/// Names, lowest and highest prices in minor units.
+const MODEL: [(&str, u32, u32); 12] = [
+    ("electronics", 1_999, 249_900),
+    ("fashion", 999, 24_900),
+    ("home", 799, 89_900),
+    ("beauty", 399, 12_900),
+    ("sports", 999, 59_900),
+    ("toys", 499, 14_900),
+    ("books", 299, 5_900),
+    ("grocery", 99, 2_900),
+    ("garden", 599, 79_900),
+    ("automotive", 699, 49_900),
+    ("health", 299, 9_900),
+    ("pet_supplies", 199, 8_900),
+];

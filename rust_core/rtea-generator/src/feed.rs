@@ -162,8 +162,8 @@ impl Feed {
     }
 
     fn put(&mut self, moment: &Moment, fate: Fate, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
-        self.ledger.add(moment, fate);
         let population = self.stream.pattern().population();
+        self.ledger.add(moment, fate, population);
         let event = self.scribe.write(moment, self.stream.settings().seed, population);
         let start = buffer.len();
         let key = if fate.has_hot_key { HOT_KEY } else { &event.visitor_id };

@@ -7,7 +7,7 @@
 //! without the job's aggregation, which makes it an oracle for both.
 //!
 //! Read [`stream`] first; [`clock`] says when, [`loom`] who, [`session`] and [`behaviour`] what they do;
-//! [`population`], [`visitor`] and [`catalogue`] are the cast. [`feed`] makes records of it, with the faults of [`fault`].
+//! [`population`], [`visitor`], [`mixes`] and [`catalogue`] are the cast. [`feed`] makes records of it, with the faults of [`fault`].
 
 pub mod behaviour;
 pub mod catalogue;
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod fault;
 pub mod feed;
 pub mod loom;
+pub mod mixes;
 pub mod partition;
 pub mod population;
 pub mod random;
@@ -23,3 +24,4 @@ pub mod session;
 pub mod stream;
 pub mod truth;
 pub mod visitor;
+pub mod weighted;

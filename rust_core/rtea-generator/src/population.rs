@@ -1,8 +1,11 @@
 //! Who may take part in a stream and how they are spread: the parameters that sessions are drawn from.
 
+use std::sync::Arc;
+
 use crate::behaviour::Behaviour;
+use crate::catalogue::Catalogue;
+use crate::mixes::Mixes;
 use crate::random::{mix, PowerLaw, Random};
-use crate::visitor::{Device, MOBILE, WEBSITE};
 
 /// Most visitors of a population: ids of devices and bots must fit 32 bits.
 pub const MOST_VISITORS: u32 = 2_000_000_000;
@@ -50,8 +53,10 @@ pub struct Population {
     pub shares: Shares,
     /// How sessions go on.
     pub behaviour: Behaviour,
-    /// Devices of app and website with their weights, by source; none empty.
-    pub devices: [Vec<Device>; 2],
+    /// What visitors come with.
+    pub mixes: Mixes,
+    /// What the products are.
+    pub catalogue: Arc<Catalogue>,
     /// Number of hot products of a flash sale.
     pub hot_products: u32,
     pub(crate) visitors: PowerLaw,
@@ -60,13 +65,14 @@ pub struct Population {
 
 impl Population {
     /// A population of that many visitors, at most [`MOST_VISITORS`], and products, each at least 1, with
-    /// the default shares. Exponents as [`PowerLaw`] counts them.
+    /// the model's own shares, mixes and catalogue. Exponents as [`PowerLaw`] counts them.
     #[must_use]
     pub fn new(visitors: u32, products: u32, activity: f64, popularity: f64) -> Self {
         Self {
             shares: Shares::default(),
             behaviour: Behaviour::default(),
-            devices: [MOBILE.map(Device::from).to_vec(), WEBSITE.map(Device::from).to_vec()],
+            mixes: Mixes::default(),
+            catalogue: Catalogue::of_the_model(),
             hot_products: 20,
             visitors: PowerLaw::new(visitors, activity),
             products: PowerLaw::new(products, popularity),

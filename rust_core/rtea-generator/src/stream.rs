@@ -8,42 +8,13 @@ use std::borrow::Cow;
 use rtea_core::event::{self, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
 
 use crate::behaviour::Action;
-use crate::catalogue::{self, CATEGORIES};
+use crate::catalogue::Catalogue;
 use crate::clock::{Clock, Rhythm};
 use crate::loom::{Loom, Pattern, LOOMS};
 use crate::population::Population;
 use crate::random::mix;
 use crate::session::{self, Step};
-use crate::visitor::COUNTRIES;
 
-const SEARCH_TERMS: [&str; 8] = [
-    "wireless headphones",
-    "running shoes",
-    "gift",
-    "coffee machine",
-    "summer dress",
-    "usb-c cable",
-    "lego",
-    "yoga mat",
-];
-
-// By source; a name that stands more often is as much more common.
-const CAMPAIGNS: [[&str; 5]; 2] = [
-    ["spring_sale", "push_offer", "push_offer", "app_referral", "retargeting"],
-    ["spring_sale", "newsletter", "newsletter", "brand_search", "retargeting"],
-];
-const REFERRERS: [Option<&str>; 10] = [
-    None,
-    None,
-    None,
-    Some("https://www.google.example/"),
-    Some("https://www.google.example/"),
-    Some("https://www.google.example/"),
-    Some("https://www.google.example/"),
-    Some("https://social.example/feed"),
-    Some("https://social.example/feed"),
-    Some("https://news.example/"),
-];
 const BOT_OS: &str = "Linux";
 const BOT_BROWSER: &str = "ExampleBot 2.1";
 
@@ -169,28 +140,28 @@ impl Scribe {
         let Moment { number, time_ms, step } = *moment;
         let website = step.source == Source::Website;
         let landing = step.position == 0;
-        let (country, locale, currency, _) = COUNTRIES[step.visitor.country()];
+        let (mixes, catalogue) = (&population.mixes, population.catalogue.as_ref());
+        let country = step.visitor.country(&mixes.countries);
         write_event_id(&mut self.event_id, seed, number, time_ms);
         write_id(&mut self.visitor_id, b'v', mix(u64::from(step.visitor.id())), 16);
         write_id(&mut self.session_id, b's', step.session, 12);
         write_id(&mut self.user_id, b'u', u64::from(step.visitor.person), 8);
         write_id(&mut self.order_id, b'o', mix(number ^ seed), 12);
-        write_page(&mut self.page_url, &step);
+        write_page(&mut self.page_url, &step, catalogue);
         for (text, line) in self.product_ids.iter_mut().zip(step.lines()) {
             write_id(text, b'p', u64::from(line.product), 6);
         }
         let device = if step.visitor.is_bot {
             event::Device { os: Some(BOT_OS.into()), browser: Some(BOT_BROWSER.into()), ..event::Device::default() }
         } else {
-            let devices = &population.devices[step.source as usize];
-            let found = &devices[step.visitor.device(devices)];
+            let found = step.visitor.device(mixes.devices_of(step.source));
             event::Device {
                 os: Some(found.os.as_str().into()),
                 app_version: (!website).then(|| found.program.as_str().into()),
                 browser: website.then(|| found.program.as_str().into()),
                 screen: landing.then(|| found.screen.as_str().into()),
-                locale: landing.then(|| locale.into()),
-                country: Some(country.into()),
+                locale: landing.then(|| country.locale.as_str().into()),
+                country: Some(country.code.as_str().into()),
             }
         };
         let items = step
@@ -199,15 +170,17 @@ impl Scribe {
             .zip(&self.product_ids)
             .map(|(line, id)| Item {
                 product_id: Cow::Borrowed(id),
-                category: CATEGORIES[catalogue::category_of(line.product)].name.into(),
-                price_minor: catalogue::price_minor(line.product),
+                category: catalogue.category_of(line.product).name.as_str().into(),
+                price_minor: catalogue.price_minor(line.product),
                 quantity: i64::from(line.quantity),
             })
             .collect();
         #[allow(clippy::cast_possible_truncation)]
-        let (chance, choice) = (step.session as u16, (step.session >> 16) as usize);
-        let has_campaign = landing && !step.visitor.is_bot && f64::from(chance) / 65_536.0 < population.shares.campaign;
-        let referrer = if website && landing && !step.visitor.is_bot { REFERRERS[choice % 10] } else { None };
+        let (chance, choice) = (step.session as u16, step.session >> 16);
+        let is_guest = landing && !step.visitor.is_bot;
+        let has_campaign = is_guest && f64::from(chance) / 65_536.0 < population.shares.campaign;
+        let campaign_place = choice / mixes.referrers.total();
+        let referrer = if website && is_guest { mixes.referrers.at(choice).as_deref() } else { None };
         Event {
             event_id: Cow::Borrowed(&self.event_id),
             event_type: KNOWN_TYPES[step.action as usize].into(),
@@ -220,11 +193,11 @@ impl Scribe {
             page_url: website.then_some(Cow::Borrowed(self.page_url.as_str())),
             referrer: referrer.map(Cow::Borrowed),
             search_term: (step.action == Action::Search)
-                .then(|| SEARCH_TERMS[step.product as usize % SEARCH_TERMS.len()].into()),
-            campaign: has_campaign.then(|| CAMPAIGNS[step.source as usize][choice / 10 % 5].into()),
+                .then(|| mixes.search_terms[step.product as usize % mixes.search_terms.len()].as_str().into()),
+            campaign: has_campaign.then(|| mixes.campaigns_of(step.source).at(campaign_place).as_str().into()),
             device: Some(device),
             items,
-            currency: (step.action == Action::Purchase).then(|| currency.into()),
+            currency: (step.action == Action::Purchase).then(|| country.currency().into()),
             order_id: (step.action == Action::Purchase).then_some(Cow::Borrowed(self.order_id.as_str())),
         }
     }
@@ -255,14 +228,14 @@ fn set(text: &mut String, ascii: &[u8]) {
     text.push_str(std::str::from_utf8(ascii).unwrap_or(""));
 }
 
-fn write_page(text: &mut String, step: &Step) {
+fn write_page(text: &mut String, step: &Step, catalogue: &Catalogue) {
     text.clear();
     text.push_str("https://shop.example");
     match step.action {
         Action::PageView if step.position == 0 => text.push('/'),
         Action::PageView => {
             text.push_str("/c/");
-            text.push_str(CATEGORIES[catalogue::category_of(step.product)].name);
+            text.push_str(&catalogue.category_of(step.product).slug);
         }
         Action::Search => text.push_str("/search"),
         Action::ProductView => {

@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 
 use crate::behaviour::{Action, ACTIONS};
-use crate::catalogue::{self, CATEGORIES};
 use crate::fault::{Fate, Fault};
+use crate::population::Population;
 use crate::stream::Moment;
-use crate::visitor::COUNTRIES;
 
 const FORMAT_VERSION: u8 = 2;
 
@@ -36,34 +35,34 @@ pub struct Window {
 
 impl Window {
     /// Counts one moment as its fate has it.
-    pub fn add(&mut self, moment: &Moment, fate: Fate) {
+    pub fn add(&mut self, moment: &Moment, fate: Fate, population: &Population) {
         self.faults[FAULTS - 1] += u64::from(fate.has_hot_key);
         let Some(fault) = fate.fault else {
-            return self.count(moment);
+            return self.count(moment, population);
         };
         self.faults[fault as usize] += 1;
         if fault.counts() {
-            self.count(moment);
+            self.count(moment, population);
         }
         let is_repeated_order = fate.orders_once && moment.step.action == Action::Purchase;
         if fault == Fault::Duplicate && !is_repeated_order {
-            self.count(moment);
+            self.count(moment, population);
         }
     }
 
-    fn count(&mut self, moment: &Moment) {
+    fn count(&mut self, moment: &Moment, population: &Population) {
         let step = &moment.step;
         let source = step.source as usize;
         self.events += 1;
         self.counts[source][step.action as usize] += 1;
         self.visitors[source].insert(step.visitor.id());
         if step.action == Action::Purchase {
-            let mut currency = [0; 3];
-            currency.copy_from_slice(COUNTRIES[step.visitor.country()].2.as_bytes());
+            let (catalogue, countries) = (&population.catalogue, &population.mixes.countries);
+            let currency = step.visitor.country(countries).currency_code();
             for line in step.lines() {
-                let category = u32::try_from(catalogue::category_of(line.product)).unwrap_or(0);
+                let category = u32::try_from(catalogue.number_of(line.product)).unwrap_or(0);
                 *self.revenue.entry((category, currency)).or_default() +=
-                    catalogue::price_minor(line.product) * i64::from(line.quantity);
+                    catalogue.price_minor(line.product) * i64::from(line.quantity);
             }
         }
     }
@@ -95,12 +94,6 @@ impl Window {
     pub fn fault_counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let names = Fault::ALL.into_iter().map(Fault::name).chain(["hot_key"]);
         names.zip(self.faults).filter(|(_, count)| *count > 0)
-    }
-
-    /// Name of a category by its number.
-    #[must_use]
-    pub fn category_name(category: u32) -> &'static str {
-        CATEGORIES[category as usize].name
     }
 
     /// The window as bytes, to pass between the shards of one run.
@@ -168,9 +161,9 @@ impl Ledger {
     }
 
     /// Counts one moment in its window.
-    pub fn add(&mut self, moment: &Moment, fate: Fate) {
+    pub fn add(&mut self, moment: &Moment, fate: Fate, population: &Population) {
         let start_ms = moment.time_ms.div_euclid(self.window_ms) * self.window_ms;
-        self.windows.entry(start_ms).or_default().add(moment, fate);
+        self.windows.entry(start_ms).or_default().add(moment, fate, population);
     }
 
     /// Takes out the windows that end at or before a time: start and content, oldest first.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
@@ -11,13 +12,15 @@ use rtea_core::codec::{self, Format};
 use rtea_core::dimension::Policy;
 use rtea_core::event::{Source, KNOWN_TYPES};
 use rtea_generator::behaviour::Action;
-use rtea_generator::catalogue;
+use rtea_generator::catalogue::{Catalogue, Category};
 use rtea_generator::clock::{Clock, Rhythm, CELL_MS};
 use rtea_generator::fault::Fate;
+use rtea_generator::mixes::Country;
 use rtea_generator::population::Population;
 use rtea_generator::session::Line;
 use rtea_generator::stream::{Scribe, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
+use rtea_generator::weighted::Weighted;
 
 fn stream(seed: u64, lanes: u64) -> Stream {
     let population = Population::new(5_000, 500, 0.5, 0.9);
@@ -152,13 +155,34 @@ fn every_event_is_valid_and_decodes_to_what_was_meant() {
 
 #[test]
 fn the_ledger_equals_the_fold_of_the_events() {
-    let mut stream = stream(3, 300);
+    assert_ledger_equals_fold(stream(3, 300));
+}
+
+#[test]
+fn the_ledger_knows_a_catalogue_and_currencies_of_the_users_own() {
+    let mut settings = stream(3, 300).settings().clone();
+    let categories = [("Wein & Käse", 1, 9), ("cars", 2_000_000, 4_000_000_000)];
+    let categories = categories.map(|(name, lowest, highest)| Category::new(name, lowest, highest).unwrap());
+    settings.population.catalogue = Arc::new(Catalogue::new(categories.to_vec()).unwrap());
+    let countries = [("CH", "CHF"), ("SE", "SEK")];
+    let countries = countries.map(|(code, currency)| (Country::new(code, "en", currency).unwrap(), 1));
+    settings.population.mixes.countries = Weighted::new(countries.to_vec()).unwrap();
+    let found = assert_ledger_equals_fold(Stream::new(settings));
+    let expected = ["CHF", "SEK"].map(|currency| ["Wein & Käse", "cars"].map(|name| (currency.into(), name.into())));
+    assert_eq!(found, expected.into_iter().flatten().collect());
+}
+
+/// Currencies and categories of the revenue.
+fn assert_ledger_equals_fold(mut stream: Stream) -> HashSet<(String, String)> {
+    let mut dimensions = HashSet::new();
+    let catalogue = Arc::clone(&stream.settings().population.catalogue);
+    let categories = catalogue.categories();
     let mut ledger = Ledger::new(10_000);
     let mut scribe = Scribe::default();
     let mut partials: HashMap<i64, Partial> = HashMap::new();
     for number in 0..30_000 {
         let moment = stream.moment(number);
-        ledger.add(&moment, Fate::NONE);
+        ledger.add(&moment, Fate::NONE, stream.pattern().population());
         let start_ms = moment.time_ms / 10_000 * 10_000;
         partials
             .entry(start_ms)
@@ -175,8 +199,14 @@ fn the_ledger_equals_the_fold_of_the_events() {
         for (action, name) in KNOWN_TYPES.into_iter().enumerate() {
             assert_eq!([window.counts[0][action], window.counts[1][action]], counts[name], "{name}");
         }
-        let revenue: i64 = window.revenue.values().sum();
-        assert_eq!(i128::from(revenue), partial.revenue().map(|(_, _, minor)| minor).sum());
+        let named = |((category, currency), minor): (&(u32, [u8; 3]), &i64)| {
+            let name = categories[*category as usize].name.clone();
+            ((String::from_utf8(currency.to_vec()).unwrap(), name), i128::from(*minor))
+        };
+        let expected: HashMap<_, _> = window.revenue.iter().map(named).collect();
+        let folded = partial.revenue().map(|(currency, category, minor)| ((currency.into(), category.into()), minor));
+        assert_eq!(folded.collect::<HashMap<_, _>>(), expected);
+        dimensions.extend(expected.into_keys());
         for source in Source::ALL {
             let exact = i64::try_from(window.visitors[source as usize].len()).unwrap();
             let estimate = partial.visitors(source).estimate();
@@ -184,14 +214,27 @@ fn the_ledger_equals_the_fold_of_the_events() {
             assert!((estimate - exact).abs() <= 2 + exact / 500, "{estimate} of {exact}");
         }
     }
+    dimensions
 }
 
 #[test]
 fn prices_lie_within_their_category_and_end_in_nine() {
+    let catalogue = Catalogue::of_the_model();
     for product in 0..2_000 {
-        let price = catalogue::price_minor(product);
-        assert!(price % 10 == 9 && (99..=249_909).contains(&price), "{price}");
+        let (category, price) = (catalogue.category_of(product), catalogue.price_minor(product));
+        let bounds = i64::from(category.lowest_minor) / 10 * 10..=i64::from(category.highest_minor) + 9;
+        assert!(price % 10 == 9 && bounds.contains(&price), "{price} in {bounds:?}");
     }
+}
+
+#[test]
+fn a_category_has_a_name_and_prices_in_order() {
+    let long = "x".repeat(65);
+    let refused = [("", 1, 2), (long.as_str(), 1, 2), ("a\nb", 1, 2), ("a", 0, 2), ("a", 3, 2), ("a", 1, u32::MAX)];
+    assert!(refused.iter().all(|(name, lowest, highest)| Category::new(name, *lowest, *highest).is_none()));
+    let twice = vec![Category::new("a", 1, 2).unwrap(), Category::new("a", 1, 3).unwrap()];
+    assert!(Catalogue::new(twice).is_none() && Catalogue::new(Vec::new()).is_none());
+    assert_eq!(Category::new("Wein & Käse", 1, 1).unwrap().slug, "Wein---Käse");
 }
 
 const LANES: u64 = 51_200;

@@ -3,14 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rtea_core::event::Source;
+use rtea_core::event::{Event, Source};
 use rtea_generator::behaviour::{Action, Behaviour, Walker, ACTIONS};
 use rtea_generator::clock::Rhythm;
+use rtea_generator::mixes::{Country, Device, Mixes};
 use rtea_generator::population::{Population, Shares};
 use rtea_generator::session::Step;
 use rtea_generator::stream::{Moment, Scribe, Settings, Stream};
+use rtea_generator::weighted::Weighted;
 
 const EVENTS: u64 = 1_500_000;
 
@@ -207,6 +209,97 @@ fn shares_of_the_population_are_those_asked_for() {
     let first = |person: &u32| sources.get(&(person * 2));
     let mixed = regulars.iter().filter(|person| first(person).is_some_and(|found| found.len() == 2)).count() as f64;
     close(mixed / regulars.len() as f64, 0.2, 0.04, "visitors of both sources");
+}
+
+/// How often each value came, as a share.
+fn shares(values: impl Iterator<Item = String>) -> BTreeMap<String, f64> {
+    let mut counts = BTreeMap::new();
+    values.for_each(|value| *counts.entry(value).or_insert(0.0) += 1.0);
+    let total: f64 = counts.values().sum();
+    counts.into_iter().map(|(value, count)| (value, count / total)).collect()
+}
+
+fn assert_mix<T>(found: &BTreeMap<String, f64>, mix: &Weighted<T>, name: impl Fn(&T) -> String) {
+    let mut expected = BTreeMap::new();
+    for (thing, weight) in mix.entries() {
+        *expected.entry(name(thing)).or_insert(0.0) += f64::from(*weight) / mix.total() as f64;
+    }
+    expected.retain(|_, share| *share > 0.0);
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    expected.into_iter().for_each(|(name, share)| close(found[&name], share, 0.02, &name));
+}
+
+/// What a landing says of its visitor and session.
+struct Landing {
+    source: Source,
+    country: String,
+    device: String,
+    campaign: Option<String>,
+    referrer: String,
+}
+
+impl Landing {
+    fn of(event: Event<'_>) -> Self {
+        let device = event.device.unwrap();
+        let program = device.app_version.or(device.browser).unwrap();
+        Self {
+            source: event.source,
+            country: device.country.unwrap().into(),
+            device: format!("{}/{program}/{}", device.os.unwrap(), device.screen.unwrap()),
+            campaign: event.campaign.map(Into::into),
+            referrer: event.referrer.unwrap_or_default().into(),
+        }
+    }
+}
+
+fn assert_mixes_hold(population: &Population) {
+    let mut scribe = Scribe::default();
+    let mut wanted = settings(population.clone());
+    wanted.lanes = 200_000;
+    let moments = moments(wanted, EVENTS);
+    let landings = moments.iter().filter(|moment| moment.step.position == 0 && !moment.step.visitor.is_bot);
+    let landings: Vec<_> = landings.map(|moment| Landing::of(scribe.write(moment, 11, population))).collect();
+    let mixes = &population.mixes;
+    assert_mix(&shares(landings.iter().map(|found| found.country.clone())), &mixes.countries, |c| c.code.clone());
+    for source in Source::ALL {
+        let of_source = || landings.iter().filter(|found| found.source == source);
+        let device = |found: &Device| format!("{}/{}/{}", found.os, found.program, found.screen);
+        assert_mix(&shares(of_source().map(|found| found.device.clone())), mixes.devices_of(source), device);
+        let campaigns = shares(of_source().filter_map(|found| found.campaign.clone()));
+        assert_mix(&campaigns, mixes.campaigns_of(source), Clone::clone);
+        let referrers = shares(of_source().map(|found| found.referrer.clone()));
+        match source {
+            Source::Mobile => assert_eq!(referrers.into_keys().collect::<Vec<_>>(), [""]),
+            Source::Website => assert_mix(&referrers, &mixes.referrers, |page| page.clone().unwrap_or_default()),
+        }
+    }
+    let searches = moments.iter().filter(|moment| moment.step.action == Action::Search);
+    let terms: HashSet<String> =
+        searches.map(|moment| scribe.write(moment, 11, population).search_term.unwrap().into_owned()).collect();
+    assert_eq!(terms, mixes.search_terms.iter().cloned().collect());
+}
+
+#[test]
+fn visitors_come_with_what_the_models_weights_say() {
+    assert_mixes_hold(&default_population());
+}
+
+#[test]
+fn visitors_come_with_what_weights_of_the_users_own_say() {
+    let mut population = default_population();
+    let names = |names: [(&str, u32); 2]| Weighted::new(names.map(|(name, weight)| (name.into(), weight)).to_vec());
+    let countries = [("NZ", "NZD", 1), ("AU", "AUD", 1), ("FJ", "FJD", 2), ("AQ", "USD", 0)];
+    let countries = countries.map(|(code, money, weight)| (Country::new(code, "en", money).unwrap(), weight));
+    let device = |os: &str| Device { os: os.into(), program: "1".into(), screen: "800x600".into() };
+    population.mixes = Mixes {
+        devices: [vec![(device("Sailfish"), 7)], vec![(device("BeOS"), 1), (device("Plan 9"), 3)]]
+            .map(|rows| Weighted::new(rows).unwrap()),
+        countries: Weighted::new(countries.to_vec()).unwrap(),
+        referrers: Weighted::new(vec![(Some("https://a.example/".into()), 1), (None, 4)]).unwrap(),
+        campaigns: [names([("one", 1), ("two", 3)]).unwrap(), names([("three", 2), ("four", 2)]).unwrap()],
+        search_terms: vec!["kiwi".into(), "wool".into()],
+    };
+    assert_mixes_hold(&population);
 }
 
 #[test]

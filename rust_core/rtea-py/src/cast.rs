@@ -1,36 +1,47 @@
-//! Who takes part in a stream, and its faults, from Python. Behind `rtea_gen.plan`.
+//! Who takes part in a stream, from Python and back. Behind `rtea_gen.plan`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use rtea_core::event::Source;
 use rtea_generator::behaviour::{Behaviour, Walker, ACTIONS, LEAVE, STATES};
-use rtea_generator::fault;
+use rtea_generator::catalogue::{Catalogue, Category, HIGHEST_MINOR, MOST_CATEGORIES};
+use rtea_generator::mixes::{Country, Device, Mixes};
 use rtea_generator::population::{Population, Shares};
-use rtea_generator::visitor::Device;
+use rtea_generator::weighted::Weighted;
 
 use crate::errors::Error;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Cast>()?;
-    module.add_class::<Faults>()?;
-    module.add_function(wrap_pyfunction!(transitions, module)?)
+    module.add_class::<Cast>()
 }
 
 const WALKERS: [(&str, Walker); 3] = [("mobile", Walker::Mobile), ("website", Walker::Website), ("bot", Walker::Bot)];
 
 type Rows = HashMap<String, HashMap<String, HashMap<String, u32>>>;
 
-/// Devices by source: operating system, app version or browser, screen, weight.
-type Devices = HashMap<String, Vec<(String, String, String, u32)>>;
+/// Operating system, app version or browser, screen, weight.
+type DeviceRow = (String, String, String, u32);
 
-/// Shares, transitions and devices of a population.
+/// Code, locale, currency, weight.
+type CountryRow = (String, String, String, u32);
+
+/// Name, lowest and highest price in minor units.
+type CategoryRow = (String, u32, u32);
+
+/// Name or address, weight.
+type NameRow = (String, u32);
+
+/// Everything of a population but its size: what is not given is the model's own.
 #[pyclass(frozen, module = "rtea._core")]
 pub(crate) struct Cast {
     shares: Shares,
     behaviour: Behaviour,
-    devices: [Vec<Device>; 2],
+    mixes: Mixes,
+    catalogue: Arc<Catalogue>,
     hot_products: u32,
 }
 
@@ -38,12 +49,9 @@ impl Cast {
     pub(crate) fn join(&self, population: &mut Population) {
         population.shares = self.shares;
         population.behaviour = self.behaviour.clone();
+        population.mixes = self.mixes.clone();
+        population.catalogue = Arc::clone(&self.catalogue);
         population.hot_products = self.hot_products;
-        for (devices, given) in population.devices.iter_mut().zip(&self.devices) {
-            if !given.is_empty() {
-                devices.clone_from(given);
-            }
-        }
     }
 }
 
@@ -52,7 +60,7 @@ impl Cast {
     #[new]
     #[pyo3(signature = (
         *, mobile_share, both_share, account_share, second_device_share, login_share, bot_share, campaign_share,
-        hot_share, hot_products, transitions, devices
+        hot_share, hot_products, transitions, devices, countries, referrers, campaigns, search_terms, categories
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -66,7 +74,12 @@ impl Cast {
         hot_share: f64,
         hot_products: u32,
         transitions: Rows,
-        devices: Devices,
+        devices: HashMap<String, Vec<DeviceRow>>,
+        countries: Vec<CountryRow>,
+        referrers: Vec<NameRow>,
+        campaigns: HashMap<String, Vec<NameRow>>,
+        search_terms: Vec<String>,
+        categories: Vec<CategoryRow>,
     ) -> PyResult<Self> {
         let shares = Shares {
             mobile: mobile_share,
@@ -78,8 +91,68 @@ impl Cast {
             campaign: campaign_share,
             hot: hot_share,
         };
-        Ok(Self { shares, behaviour: behaviour(transitions)?, devices: devices_by_source(devices)?, hot_products })
+        let mut mixes = Mixes::default();
+        for (name, rows) in devices {
+            let place = format!("devices.{name}");
+            let found = rows.into_iter().map(|(os, program, screen, weight)| (Device { os, program, screen }, weight));
+            mixes.devices[source_named(&name)? as usize] = weighted(&place, found.collect())?;
+        }
+        for (name, rows) in campaigns {
+            mixes.campaigns[source_named(&name)? as usize] = weighted(&format!("campaigns.{name}"), rows)?;
+        }
+        if !countries.is_empty() {
+            let found = countries.iter().map(country).collect::<PyResult<_>>()?;
+            mixes.countries = weighted("countries", found)?;
+        }
+        if !referrers.is_empty() {
+            let found = referrers.into_iter().map(|(page, weight)| ((!page.is_empty()).then_some(page), weight));
+            mixes.referrers = weighted("referrers", found.collect())?;
+        }
+        if !search_terms.is_empty() {
+            mixes.search_terms = search_terms;
+        }
+        let catalogue = catalogue(&categories)?;
+        Ok(Self { shares, behaviour: behaviour(transitions)?, mixes, catalogue, hot_products })
     }
+
+    /// What is in force, by the names of the settings; of the transitions, zeros are left out.
+    fn model<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let model = PyDict::new(py);
+        let mixes = &self.mixes;
+        let device = |(device, weight): &(Device, u32)| {
+            (device.os.clone(), device.program.clone(), device.screen.clone(), *weight)
+        };
+        let country = |(country, weight): &(Country, u32)| {
+            (country.code.clone(), country.locale.clone(), country.currency().to_owned(), *weight)
+        };
+        let referrer = |(page, weight): &(Option<String>, u32)| (page.clone().unwrap_or_default(), *weight);
+        let category = |found: &Category| (found.name.clone(), found.lowest_minor, found.highest_minor);
+        model.set_item("transitions", transitions(&self.behaviour))?;
+        model.set_item("devices", by_source(&mixes.devices, device))?;
+        model.set_item("countries", listed(&mixes.countries, country))?;
+        model.set_item("referrers", listed(&mixes.referrers, referrer))?;
+        model.set_item("campaigns", by_source(&mixes.campaigns, Clone::clone))?;
+        model.set_item("search_terms", &mixes.search_terms)?;
+        model.set_item("categories", self.catalogue.categories().iter().map(category).collect::<Vec<_>>())?;
+        Ok(model)
+    }
+}
+
+fn listed<T, R>(mix: &Weighted<T>, row: impl Fn(&(T, u32)) -> R) -> Vec<R> {
+    mix.entries().iter().map(row).collect()
+}
+
+fn by_source<T, R>(mixes: &[Weighted<T>; 2], row: impl Fn(&(T, u32)) -> R) -> HashMap<&'static str, Vec<R>> {
+    Source::ALL.into_iter().map(|source| (source.name(), listed(&mixes[source as usize], &row))).collect()
+}
+
+fn transitions(behaviour: &Behaviour) -> HashMap<&str, HashMap<&str, HashMap<&str, u32>>> {
+    let row = |weights: &[u32]| {
+        let names = STATES[..ACTIONS].iter().chain([&LEAVE]).copied();
+        names.zip(weights.iter().copied()).filter(|(_, weight)| *weight > 0).collect()
+    };
+    let table = |walker| STATES.into_iter().zip(behaviour.table(walker)).map(|(state, weights)| (state, row(weights)));
+    WALKERS.into_iter().map(|(name, walker)| (name, table(walker).collect())).collect()
 }
 
 fn behaviour(rows: Rows) -> PyResult<Behaviour> {
@@ -109,85 +182,40 @@ fn behaviour(rows: Rows) -> PyResult<Behaviour> {
     Ok(behaviour)
 }
 
-fn devices_by_source(devices: Devices) -> PyResult<[Vec<Device>; 2]> {
-    let mut found = [Vec::new(), Vec::new()];
-    for (name, rows) in devices {
-        let source = Source::from_name(&name).ok_or_else(|| unknown("source", &name, &["mobile", "website"]))?;
-        if rows.iter().all(|(.., weight)| *weight == 0) {
-            return Err(Error::Argument(format!("devices.{name}: expected a positive weight at least")).into());
-        }
-        found[source as usize] =
-            rows.into_iter().map(|(os, program, screen, weight)| Device { os, program, screen, weight }).collect();
+fn country((code, locale, currency, weight): &CountryRow) -> PyResult<(Country, u32)> {
+    let country = Country::new(code, locale, currency);
+    let problem =
+        || Error::Argument(format!("countries: currency {currency:?} of {code:?}: expected three capital letters"));
+    Ok((country.ok_or_else(problem)?, *weight))
+}
+
+fn catalogue(rows: &[CategoryRow]) -> PyResult<Arc<Catalogue>> {
+    if rows.is_empty() {
+        return Ok(Catalogue::of_the_model());
     }
-    Ok(found)
+    let category = |(name, lowest, highest): &CategoryRow| {
+        let problem = || {
+            Error::Argument(format!(
+                "categories: {name:?} from {lowest} to {highest}: expected a name of 1 to 64 characters, and prices \
+                 from 1 to {HIGHEST_MINOR}, the lowest first"
+            ))
+        };
+        Ok(Category::new(name, *lowest, *highest).ok_or_else(problem)?)
+    };
+    let categories = rows.iter().map(category).collect::<PyResult<_>>()?;
+    let problem = || Error::Argument(format!("categories: expected at most {MOST_CATEGORIES}, each name once"));
+    Ok(Arc::new(Catalogue::new(categories).ok_or_else(problem)?))
+}
+
+fn weighted<T>(place: &str, entries: Vec<(T, u32)>) -> PyResult<Weighted<T>> {
+    let problem = || Error::Argument(format!("{place}: expected a positive weight at least")).into();
+    Weighted::new(entries).ok_or_else(problem)
+}
+
+fn source_named(name: &str) -> PyResult<Source> {
+    Source::from_name(name).ok_or_else(|| unknown("source", name, &["mobile", "website"]))
 }
 
 fn unknown(what: &str, found: &str, expected: &[&str]) -> PyErr {
     Error::Argument(format!("{what} {found:?} is unknown: expected one of {}", expected.join(", "))).into()
-}
-
-/// The default weights: by walker, state and next state; zeros are left out.
-#[pyfunction]
-fn transitions() -> HashMap<&'static str, HashMap<&'static str, HashMap<&'static str, u32>>> {
-    let behaviour = Behaviour::default();
-    let row = |weights: &[u32]| {
-        let names = STATES[..ACTIONS].iter().chain([&LEAVE]).copied();
-        names.zip(weights.iter().copied()).filter(|(_, weight)| *weight > 0).collect()
-    };
-    let table = |walker| STATES.into_iter().zip(behaviour.table(walker)).map(|(state, weights)| (state, row(weights)));
-    WALKERS.into_iter().map(|(name, walker)| (name, table(walker).collect())).collect()
-}
-
-/// Shares and sizes of the faults.
-#[pyclass(frozen, module = "rtea._core")]
-pub(crate) struct Faults(pub(crate) fault::Faults);
-
-#[pymethods]
-impl Faults {
-    #[new]
-    #[pyo3(signature = (
-        *, duplicate = 0.0, disorder = 0.0, late = 0.0, future = 0.0, malformed = 0.0, hot_key = 0.0,
-        disorder_ms = 1, late_ms = 0, future_ms = 0, huge_bytes = 0, orders_once = false
-    ))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        duplicate: f64,
-        disorder: f64,
-        late: f64,
-        future: f64,
-        malformed: f64,
-        hot_key: f64,
-        disorder_ms: i64,
-        late_ms: i64,
-        future_ms: i64,
-        huge_bytes: usize,
-        orders_once: bool,
-    ) -> PyResult<Self> {
-        let shares = [duplicate, disorder, late, future, malformed];
-        let in_range = shares.iter().chain([&hot_key]).all(|share| (0.0..=1.0).contains(share));
-        if !in_range || shares.iter().sum::<f64>() > 1.0 {
-            return Err(
-                Error::Argument(format!("shares of faults {shares:?}: expected 0 to 1, and at most 1 in all")).into()
-            );
-        }
-        Ok(Self(fault::Faults {
-            duplicate,
-            disorder,
-            late,
-            future,
-            malformed,
-            hot_key,
-            disorder_ms,
-            late_ms,
-            future_ms,
-            huge_bytes,
-            orders_once,
-        }))
-    }
-
-    /// How long after its end a window may still gain events or faults.
-    #[getter]
-    fn hold_ms(&self) -> i64 {
-        self.0.hold_ms()
-    }
 }

@@ -15,9 +15,10 @@ use rtea_generator::population::{Population, MOST_VISITORS};
 use rtea_generator::stream::Settings;
 use rtea_generator::truth::Window;
 
-use crate::cast::{Cast, Faults};
+use crate::cast::Cast;
 use crate::errors::Error;
 use crate::events::format_named;
+use crate::faults::Faults;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EventStream>()?;
@@ -246,10 +247,10 @@ type Counts<T> = Vec<(T, u64)>;
 
 /// Number of events; counts by dimension; revenue by category, currency and minor units; exact
 /// visitors of all sources and of each; faults.
-type Truth = (u64, Counts<String>, Vec<(&'static str, String, i64)>, Counts<&'static str>, Counts<&'static str>);
+type Truth = (u64, Counts<String>, Vec<(String, String, i64)>, Counts<&'static str>, Counts<&'static str>);
 
 #[pyfunction]
-fn merge_truth(shards: Vec<Bound<'_, PyBytes>>) -> PyResult<Truth> {
+fn merge_truth(shards: Vec<Bound<'_, PyBytes>>, categories: Vec<String>) -> PyResult<Truth> {
     let mut merged = Window::default();
     for shard in &shards {
         let window = Window::from_bytes(shard.as_bytes())
@@ -264,10 +265,14 @@ fn merge_truth(shards: Vec<Bound<'_, PyBytes>>) -> PyResult<Truth> {
             .map(|(name, count)| (format!("{name}_{}", source.name()), count))
     });
     let revenue = merged.revenue.iter().map(|((category, currency), minor)| {
-        (Window::category_name(*category), String::from_utf8_lossy(currency).into_owned(), *minor)
+        let name = categories.get(*category as usize).ok_or_else(|| {
+            Error::Argument(format!("category {category}: expected one of the {} of the stream", categories.len()))
+        })?;
+        Ok((name.clone(), String::from_utf8_lossy(currency).into_owned(), *minor))
     });
+    let revenue = revenue.collect::<PyResult<_>>()?;
     let visitors = Source::ALL.iter().map(|source| (source.name(), merged.visitors[*source as usize].len()));
     let all = std::iter::once(("all", merged.all_visitors()));
     let uniques = all.chain(visitors).filter(|(_, count)| *count > 0).collect();
-    Ok((merged.events, counts.collect(), revenue.collect(), uniques, merged.fault_counts().collect()))
+    Ok((merged.events, counts.collect(), revenue, uniques, merged.fault_counts().collect()))
 }

@@ -7,6 +7,7 @@ mod aggregate;
 mod cast;
 mod errors;
 mod events;
+mod faults;
 mod generator;
 mod sent;
 
@@ -19,5 +20,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     aggregate::register(module)?;
     generator::register(module)?;
     cast::register(module)?;
+    faults::register(module)?;
     sent::register(module)
 }
