@@ -69,21 +69,20 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
 FUZZ_TARGETS := json msgpack state fold
 SANITIZER ?=
-SECONDS ?= 15
+SECONDS ?= 60
 FUZZ := target/fuzz$(SANITIZER)
 
 fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS; with SANITIZER=address on a nightly toolchain.
 	RUSTFLAGS="$(FUZZ_FLAGS) $(SANITIZER:%=-Zsanitizer=%)" cargo $(SANITIZER:%=+nightly) build --quiet --release --locked \
 		--manifest-path rust_core/fuzz/Cargo.toml --target x86_64-unknown-linux-gnu --target-dir $(FUZZ)
-	@mkdir -p $(FUZZ)/artifacts
-	@for target in $(FUZZ_TARGETS); do \
-		mkdir -p $(FUZZ)/found/$$target; \
-		$(FUZZ)/x86_64-unknown-linux-gnu/release/$$target $(FUZZ)/found/$$target rust_core/fuzz/corpus/$$target \
-			-max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -seed=1 -verbosity=0 -print_final_stats=1 \
-			-artifact_prefix=$(FUZZ)/artifacts/$$target- > $(FUZZ)/$$target.log 2>&1 \
-			|| { tail -40 $(FUZZ)/$$target.log | cut -c1-400; exit 1; }; \
-		echo "$$target: $$(grep -o 'number_of_executed_units: [0-9]*' $(FUZZ)/$$target.log), nothing found"; \
-	done
+	@$(MAKE) --no-print-directory --jobs 2 $(FUZZ_TARGETS:%=fuzzed-%)
+
+fuzzed-%:
+	@mkdir -p $(FUZZ)/artifacts $(FUZZ)/found/$*
+	@$(FUZZ)/x86_64-unknown-linux-gnu/release/$* $(FUZZ)/found/$* rust_core/fuzz/corpus/$* \
+		-max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -seed=1 -verbosity=0 -print_final_stats=1 \
+		-artifact_prefix=$(FUZZ)/artifacts/$*- > $(FUZZ)/$*.log 2>&1 || { tail -40 $(FUZZ)/$*.log | cut -c1-400; exit 1; }
+	@echo "$*: $$(grep -o 'number_of_executed_units: [0-9]*' $(FUZZ)/$*.log), nothing found"
 
 audit: setup ## Licences, sources and known vulnerabilities of dependencies (needs cargo-deny, and the advisories' servers).
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny

@@ -26,6 +26,7 @@ def _parsed(value: Any) -> Any:
 
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_parsed)]
+UInt32 = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class KafkaSection(Section):
@@ -196,20 +197,20 @@ class GeneratorSection(Section):
     """Share of the sessions that are crawlers': long, on the website, never buying."""
     campaign_share: float = Field(0.2, ge=0, le=1)
     """Share of the sessions that a campaign brought."""
-    transitions: Annotated[dict[str, dict[str, dict[str, int]]], BeforeValidator(_parsed)] = {}
+    transitions: Annotated[dict[str, dict[str, dict[str, UInt32]]], BeforeValidator(_parsed)] = {}
     """Weights of what follows what, by walker (mobile, website, bot) and state; rows given here replace the
     model's, which `rtea-gen --dry-run` prints."""
-    devices: Annotated[dict[str, list[tuple[str, str, str, int]]], BeforeValidator(_parsed)] = {}
+    devices: Annotated[dict[str, list[tuple[str, str, str, UInt32]]], BeforeValidator(_parsed)] = {}
     """Devices by source, in place of the model's: operating system, app version or browser, screen, weight."""
-    countries: Annotated[list[tuple[str, str, str, int]], BeforeValidator(_parsed)] = []
+    countries: Annotated[list[tuple[str, str, str, UInt32]], BeforeValidator(_parsed)] = []
     """Countries of the visitors, in place of the model's: code, locale, currency of the prices, weight."""
-    referrers: Annotated[list[tuple[str, int]], BeforeValidator(_parsed)] = []
+    referrers: Annotated[list[tuple[str, UInt32]], BeforeValidator(_parsed)] = []
     """Pages that sessions on the website came from, in place of the model's: address, empty for none, and weight."""
-    campaigns: Annotated[dict[str, list[tuple[str, int]]], BeforeValidator(_parsed)] = {}
+    campaigns: Annotated[dict[str, list[tuple[str, UInt32]]], BeforeValidator(_parsed)] = {}
     """Campaigns by source, in place of the model's: name, weight."""
     search_terms: Strings = ()
     """What is searched for, in place of the model's terms, each as often."""
-    categories: Annotated[list[tuple[str, int, int]], BeforeValidator(_parsed)] = []
+    categories: Annotated[list[tuple[str, UInt32, UInt32]], BeforeValidator(_parsed)] = []
     """Categories of the catalogue, in place of the model's: name, lowest and highest price in minor units (hundredths
     of every currency). More than `job.max_dimensions` pairs of currency and category are not all kept by the job."""
     lanes: int = Field(200_000, ge=1, le=4_000_000)

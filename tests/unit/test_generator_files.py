@@ -152,6 +152,7 @@ def test_the_printed_configuration_is_the_one_in_force(monkeypatch: pytest.Monke
         ('generator.transitions={"bot":{"landing":{"fly":1}}}', 'next state "fly" is unknown'),
         ('generator.devices={"mobile":[["a","b","c",0]]}', "devices.mobile: expected a positive weight"),
         ('generator.campaigns={"tv":[["a",1]]}', 'source "tv" is unknown: expected one of mobile, website'),
+        ('generator.referrers=[["",-1]]', "generator.referrers.0.1"),
         ('generator.referrers=[["",0]]', "referrers: expected a positive weight"),
         ('generator.countries=[["NZ","en-NZ","nzd",1]]', 'currency "nzd" of "NZ": expected three capital letters'),
         ('generator.categories=[["a",5,1]]', 'categories: "a" from 5 to 1: expected a name of 1 to 64 characters'),

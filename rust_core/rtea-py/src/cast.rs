@@ -91,26 +91,7 @@ impl Cast {
             campaign: campaign_share,
             hot: hot_share,
         };
-        let mut mixes = Mixes::default();
-        for (name, rows) in devices {
-            let place = format!("devices.{name}");
-            let found = rows.into_iter().map(|(os, program, screen, weight)| (Device { os, program, screen }, weight));
-            mixes.devices[source_named(&name)? as usize] = weighted(&place, found.collect())?;
-        }
-        for (name, rows) in campaigns {
-            mixes.campaigns[source_named(&name)? as usize] = weighted(&format!("campaigns.{name}"), rows)?;
-        }
-        if !countries.is_empty() {
-            let found = countries.iter().map(country).collect::<PyResult<_>>()?;
-            mixes.countries = weighted("countries", found)?;
-        }
-        if !referrers.is_empty() {
-            let found = referrers.into_iter().map(|(page, weight)| ((!page.is_empty()).then_some(page), weight));
-            mixes.referrers = weighted("referrers", found.collect())?;
-        }
-        if !search_terms.is_empty() {
-            mixes.search_terms = search_terms;
-        }
+        let mixes = mixes(devices, &countries, referrers, campaigns, search_terms)?;
         let catalogue = catalogue(&categories)?;
         Ok(Self { shares, behaviour: behaviour(transitions)?, mixes, catalogue, hot_products })
     }
@@ -180,6 +161,34 @@ fn behaviour(rows: Rows) -> PyResult<Behaviour> {
         }
     }
     Ok(behaviour)
+}
+
+fn mixes(
+    devices: HashMap<String, Vec<DeviceRow>>,
+    countries: &[CountryRow],
+    referrers: Vec<NameRow>,
+    campaigns: HashMap<String, Vec<NameRow>>,
+    search_terms: Vec<String>,
+) -> PyResult<Mixes> {
+    let mut mixes = Mixes::default();
+    for (name, rows) in devices {
+        let found = rows.into_iter().map(|(os, program, screen, weight)| (Device { os, program, screen }, weight));
+        mixes.devices[source_named(&name)? as usize] = weighted(&format!("devices.{name}"), found.collect())?;
+    }
+    for (name, rows) in campaigns {
+        mixes.campaigns[source_named(&name)? as usize] = weighted(&format!("campaigns.{name}"), rows)?;
+    }
+    if !countries.is_empty() {
+        mixes.countries = weighted("countries", countries.iter().map(country).collect::<PyResult<_>>()?)?;
+    }
+    if !referrers.is_empty() {
+        let found = referrers.into_iter().map(|(page, weight)| ((!page.is_empty()).then_some(page), weight));
+        mixes.referrers = weighted("referrers", found.collect())?;
+    }
+    if !search_terms.is_empty() {
+        mixes.search_terms = search_terms;
+    }
+    Ok(mixes)
 }
 
 fn country((code, locale, currency, weight): &CountryRow) -> PyResult<(Country, u32)> {
