@@ -7,8 +7,6 @@ benchmark fails when its median is more than 10 % worse in two tries.
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from bench import machine
+from bench import checkout, machine
+from bench.checkout import ROOT, git
 
-ROOT = Path(__file__).resolve().parent.parent
 SUITE = ROOT / "bench" / "test_core.py"
 MOST_RATIO = 1.10
 ROUNDS = 5
@@ -35,7 +33,7 @@ def measure(tree: Path, select: str = "") -> Medians:
         report = Path(scratch) / "report.json"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SUITE), "--benchmark-only"]
         command += ["--benchmark-warmup=on", "--benchmark-max-time=0.5", f"--benchmark-json={report}", "-k", select]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(tree / part) for part in ("python", "generator"))}
+        environment = checkout.environment(tree)
         ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         if not report.exists() or (tree == ROOT and ran.returncode):
             raise click.ClickException(f"the suite did not run on {tree}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
@@ -81,29 +79,10 @@ def judge(base: Path, head: Path, select: str = "", rounds: int = ROUNDS) -> set
 def merge_base() -> str:
     """The commit to compare with: the merge base with origin's main, or, on main, the parent."""
     candidates = [["merge-base", "HEAD", "origin/main"], ["rev-parse", "HEAD~1"], ["rev-parse", "HEAD"]]
-    head = _git("rev-parse", "HEAD")
-    found = [revision for command in candidates if (revision := _git(*command))]
-    changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    head = git("rev-parse", "HEAD")
+    found = [revision for command in candidates if (revision := git(*command))]
+    changed = bool(git("status", "--porcelain", "--untracked-files=no"))
     return next((revision for revision in found if revision != head or changed), head)
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-
-def build_base(revision: str) -> Path:
-    """Check a revision out below build/ and build its extension there."""
-    tree = ROOT / "build" / "gate" / "base"
-    shutil.rmtree(tree, ignore_errors=True)
-    _git("worktree", "prune")
-    subprocess.run(
-        ["git", "worktree", "add", "--quiet", "--force", "--detach", str(tree), revision], cwd=ROOT, check=True
-    )
-    command = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "rtea-py", "--features", "extension-module"]
-    target = ROOT / "build" / "gate" / "target"
-    subprocess.run(command, cwd=tree, env=os.environ | {"CARGO_TARGET_DIR": str(target)}, check=True)
-    shutil.copy(target / "release" / "lib_core.so", tree / "python" / "rtea" / "_core.abi3.so")
-    return tree
 
 
 @click.command
@@ -112,14 +91,11 @@ def main(revision: str | None) -> None:
     """Compare the working tree with a base; exit code 1 when a benchmark became slower."""
     chosen = revision or merge_base()
     print(f"{machine.describe()}; base {chosen[:12]}")
-    if not _git("ls-tree", chosen, "rust_core/rtea-py/Cargo.toml"):
+    if not git("ls-tree", chosen, "rust_core/rtea-py/Cargo.toml"):
         print("the base holds no extension yet: nothing to compare")
         return
-    tree = build_base(chosen)
-    try:
+    with checkout.built(chosen, "gate") as tree:
         failing = judge(tree, ROOT)
-    finally:
-        _git("worktree", "remove", "--force", str(tree))
     if failing:
         print(f"slower by more than {MOST_RATIO - 1:.0%} in {TRIES} tries: {', '.join(sorted(failing))}")
         sys.exit(1)

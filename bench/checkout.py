@@ -1,0 +1,42 @@
+"""An earlier revision of this repository, built below build/: for the gate and the drill of an upgrade."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def git(*arguments: str) -> str:
+    """What git prints; empty when it fails."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """The environment in which Python imports the packages of a tree."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(str(tree / part) for part in ("python", "generator"))}
+
+
+@contextmanager
+def built(revision: str, purpose: str) -> Iterator[Path]:
+    """A revision's tree with its extension built, for a block.
+
+    Raises:
+        subprocess.CalledProcessError: the revision is not in this clone, or does not build.
+    """
+    tree, target = ROOT / "build" / purpose / "tree", ROOT / "build" / "target"
+    shutil.rmtree(tree, ignore_errors=True)
+    git("worktree", "prune")
+    add = ["git", "worktree", "add", "--quiet", "--force", "--detach", str(tree), revision]
+    subprocess.run(add, cwd=ROOT, check=True)
+    try:
+        command = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "rtea-py", "--features"]
+        named = os.environ | {"CARGO_TARGET_DIR": str(target)}
+        subprocess.run([*command, "extension-module"], cwd=tree, env=named, check=True)
+        shutil.copy(target / "release" / "lib_core.so", tree / "python" / "rtea" / "_core.abi3.so")
+        yield tree
+    finally:
+        git("worktree", "remove", "--force", str(tree))
