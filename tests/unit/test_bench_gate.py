@@ -30,13 +30,13 @@ def test_a_slowed_function_fails(tmp_path: Path) -> None:
     slow = copy_of_the_tree(tmp_path / "slow")
     with open(slow / "python" / "rtea" / "aggregate.py", "a") as module:
         module.write(SLOWED)
-    assert gate.judge(copy_of_the_tree(tmp_path / "base"), slow, "merge", rounds=2) == {"test_merge"}
+    assert gate.judge(copy_of_the_tree(tmp_path / "base"), slow, ["test_merge"], rounds=[2, 3]) == {"test_merge"}
 
 
 @pytest.mark.timeout(300)
 def test_an_unchanged_tree_passes(tmp_path: Path) -> None:
     trees = [copy_of_the_tree(tmp_path / name) for name in ("base", "head")]
-    assert gate.judge(*trees, "merge", rounds=3) == set()
+    assert gate.judge(*trees, ["test_merge"], rounds=[3, 5]) == set()
 
 
 def test_only_ratios_beyond_the_limit_fail() -> None:
