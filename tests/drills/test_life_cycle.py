@@ -45,7 +45,9 @@ def test_rescaling_from_2_to_4_and_back_with_savepoints_under_load(
         with pipeline.sinking(drilled), load.loaded(drilled, tmp_path / "m.jsonl", SECONDS):
             for parallelism in (4, 2):
                 savepoint = job.stop(drilled, job_id)
-                job_id = job.submit(load.drill_config(drilled, parallelism=parallelism), savepoint=savepoint)
+                # Without the savepoint's offsets it would miss what came before.
+                rescaled = load.drill_config(drilled, parallelism=parallelism, start_from="latest")
+                job_id = job.submit(rescaled, savepoint=savepoint)
                 load.wait_s(5)
         with pipeline.sinking(drilled):
             load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)

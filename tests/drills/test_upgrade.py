@@ -88,6 +88,7 @@ def upgrade_under_load(config: Config, earlier: Earlier, path: Path) -> None:
             savepoint = earlier.run("-m", "rtea", "job", "stop", job_id)
         earlier.run("-m", "rtea", "stack", "down")
         local.up(config)
-        job.submit(config, savepoint=savepoint)
+        # Without the savepoint's offsets it would miss what came before.
+        job.submit(load.drill_config(config, start_from="latest"), savepoint=savepoint)
         assert not runs_in_taskmanager(config, extension)
         assert generator.wait(300) == 0

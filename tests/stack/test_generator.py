@@ -22,6 +22,7 @@ from rtea import config as configuration
 from rtea.config import Config
 from rtea.errors import RteaError
 from rtea_gen import outlet, shard
+from rtea_gen import plan as plans
 from tests.conftest import free_ports
 from tests.flink import pipeline
 
@@ -235,6 +236,21 @@ def test_a_broker_stopped_for_20_s_loses_nothing(pipeline_config: Config, tmp_pa
     # The stall is reported, not hidden: events kept their intended times, and the rate recovered.
     behind_s = float(re.findall(r"at most ([\d.]+) s behind schedule", output)[0])
     assert 15 < behind_s < 30
+
+
+def test_a_full_queue_costs_no_event_and_repeats_none(pipeline_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, count = plans.make(pipeline_config, start_ms=1_760_000_000_000, events=3_000, duration_s=None), 3_000
+    room = outlet.producer_settings(plan) | {"queue.buffering.max.messages": 70}
+    monkeypatch.setattr(outlet, "producer_settings", lambda _: room)
+    insisted: list[bytes | None] = []
+    sending = outlet.KafkaOutlet(plan, plans.stream(pipeline_config, plan.start_ms), None)
+    insist = sending._insist
+    monkeypatch.setattr(sending, "_insist", lambda *record: insisted.append(record[1]) or insist(*record))
+    sending.send(0, 1, count)
+    sending.close()
+    _, values, _ = plans.stream(pipeline_config, plan.start_ms).batch(0, 1, count, "json")
+    assert len(insisted) > 10, "the queue was never full"
+    assert sorted(read_topic(pipeline_config, count + 1)) == sorted(values)
 
 
 def test_keys_go_where_kafka_s_own_producers_put_them(pipeline_config: Config, tmp_path: Path) -> None:

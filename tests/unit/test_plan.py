@@ -43,6 +43,13 @@ def test_the_model_in_the_documentation_is_one_that_can_be_made(tmp_path: Path) 
     assert {name for name in model if model[name] != own[name]} == changed == generator.model_fields_set
 
 
+def test_the_job_keeps_the_models_categories_and_currencies_before_others() -> None:
+    config = configuration.Config()
+    model = plans.cast(config.generator).model()
+    assert [name for name, *_ in model["categories"]] == list(config.job.categories)
+    assert {currency for _, _, currency, _ in model["countries"]} == set(config.job.currencies)
+
+
 def test_nothing_is_due_before_the_start() -> None:
     assert schedule().due_number(4_999.0) == 0
 

@@ -1,5 +1,6 @@
 //! The shop's products: category and price, each a function of the product's number.
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use crate::random::mix;
@@ -58,10 +59,8 @@ impl Catalogue {
     /// A catalogue of 1 to [`MOST_CATEGORIES`] categories with different names; `None` for others.
     #[must_use]
     pub fn new(categories: Vec<Category>) -> Option<Self> {
-        let mut names: Vec<&str> = categories.iter().map(|category| category.name.as_str()).collect();
-        names.sort_unstable();
-        let are_different = names.windows(2).all(|pair| pair[0] != pair[1]);
-        if !(1..=MOST_CATEGORIES).contains(&categories.len()) || !are_different {
+        let names: HashSet<&str> = categories.iter().map(|category| category.name.as_str()).collect();
+        if !(1..=MOST_CATEGORIES).contains(&categories.len()) || names.len() < categories.len() {
             return None;
         }
         Some(Self { prices: categories.iter().flat_map(Category::prices).collect(), categories })
@@ -71,8 +70,9 @@ impl Catalogue {
     #[must_use]
     pub fn of_the_model() -> Arc<Self> {
         static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
-            let categories = MODEL.iter().filter_map(|(name, lowest, highest)| Category::new(name, *lowest, *highest));
-            let Some(catalogue) = Catalogue::new(categories.collect()) else {
+            let categories = MODEL.map(|(name, lowest, highest)| Category::new(name, lowest, highest));
+            let categories: Option<Vec<_>> = categories.into_iter().collect();
+            let Some(catalogue) = categories.and_then(Catalogue::new) else {
                 unreachable!("the model's categories are within bounds")
             };
             Arc::new(catalogue)

@@ -7,7 +7,8 @@
 //! without the job's aggregation, which makes it an oracle for both.
 //!
 //! Read [`stream`] first; [`clock`] says when, [`loom`] who, [`session`] and [`behaviour`] what they do;
-//! [`population`], [`visitor`], [`mixes`] and [`catalogue`] are the cast. [`feed`] makes records of it, with the faults of [`fault`].
+//! [`population`], [`visitor`], [`mixes`] and [`catalogue`] are the cast. [`feed`] makes records of it, with the
+//! faults of [`fault`].
 
 pub mod behaviour;
 pub mod catalogue;

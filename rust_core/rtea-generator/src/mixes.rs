@@ -3,7 +3,6 @@
 //! Drawn by [`crate::visitor`] and, of a session, by [`crate::stream`]; all of it can be replaced by the settings.
 
 use crate::weighted::Weighted;
-use rtea_core::event::Source;
 
 /// A kind of device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,25 +63,11 @@ pub struct Mixes {
     pub search_terms: Vec<String>,
 }
 
-impl Mixes {
-    /// The devices of a source.
-    #[must_use]
-    pub fn devices_of(&self, source: Source) -> &Weighted<Device> {
-        &self.devices[source as usize]
-    }
-
-    /// The campaigns of a source.
-    #[must_use]
-    pub fn campaigns_of(&self, source: Source) -> &Weighted<String> {
-        &self.campaigns[source as usize]
-    }
-}
-
 impl Default for Mixes {
     fn default() -> Self {
         Self {
             devices: [
-                devices(&[
+                devices([
                     ("iOS 18", "5.4.1", "393x852", 34),
                     ("iOS 17", "5.3.0", "390x844", 12),
                     ("Android 15", "5.4.0", "412x915", 26),
@@ -90,7 +75,7 @@ impl Default for Mixes {
                     ("Android 14", "5.2.2", "360x800", 8),
                     ("Android 13", "5.1.0", "384x854", 6),
                 ]),
-                devices(&[
+                devices([
                     ("Windows", "Chrome 142", "1920x1080", 32),
                     ("macOS", "Safari 18", "1512x982", 15),
                     ("Windows", "Edge 142", "1536x864", 12),
@@ -100,7 +85,7 @@ impl Default for Mixes {
                     ("macOS", "Chrome 142", "1728x1117", 5),
                 ]),
             ],
-            countries: countries(&[
+            countries: countries([
                 ("US", "en-US", "USD", 46),
                 ("GB", "en-GB", "GBP", 14),
                 ("DE", "de-DE", "EUR", 14),
@@ -109,10 +94,10 @@ impl Default for Mixes {
                 ("IE", "en-IE", "EUR", 7),
             ]),
             referrers: weighted([
-                (None, 3),
-                (Some("https://www.google.example/".into()), 4),
-                (Some("https://social.example/feed".into()), 2),
-                (Some("https://news.example/".into()), 1),
+                Some((None, 3)),
+                Some((Some("https://www.google.example/".into()), 4)),
+                Some((Some("https://social.example/feed".into()), 2)),
+                Some((Some("https://news.example/".into()), 1)),
             ]),
             campaigns: [
                 names([("spring_sale", 1), ("push_offer", 2), ("app_referral", 1), ("retargeting", 1)]),
@@ -134,25 +119,25 @@ impl Default for Mixes {
     }
 }
 
-fn weighted<T>(entries: impl IntoIterator<Item = (T, u32)>) -> Weighted<T> {
-    let Some(found) = Weighted::new(entries.into_iter().collect()) else {
-        unreachable!("the model's weights are positive")
-    };
+fn weighted<T>(entries: impl IntoIterator<Item = Option<(T, u32)>>) -> Weighted<T> {
+    let entries: Option<Vec<_>> = entries.into_iter().collect();
+    let Some(found) = entries.and_then(Weighted::new) else { unreachable!("the model's own entries are valid") };
     found
 }
 
 fn names<const N: usize>(entries: [(&str, u32); N]) -> Weighted<String> {
-    weighted(entries.map(|(name, weight)| (name.into(), weight)))
+    weighted(entries.map(|(name, weight)| Some((name.into(), weight))))
 }
 
-fn devices(rows: &[(&str, &str, &str, u32)]) -> Weighted<Device> {
-    weighted(rows.iter().map(|(os, program, screen, weight)| {
-        (Device { os: (*os).into(), program: (*program).into(), screen: (*screen).into() }, *weight)
-    }))
+type Row = (&'static str, &'static str, &'static str, u32);
+
+fn devices<const N: usize>(rows: [Row; N]) -> Weighted<Device> {
+    let device = |(os, program, screen, weight): Row| {
+        Some((Device { os: os.into(), program: program.into(), screen: screen.into() }, weight))
+    };
+    weighted(rows.map(device))
 }
 
-fn countries(rows: &[(&str, &str, &str, u32)]) -> Weighted<Country> {
-    weighted(rows.iter().filter_map(|(code, locale, currency, weight)| {
-        Country::new(code, locale, currency).map(|country| (country, *weight))
-    }))
+fn countries<const N: usize>(rows: [Row; N]) -> Weighted<Country> {
+    weighted(rows.map(|(code, locale, currency, weight)| Some((Country::new(code, locale, currency)?, weight))))
 }

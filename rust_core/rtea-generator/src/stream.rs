@@ -154,7 +154,7 @@ impl Scribe {
         let device = if step.visitor.is_bot {
             event::Device { os: Some(BOT_OS.into()), browser: Some(BOT_BROWSER.into()), ..event::Device::default() }
         } else {
-            let found = step.visitor.device(mixes.devices_of(step.source));
+            let found = step.visitor.device(&mixes.devices[step.source as usize]);
             event::Device {
                 os: Some(found.os.as_str().into()),
                 app_version: (!website).then(|| found.program.as_str().into()),
@@ -194,7 +194,7 @@ impl Scribe {
             referrer: referrer.map(Cow::Borrowed),
             search_term: (step.action == Action::Search)
                 .then(|| mixes.search_terms[step.product as usize % mixes.search_terms.len()].as_str().into()),
-            campaign: has_campaign.then(|| mixes.campaigns_of(step.source).at(campaign_place).as_str().into()),
+            campaign: has_campaign.then(|| mixes.campaigns[step.source as usize].at(campaign_place).as_str().into()),
             device: Some(device),
             items,
             currency: (step.action == Action::Purchase).then(|| country.currency().into()),

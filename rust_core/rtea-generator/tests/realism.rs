@@ -264,9 +264,9 @@ fn assert_mixes_hold(population: &Population) {
     for source in Source::ALL {
         let of_source = || landings.iter().filter(|found| found.source == source);
         let device = |found: &Device| format!("{}/{}/{}", found.os, found.program, found.screen);
-        assert_mix(&shares(of_source().map(|found| found.device.clone())), mixes.devices_of(source), device);
+        assert_mix(&shares(of_source().map(|found| found.device.clone())), &mixes.devices[source as usize], device);
         let campaigns = shares(of_source().filter_map(|found| found.campaign.clone()));
-        assert_mix(&campaigns, mixes.campaigns_of(source), Clone::clone);
+        assert_mix(&campaigns, &mixes.campaigns[source as usize], Clone::clone);
         let referrers = shares(of_source().map(|found| found.referrer.clone()));
         match source {
             Source::Mobile => assert_eq!(referrers.into_keys().collect::<Vec<_>>(), [""]),
