@@ -1,42 +1,70 @@
-# The only door: `make demo` and `make test` need Python 3.10 to 3.12, make and a Rust toolchain.
-# Everything else is installed below .venv and the user's caches.
+# `make demo` and `make test` need Python 3.10 to 3.12, make and a Rust toolchain. Everything else is installed
+# below .venv and the user's caches, by version and hash from uv.lock, Cargo.lock and jars/maven.toml: no target but
+# `lock` resolves a version, so set-up does the same on every day.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The interpreter itself, not a shim or link whose meaning another directory changes.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && \
+	$$p -c 'import sys; print(sys.executable)' && break; done)
+# The pinned uv, in an environment of its own; UV=uv takes the one on the path.
+OWN_UV := $(abspath $(VENV)-uv/bin/uv)
+UV ?= $(OWN_UV)
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 JAR := python/rtea/flink/rtea-flink.jar
 RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard rust_core/*/Cargo.toml) Cargo.toml Cargo.lock
 export PATH := $(abspath $(BIN)):$(PATH)
+# uv must neither download an interpreter nor leave the environment for another one that happens to be active.
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := $(abspath $(VENV))
+unexport VIRTUAL_ENV
+INSTALL := $(UV) sync --quiet --locked --no-install-project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-rust test-python test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator bench-orders docs wheel lock clean
+.PHONY: help setup toolchain demo test lint test-rust test-python test-oldest-duckdb test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-bigquery bench-generator bench-orders docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
 
-$(VENV)/installed: requirements.lock
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or set PYTHON=/path/to/python"; exit 2; }
-	@command -v cargo >/dev/null || { echo "error: no cargo found: install a Rust toolchain"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	touch $@
+toolchain:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or set PYTHON=/path/to/python" >&2; exit 2; }
+	@found=$$(rustc --version 2>/dev/null | cut -d' ' -f2); \
+	test -n "$$found" && command -v cargo >/dev/null || \
+		{ echo "error: no Rust toolchain found: install Rust $(RUST_VERSION) or newer, for example with rustup" >&2; exit 2; }; \
+	printf '%s\n' $(RUST_VERSION) "$${found%%-*}" | sort --version-sort --check=quiet || \
+		{ echo "error: rustc is $$found, RTEA needs $(RUST_VERSION) or newer: run \`rustup update stable\`" >&2; exit 2; }
+
+$(OWN_UV): uv-bootstrap.txt | toolchain
+	@echo "setup: installing uv into $(VENV)-uv"
+	@$(PYTHON) -m venv --clear $(VENV)-uv
+	@$(VENV)-uv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r uv-bootstrap.txt
+	@touch $@
+
+$(VENV)/installed: uv.lock $(filter $(OWN_UV),$(UV)) | toolchain
+	@echo "setup: installing Python packages from uv.lock into $(VENV)"
+	@# What builds from source comes first, so that those builds use locked versions as well.
+	@$(INSTALL) --python $(PYTHON) --only-group build
+	@$(INSTALL) --python $(PYTHON) --all-extras --no-build-isolation
+	@touch $@
 
 # The package is installed in place; only Rust has to be compiled, in release mode.
 $(VENV)/built: $(VENV)/installed pyproject.toml $(RUST)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@echo "setup: compiling the Rust extension, about a minute on two cores"
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
 
 $(JAR): $(VENV)/built jars/maven.toml jars/build.py $(shell find jars/src -name '*.java')
-	$(BIN)/rtea jars fetch
-	$(BIN)/python jars/build.py
+	@echo "setup: fetching Kafka's and Flink's jars, 200 MB, unless they are in the cache"
+	@$(BIN)/rtea jars fetch
+	@$(BIN)/python jars/build.py
 
 setup: $(JAR) ## Install dependencies, build the extension, fetch and build the jars.
 
 demo: setup ## Run the whole pipeline for three minutes and prove its rows.
 	$(BIN)/rtea demo $(DEMO)
 
-test: setup lint test-rust fuzz test-python test-bigquery test-e2e ## Everything CI runs, but the benchmark gate.
+test: setup lint test-rust fuzz test-python test-oldest-duckdb test-bigquery test-e2e ## Everything CI runs, but the benchmark gate.
 
 lint: setup ## Format, lints, types and the rooms' boundaries.
 	cargo fmt --check
@@ -51,6 +79,11 @@ test-rust: ## Unit tests, laws and vectors of the Rust crates.
 
 test-python: setup ## Python tests without Kafka and Flink.
 	$(BIN)/pytest --doctest-modules python/rtea generator/rtea_gen tests/unit tests/laws tests/conformance -m "not bigquery"
+
+test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest DuckDB that is supported.
+	@UV_PROJECT_ENVIRONMENT=$(abspath $(VENV)-oldest-duckdb) $(INSTALL) --project tests/oldest_duckdb --python $(BIN)/python
+	PYTHONPATH=$$(echo $(abspath $(VENV)-oldest-duckdb)/lib/python*/site-packages) \
+		$(BIN)/pytest tests/conformance tests/unit/test_duckdb.py tests/unit/test_cli.py -m "not bigquery"
 
 test-e2e: setup ## Tests and quick drills on a real Kafka and a real Flink cluster.
 	$(BIN)/pytest tests/stack tests/flink tests/drills -m "quick or not drill"
@@ -70,6 +103,7 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 FUZZ_TARGETS := json msgpack state fold
 SANITIZER ?=
 SECONDS ?= 60
+CARGO_DENY := 0.20.2
 FUZZ := target/fuzz$(SANITIZER)
 
 fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS; with SANITIZER=address on a nightly toolchain.
@@ -85,11 +119,12 @@ fuzzed-%:
 	@echo "$*: $$(grep -o 'number_of_executed_units: [0-9]*' $(FUZZ)/$*.log), nothing found"
 
 audit: setup ## Licences, sources and known vulnerabilities of dependencies (needs cargo-deny, and the advisories' servers).
-	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny
 	cargo deny --locked check licenses bans sources
 	cargo deny --locked check advisories
-	@test -x $(VENV)-audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet pip-audit; }
-	$(VENV)-audit/bin/pip-audit --requirement requirements.lock --disable-pip --require-hashes --strict
+	@UV_PROJECT_ENVIRONMENT=$(abspath $(VENV)-audit) $(INSTALL) --python $(PYTHON) --only-group audit
+	@mkdir -p build && $(UV) export --quiet --locked --all-extras --no-emit-project --output-file build/requirements.txt
+	$(VENV)-audit/bin/pip-audit --requirement build/requirements.txt --disable-pip --require-hashes --strict
 
 bench: setup ## Measure decode, fold, merge and encode.
 	$(BIN)/pytest bench --benchmark-only
@@ -118,11 +153,11 @@ docs: setup ## Generate docs/configuration.md.
 wheel: setup ## Build the wheel into dist/.
 	$(BIN)/maturin build --release --locked --out dist
 
-lock: ## Resolve the lock files again (needs uv).
-	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
-		--extra flink --group pyproject.toml:dev pyproject.toml --output-file requirements.lock
-	cd tests/bigquery && uv pip compile --quiet --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
-		--override emulator.overrides emulator.in --output-file emulator.lock
+lock: toolchain $(filter $(OWN_UV),$(UV)) ## Resolve the lock files again: the one target that does.
+	$(UV) lock --python $(PYTHON)
+	$(UV) export --quiet --locked --only-group bootstrap --no-emit-project --no-header --output-file uv-bootstrap.txt
+	$(UV) lock --project tests/oldest_duckdb --python $(PYTHON)
+	$(UV) lock --project tests/bigquery/emulator_environment --python "$$($(BIN)/python -c 'from tests.bigquery import emulator; print(emulator.find_python())')"
 
 clean: ## Remove what was built here; caches and the demo's rows stay.
-	rm -rf $(VENV) $(VENV)-audit target build dist $(JAR) python/rtea/_core.abi3.so
+	rm -rf $(VENV) $(VENV)-uv $(VENV)-audit $(VENV)-oldest-duckdb target build dist $(JAR) python/rtea/_core.abi3.so

@@ -2,7 +2,7 @@
 
     python -m tests.bigquery.emulator     # install it into the user's cache; done once
 
-Its environment needs a Python 3.13 of its own (see emulator.in) and about 650 MB.
+Its environment needs a Python 3.13 of its own (see emulator_environment/pyproject.toml) and about 650 MB.
 """
 
 import hashlib
@@ -19,7 +19,8 @@ import platformdirs
 import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-LOCK = Path(__file__).with_name("emulator.lock")
+ENVIRONMENT = Path(__file__).with_name("emulator_environment")
+UV = Path(sys.executable).with_name("uv")
 SERVER = Path(__file__).with_name("emulator_server.py")
 PROJECT = "demo"
 START_SECONDS = 60
@@ -27,7 +28,7 @@ START_SECONDS = 60
 
 def home() -> Path:
     """Where the environment of this lock file lives."""
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256((ENVIRONMENT / "uv.lock").read_bytes()).hexdigest()[:12]
     return platformdirs.user_cache_path("rtea") / f"bigquery-emulator-{digest}"
 
 
@@ -62,10 +63,8 @@ def install() -> None:
         print(f"WARNING: {missing}; THE TESTS OF THE BIGQUERY SINK WILL BE SKIPPED", file=sys.stderr)
         return
     shutil.rmtree(home(), ignore_errors=True)
-    subprocess.run([python, "-m", "venv", str(home() / "venv")], check=True)
-    # Without dependency checks: the lock holds all, and overrides what local-bigquery asks for.
-    pip = [str(home() / "venv" / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*pip, "--require-hashes", "-r", str(LOCK)], check=True)
+    sync = [UV, "sync", "--quiet", "--locked", "--no-build", "--project", ENVIRONMENT, "--python", python]
+    subprocess.run(sync, check=True, env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(home() / "venv")})
     extensions = home() / "home" / ".duckdb" / "extensions" / "v1.5.5" / "linux_amd64"
     extensions.mkdir(parents=True)
     packages = home() / "venv" / "lib" / "python3.13" / "site-packages"

@@ -89,18 +89,18 @@ def test_one_wheel_holds_both_packages_the_extension_and_the_jar(tmp_path: Path)
     build = ["maturin", "build", "--quiet", "--release", "--locked", "--out", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"})
     (wheel,) = tmp_path.glob("rtea-*-cp310-abi3-*.whl")
-    pip = [
-        sys.executable,
-        "-m",
+    install = [
+        "uv",
         "pip",
         "install",
         "--quiet",
+        "--offline",
         "--no-deps",
         "--target",
         str(tmp_path / "site"),
         str(wheel),
     ]
-    subprocess.run(pip, check=True)
+    subprocess.run([BIN / install[0], *install[1:]], check=True)
     program = "import rtea, rtea_gen.cli; from rtea.flink import jar; print(jar.locate())"
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)

