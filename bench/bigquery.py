@@ -47,7 +47,7 @@ def window(number: int, rows: int, sketches: list[bytes]) -> WindowResult:
     for name, sketch in zip(("all", "mobile", "website"), sketches, strict=True):
         made.append(Row("unique_visitors", name, "", None, None, aggregate.estimate_sketch(sketch), sketch))
     start_ms = START_MS + number * WINDOW_MS
-    return WindowResult(result.VERSION, start_ms, start_ms + WINDOW_MS, number + 1, made)
+    return WindowResult(result.VERSION, start_ms, start_ms + WINDOW_MS, 1, number + 1, "", made)
 
 
 def dense_sketches() -> list[bytes]:

@@ -43,7 +43,7 @@ def run(*, deduplicate_orders: bool) -> bytes:
         merge_s += time.process_time() - folded_s
     assert window is not None
     started_s = time.process_time()
-    result = aggregate.encode_result(window, WINDOW_MS)
+    result = aggregate.encode_result(window, aggregate.Submission(WINDOW_MS, 1, ""))
     rows_s = time.process_time() - started_s
     way = "counted once" if deduplicate_orders else "as they come"
     print(

@@ -43,7 +43,12 @@ from rtea_gen import plan as plans
 @click.option("--duration", "duration_s", type=click.FloatRange(min=0), help="Seconds of event time.")
 @click.option("--events", type=click.IntRange(min=0), help="Number of events.")
 @click.option("--start", metavar="TIME", help="Event time of the first event, RFC 3339 or ms since the epoch.")
-@click.option("--manifest", type=click.Path(path_type=Path), default=Path("manifest.jsonl"), show_default=True)
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    help="Where the manifest goes [default: manifest.jsonl; none with the sink stdout].",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a manifest and files of events that exist.")
 @click.option("--resume", is_flag=True, help="Go on with the manifest's run: nothing repeated, nothing missing.")
 @click.option("--dry-run", is_flag=True, help="Check the settings and print what would be sent; send nothing.")
 @click.option("--print-config", is_flag=True, help="Print the resolved configuration as JSON; send nothing.")
@@ -54,7 +59,8 @@ def command(
     duration_s: float | None,
     events: int | None,
     start: str | None,
-    manifest: Path,
+    manifest: Path | None,
+    overwrite: bool,
     resume: bool,
     dry_run: bool,
     print_config: bool,
@@ -73,8 +79,12 @@ def command(
     if print_config:
         click.echo(config.model_dump_json(indent=2))
         return 0
+    if manifest is None and config.generator.sink != "stdout":
+        manifest = Path("manifest.jsonl")
     earlier = None
     if resume:
+        if manifest is None:
+            raise ConfigError("--resume needs a manifest: name it with --manifest")
         if start is not None or duration_s is not None:
             raise ConfigError("--resume goes on with the run of --manifest: leave out --start and --duration")
         from rtea_gen import resume as resuming
@@ -87,10 +97,12 @@ def command(
     if dry_run:
         report.preview(plan)
         return 0
+    if not resume and not overwrite:
+        run.require_new(plan, manifest)
     shows_bar = sys.stderr.isatty() if progress is None else progress
     summary = run.run(plan, manifest, earlier=earlier, progress=shows_bar)
     report.summarize(plan, summary, manifest)
-    return 130 if summary.interrupted and plan.events is not None else 0
+    return 130 if summary.interrupted and (plan.events is not None or summary.unacknowledged) else 0
 
 
 def _start_ms(text: str | None) -> int | None:

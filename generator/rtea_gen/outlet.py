@@ -5,8 +5,11 @@ outlet is a class here and a line in `open_outlet`.
 """
 
 import gzip
+import io
+import math
 import multiprocessing
 import os
+import select
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -15,7 +18,7 @@ from contextlib import ExitStack
 from itertools import repeat
 from operator import length_hint
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import zstandard
 from confluent_kafka import KafkaError, Message, Producer
@@ -25,6 +28,17 @@ from rtea_gen.plan import Plan
 
 FLUSH_SECONDS = 330
 """Longer than the producer's own limit for a message, so that every message ends one way or the other."""
+
+STOP_SECONDS = 5
+"""How long a run that was stopped waits for acknowledgements that are missing."""
+
+NUDGE_SECONDS = 0.05
+"""How long `flush` may run without an acknowledgement: while the broker is silent it keeps a processor busy."""
+
+
+class StoppedError(Exception):
+    """The run was stopped while the broker took no more records."""
+
 
 FAULT_HEADER = "rtea_fault"
 """Header of spoiled records: kind and event number, so that a malformed one can be told as well."""
@@ -76,8 +90,11 @@ class Outlet(ABC):
 class KafkaOutlet(Outlet):
     """The events topic; idempotent, waits for all replicas."""
 
-    def __init__(self, plan: Plan, stream: _core.EventStream, already: bytes | None) -> None:
+    def __init__(
+        self, plan: Plan, stream: _core.EventStream, already: bytes | None, is_over: Callable[[], bool]
+    ) -> None:
         config = plan.config
+        self._patience = _Patience(is_over)
         self._stream, self._format = stream, config.generator.format
         self._topic, self._idle = config.kafka.events_topic, config.faults.idle_partition
         self._partitions = topics.list_partitions(config.kafka)[self._topic] if self._idle is not None else 0
@@ -109,7 +126,12 @@ class KafkaOutlet(Outlet):
             except BufferError:
                 # The call that failed has taken its record off the others.
                 number = len(values) - length_hint(left) - 1
-                self._insist(keys[number], values[number], -1, times[number], None)
+                try:
+                    self._insist(keys[number], values[number], -1, times[number], None)
+                except StoppedError:
+                    self.sent += len(values)
+                    self.failed += len(values) - number
+                    raise
         self._producer.poll(0)
         self.sent += len(values)
         self.size_bytes += sum(map(len, values))
@@ -119,8 +141,12 @@ class KafkaOutlet(Outlet):
             if self._already and self._already.contains(number, fault == "duplicate"):
                 continue
             headers = [(FAULT_HEADER, f"{fault} {number}".encode())] if fault else None
-            self._insist(key, value, self._partition(key), time_ms, headers)
             self.sent += 1
+            try:
+                self._insist(key, value, self._partition(key), time_ms, headers)
+            except StoppedError:
+                self.failed += 1
+                raise
             self.size_bytes += len(value or b"")
         self._producer.poll(0)
 
@@ -154,6 +180,8 @@ class KafkaOutlet(Outlet):
                 self._producer.poll(0.05)
                 if is_orphan():
                     raise SystemExit(1) from None
+                if self._patience.is_over():
+                    raise StoppedError from None
 
     def finish(self, end_ms: int) -> None:
         """Send what is still held back."""
@@ -168,21 +196,75 @@ class KafkaOutlet(Outlet):
         self._producer.poll(seconds)
 
     def hasten(self, seconds: float) -> None:
-        """Flush for a while."""
-        self._producer.flush(seconds)
+        """Flush for a while, and wait idly while the broker does not answer."""
+        end_s = time.monotonic() + seconds
+        while (outstanding := len(self._producer)) and (left_s := end_s - time.monotonic()) > 0:
+            if self._producer.flush(min(NUDGE_SECONDS, left_s)) == outstanding:
+                self._producer.poll(min(10 * NUDGE_SECONDS, max(0.0, end_s - time.monotonic())))
 
     def close(self) -> None:
-        """Flush."""
-        undelivered = self._producer.flush(FLUSH_SECONDS)
-        if undelivered:
-            self.failed += undelivered
+        """Wait for the acknowledgements; what has none when the patience is over has failed."""
+        end_s = time.monotonic() + FLUSH_SECONDS
+        while len(self._producer) and time.monotonic() < end_s and not self._patience.is_over():
+            self.hasten(1.0)
+        if undelivered := len(self._producer):
+            # Counted here, not by their reports.
+            failed = self.failed
+            self._producer.purge()
+            self._producer.poll(0)
+            self.failed = failed + undelivered
             self.first_error = self.first_error or "no acknowledgement"
+
+
+class _Patience:
+    """Ends `STOP_SECONDS` after the run was stopped."""
+
+    def __init__(self, is_stopped: Callable[[], bool]) -> None:
+        self._is_stopped, self._end_s = is_stopped, math.inf
+
+    def is_over(self) -> bool:
+        """Whether waiting has to end."""
+        if self._end_s == math.inf and self._is_stopped():
+            self._end_s = time.monotonic() + STOP_SECONDS
+        return time.monotonic() >= self._end_s
+
+
+class WholeFile(io.RawIOBase):
+    """Writes every byte, or raises: a raw file may take fewer, a full pipe that must not block takes none."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of the bytes.
+
+        Raises:
+            OSError: the disk is full, or the file or pipe cannot be written to.
+        """
+        left = memoryview(data).cast("B")
+        size_bytes = len(left)
+        while left:
+            written = self._file.write(left)
+            if written is None:
+                select.select([], [self._file], [])
+            else:
+                left = left[written:]
+        return size_bytes
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
 
 
 class FileOutlet(Outlet):
     """A file, or standard output: JSON a line each, MessagePack end to end, compressed or not."""
 
-    def __init__(self, plan: Plan, stream: _core.EventStream, file: IO[bytes]) -> None:
+    def __init__(self, plan: Plan, stream: _core.EventStream, file: WholeFile) -> None:
         generator = plan.config.generator
         self._stream, self._format = stream, generator.format
         self._open = ExitStack()
@@ -193,7 +275,8 @@ class FileOutlet(Outlet):
             self._file = self._open.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
         elif generator.compression == "zstd":
             compressor = zstandard.ZstdCompressor(level=3)
-            self._file = self._open.enter_context(compressor.stream_writer(file, closefd=False))
+            writer = compressor.stream_writer(cast("IO[bytes]", file), closefd=False)
+            self._file = self._open.enter_context(writer)
 
     def send(self, first: int, stride: int, count: int) -> None:
         """Write events; blocks while a pipe is full."""
@@ -244,14 +327,16 @@ def file_of(plan: Plan, shard: int) -> Path:
     return path if plan.procs == 1 else path.with_name(f"{stem}-{shard}{dot}{suffixes}")
 
 
-def open_outlet(plan: Plan, shard: int, stream: _core.EventStream, already: bytes | None) -> Outlet:
-    """The outlet of a shard, as the settings name it."""
+def open_outlet(
+    plan: Plan, shard: int, stream: _core.EventStream, already: bytes | None, is_over: Callable[[], bool]
+) -> Outlet:
+    """The outlet of a shard, as the settings name it; `is_over` tells whether the run was stopped."""
     sink = plan.config.generator.sink
     if sink == "stdout":
-        return FileOutlet(plan, stream, os.fdopen(os.dup(1), "wb", buffering=0))
+        return FileOutlet(plan, stream, WholeFile(io.FileIO(os.dup(1), "wb")))
     if sink == "file":
-        return FileOutlet(plan, stream, open(file_of(plan, shard), "wb", buffering=0))
-    return KafkaOutlet(plan, stream, already)
+        return FileOutlet(plan, stream, WholeFile(io.FileIO(file_of(plan, shard), "wb")))
+    return KafkaOutlet(plan, stream, already, is_over)
 
 
 def is_orphan() -> bool:

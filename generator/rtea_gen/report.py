@@ -44,7 +44,7 @@ def _time(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, timezone.utc).isoformat(" ", "milliseconds")
 
 
-def summarize(plan: Plan, summary: Summary, manifest: Path) -> None:
+def summarize(plan: Plan, summary: Summary, manifest: Path | None) -> None:
     """Print a line for the run and one for each shard; beside the events when they go to standard output."""
     figures, generator = summary.figures, plan.config.generator
     to_stderr = generator.sink == "stdout"
@@ -53,10 +53,12 @@ def summarize(plan: Plan, summary: Summary, manifest: Path) -> None:
     size_mib, cpu_s = sum(figures.all("size_bytes")) / 2**20, sum(figures.all("cpu_us")) / 1e6
     merged = [sum(counts) for counts in zip(*(figures.latencies(n) for n in range(figures.shards)), strict=True)]
     ended = "; the reader closed the pipe" if summary.is_closed else ""
+    if summary.unacknowledged:
+        ended += f"; {summary.unacknowledged} events were not acknowledged: go on with --resume"
     click.echo(
         f"{summary.sent} events ({size_mib:.0f} MiB) in {summary.seconds:.1f} s, {rate:,.0f}/s{target}, "
         f"at most {max(figures.all('most_behind_us')) / 1e6:.2f} s behind schedule, "
-        f"{_latency(merged)}{cpu_s:.1f} CPU s; manifest: {manifest}{ended}",
+        f"{_latency(merged)}{cpu_s:.1f} CPU s; manifest: {manifest or 'none'}{ended}",
         err=to_stderr,
     )
     for shard in range(figures.shards if figures.shards > 1 else 0):

@@ -6,21 +6,16 @@ the events' ids. The run then starts at the last whole window and leaves out wha
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from pathlib import Path
-
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
 from rtea import _core, manifest, topics
 from rtea.config import Config
-from rtea.errors import BrokerError, ConfigError
+from rtea.errors import ConfigError
 from rtea.sections import KafkaSection
 from rtea_gen import plan as plans
 from rtea_gen.outlet import FAULT_HEADER
 from rtea_gen.plan import Plan
 from rtea_gen.truth import Totals
-
-READ_RECORDS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,49 +72,22 @@ def _compare(header: manifest.Header, config: Config, path: Path) -> None:
         raise ConfigError(
             f"topic is {config.kafka.events_topic}, but {path} was begun with {header.topic}: resume there"
         )
+    found = topics.find_id(config.kafka, header.topic)
+    if header.topic_id and found != header.topic_id:
+        raise ConfigError(
+            f"topic {header.topic} was deleted and made again since {path} was begun: its id is {found}, not "
+            f"{header.topic_id}: start a new run without --resume"
+        )
 
 
 def _read_topic(kafka: KafkaSection, seed: int, first_ms: int) -> _core.SentNumbers:
     """The numbers of the events with a timestamp from `first_ms` on. A few bytes an event at most."""
     found = _core.SentNumbers(seed=seed)
-    try:
-        for message in _messages(kafka, first_ms):
-            marks = dict(message.headers() or [])
-            if mark := marks.get(FAULT_HEADER):
-                fault, _, number = (mark if isinstance(mark, str) else mark.decode()).partition(" ")
-                found.add(int(number), fault == "duplicate")
-            else:
-                found.add_value(message.value() or b"")
-    except KafkaException as error:
-        raise BrokerError(f"topic {kafka.events_topic} cannot be read: {error.args[0].str()}") from error
+    for message in topics.read(kafka, kafka.events_topic, from_ms=first_ms):
+        marks = dict(message.headers() or [])
+        if mark := marks.get(FAULT_HEADER):
+            fault, _, number = (mark if isinstance(mark, str) else mark.decode()).partition(" ")
+            found.add(int(number), fault == "duplicate")
+        else:
+            found.add_value(message.value() or b"")
     return found
-
-
-def _messages(kafka: KafkaSection, first_ms: int) -> Iterator[Message]:
-    timeout_s = kafka.timeout_ms / 1000
-    consumer = Consumer(topics.connection(kafka) | {"group.id": "rtea-gen-resume", "enable.auto.commit": False})
-    try:
-        count = topics.list_partitions(kafka)[kafka.events_topic]
-        wanted = [TopicPartition(kafka.events_topic, partition, first_ms) for partition in range(count)]
-        starts = [
-            place for place in consumer.offsets_for_times(wanted, timeout=timeout_s) if place.offset != OFFSET_END
-        ]
-        ends = {
-            place.partition: consumer.get_watermark_offsets(place, timeout=timeout_s)[1]
-            for place in starts
-            if place.offset >= 0
-        }
-        left = {place.partition for place in starts if 0 <= place.offset < ends.get(place.partition, 0)}
-        consumer.assign([place for place in starts if place.partition in left])
-        while left:
-            messages = consumer.consume(READ_RECORDS, timeout_s)
-            if not messages:
-                raise BrokerError(f"topic {kafka.events_topic} cannot be read: no answer for {timeout_s:.0f} s")
-            for message in messages:
-                if error := message.error():
-                    raise KafkaException(error)
-                yield message
-                if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
-                    left.discard(message.partition() or 0)
-    finally:
-        consumer.close()

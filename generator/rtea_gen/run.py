@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -17,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rtea import _core, manifest, topics
 from rtea.config import Config
-from rtea.errors import ConfigError, DeliveryError, DiskSpaceError, MissingTopicError
+from rtea.errors import ConfigError, DeliveryError, DiskSpaceError
 from rtea_gen import metrics, plan, shard
 from rtea_gen.figures import Figures, spawning
-from rtea_gen.outlet import FLUSH_SECONDS, file_of
+from rtea_gen.outlet import STOP_SECONDS, file_of
 from rtea_gen.plan import Plan, Schedule
 from rtea_gen.shard import Files, Outcome
 from rtea_gen.truth import Merger, Totals
@@ -30,12 +30,15 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did; `seconds` from its start to the last acknowledgement."""
+    """What a run did; `seconds` from its start to the last acknowledgement. `unacknowledged` counts the records of an
+    interrupted run that Kafka may or may not have.
+    """
 
     figures: Figures
     seconds: float
     interrupted: bool
     is_closed: bool
+    unacknowledged: int = 0
 
     @property
     def sent(self) -> int:
@@ -52,9 +55,26 @@ class Earlier:
     already: _core.SentNumbers
 
 
-def run(wanted: Plan, manifest_file: Path, *, earlier: Earlier | None = None, progress: bool = True) -> Summary:
-    """Send a plan's events and write the manifest meanwhile. Ctrl-C stops early: the manifest then covers
-    what was acknowledged.
+def require_new(wanted: Plan, manifest_file: Path | None) -> None:
+    """Check that a new run replaces no file.
+
+    Raises:
+        ConfigError: the manifest or a file of events exists.
+    """
+    if manifest_file and manifest_file.is_file() and manifest_file.stat().st_size:
+        raise ConfigError(
+            f"manifest {manifest_file} exists: go on with its run by --resume, replace it with --overwrite, or name "
+            "another with --manifest"
+        )
+    if wanted.config.generator.sink == "file":
+        for path in (file_of(wanted, number) for number in range(wanted.procs)):
+            if path.is_file():
+                raise ConfigError(f"file {path} exists: replace it with --overwrite, or name another with --path")
+
+
+def run(wanted: Plan, manifest_file: Path | None, *, earlier: Earlier | None = None, progress: bool = True) -> Summary:
+    """Send a plan's events and write the manifest meanwhile, if a file is named for it. Ctrl-C stops early, within ten
+    seconds: the manifest then covers what was acknowledged. A second Ctrl-C stops at once.
 
     Raises:
         BrokerError, MissingTopicError: the events topic cannot be reached.
@@ -63,21 +83,23 @@ def run(wanted: Plan, manifest_file: Path, *, earlier: Earlier | None = None, pr
         PortInUseError: the port of the metrics is taken.
         DiskSpaceError: the disk is full.
     """
-    if not os.access(manifest_file.absolute().parent, os.W_OK):
+    if manifest_file and not os.access(manifest_file.absolute().parent, os.W_OK):
         raise ConfigError(f"manifest {manifest_file} cannot be written: name a folder that exists with --manifest")
     check(wanted.config, wanted)
     try:
-        with (
-            manifest.Writer(manifest_file, earlier.keep_bytes if earlier else 0) as writer,
-            tempfile.TemporaryDirectory(prefix="rtea-gen-") as scratch,
-        ):
+        with ExitStack() as held:
+            scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="rtea-gen-")))
+            path = manifest_file or scratch / "manifest.jsonl"
+            writer = held.enter_context(manifest.Writer(path, earlier.keep_bytes if earlier else 0))
             if not earlier:
                 writer.add(_header(wanted))
-            return _Run(wanted, manifest_file, writer, Path(scratch), earlier).go(progress=progress)
+            return _Run(wanted, path, writer, scratch, earlier).go(progress=progress)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise DiskSpaceError(f"manifest {manifest_file} cannot be written: {error}: free some space") from error
+        raise DiskSpaceError(
+            f"manifest {manifest_file or 'file'} cannot be written: {error}: free some space"
+        ) from error
 
 
 def check(config: Config, wanted: Plan) -> None:
@@ -96,9 +118,7 @@ def check(config: Config, wanted: Plan) -> None:
         return
     partitions = topics.list_partitions(kafka).get(kafka.events_topic)
     if partitions is None:
-        raise MissingTopicError(
-            f"topic {kafka.events_topic} is missing at {kafka.bootstrap_servers}: run `rtea topics create`"
-        )
+        raise topics.missing(kafka, kafka.events_topic)
     idle = config.faults.idle_partition
     if idle is not None and (idle >= partitions or partitions < 2):
         raise ConfigError(f"faults.idle_partition is {idle}, but {kafka.events_topic} has {partitions} partitions")
@@ -117,6 +137,7 @@ def _header(wanted: Plan) -> manifest.Header:
         round(wanted.began_s * 1000),
         wanted.events,
         plan.settings(config),
+        topics.find_id(config.kafka, config.kafka.events_topic) if config.generator.sink == "kafka" else "",
     )
 
 
@@ -160,14 +181,24 @@ class _Run:
             except KeyboardInterrupt:
                 interrupted = True
             self._stop.set()
-            for process in self._processes:
-                process.join()
+            try:
+                for process in self._processes:
+                    process.join()
+            except KeyboardInterrupt:
+                interrupted = True
+                _kill(self._processes)
         seconds = time.time() - began_s
         paths = [files.outcome for files in self._files if files.outcome.exists()]
         outcomes = [msgspec.json.decode(path.read_bytes(), type=Outcome) for path in paths]
         is_closed = any(outcome.is_closed for outcome in outcomes)
-        self._finish(is_closed=is_closed, first_error=next((o.first_error for o in outcomes if o.first_error), ""))
-        return Summary(self._figures, seconds, interrupted, is_closed)
+        first_error = next((o.first_error for o in outcomes if o.first_error), "")
+        problem = self._finish(is_closed=is_closed, first_error=first_error)
+        if problem and not interrupted:
+            raise DeliveryError(problem)
+        sent = sum(self._figures.all("sent")) - sum(self._figures.all("failed"))
+        lost = len(outcomes) < len(self._processes)
+        unacknowledged = sum(self._figures.all("failed")) or (sent if lost else 0)
+        return Summary(self._figures, seconds, interrupted, is_closed, unacknowledged)
 
     def _watch(self, *, progress: bool) -> None:
         """Show progress and write windows until the shards end; returns early when one dies."""
@@ -194,7 +225,8 @@ class _Run:
             self._writer.add(window)
             self._totals.add(window)
 
-    def _finish(self, *, is_closed: bool, first_error: str) -> None:
+    def _finish(self, *, is_closed: bool, first_error: str) -> str:
+        """Write the manifest's end; returns what went wrong, if anything."""
         self._write_windows()
         dead = [process.name for process in self._processes if process.exitcode]
         failed = sum(self._figures.all("failed"))
@@ -207,14 +239,20 @@ class _Run:
         complete = not dead and not failed and not is_closed
         self._writer.add(manifest.End(self._totals.records, failed, last_ms, complete, faults, after))
         if dead:
-            raise DeliveryError(
+            return (
                 f"{', '.join(dead)} died: the manifest is marked incomplete; go on with the same command and --resume"
             )
         if failed:
             sent = sum(self._figures.all("sent"))
-            raise DeliveryError(
-                f"{failed} of {sent} events were not delivered: {first_error}; the manifest is marked incomplete"
-            )
+            return f"{failed} of {sent} events were not delivered: {first_error}; the manifest is marked incomplete"
+        return ""
+
+
+def _kill(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        if process.pid is not None:
+            process.kill()
+            process.join()
 
 
 @contextmanager
@@ -226,5 +264,5 @@ def _stopping(processes: Sequence[BaseProcess], stop: Event) -> Iterator[None]:
         stop.set()
         for process in processes:
             if process.pid is not None:
-                process.join(timeout=FLUSH_SECONDS)
-                process.kill()
+                process.join(timeout=3 * STOP_SECONDS)
+        _kill(processes)

@@ -8,6 +8,7 @@ import ctypes
 import math
 import signal
 import time
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,7 @@ import msgspec
 from rtea import manifest
 from rtea_gen import plan as plans
 from rtea_gen.figures import LAST_NUMBER, Figures, Numbers
-from rtea_gen.outlet import LatencyClock, is_orphan, open_outlet
+from rtea_gen.outlet import LatencyClock, StoppedError, is_orphan, open_outlet
 from rtea_gen.plan import Plan
 
 BATCH_EVENTS = 2_000
@@ -51,7 +52,8 @@ class Files(msgspec.Struct, frozen=True):
 
 def run(plan: Plan, shard: int, numbers: "Numbers[ctypes.c_longlong]", stop: Event, files: Files) -> None:
     """Send this shard's events; entry point of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent decides when to stop.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # The parent decides when to stop.
     with open(files.truth, "wb") as truth, open(files.manifest, "rb") as held:
         # While any shard lives, no other run may go on with this manifest.
         manifest.hold(held, files.manifest, together=True)
@@ -70,7 +72,7 @@ class Shard:
         self._hold_ms = plans.hold_ms(plan.config)
         self._stream = plans.stream(plan.config, plan.start_ms)
         numbers = already.read_bytes() if already else None
-        self._outlet = open_outlet(plan, shard, self._stream, numbers)
+        self._outlet = open_outlet(plan, shard, self._stream, numbers, self._is_over)
         self._acked_s = time.monotonic()
         self._latency = LatencyClock(lambda ms, count: figures.add_latency(shard, ms, count))
 
@@ -87,14 +89,18 @@ class Shard:
                 self._wait(number)
                 continue
             self._note_behind(number)
-            outlet.send(number, plan.procs, count)
+            try:
+                outlet.send(number, plan.procs, count)
+            except StoppedError:
+                break
             number += count * plan.procs
             self._note(number)
             if time.monotonic() - self._acked_s > MOST_UNCERTAIN_SECONDS:
                 outlet.hasten(MOST_UNCERTAIN_SECONDS)
                 self._note_acked(number)
         ends_early = plan.events is None or number < plan.events
-        outlet.finish(self._schedule.time_ms((number if ends_early else plan.events or 1) - 1) if number else 0)
+        with suppress(StoppedError):
+            outlet.finish(self._schedule.time_ms((number if ends_early else plan.events or 1) - 1) if number else 0)
         self._note(number)
         outlet.close()
         self._note(number)

@@ -43,6 +43,7 @@ class Folder:
         timestamp_tolerance_ms: int,
         max_event_bytes: int,
         topic: str,
+        max_letter_bytes: int = 1_048_576,
         max_dimensions: int = 1_000,
         event_types: Sequence[str] = (),
         categories: Sequence[str] = (),
@@ -53,6 +54,7 @@ class Folder:
             window_ms=window_ms,
             timestamp_tolerance_ms=timestamp_tolerance_ms,
             max_event_bytes=max_event_bytes,
+            max_letter_bytes=max_letter_bytes,
             topic=topic,
             max_dimensions=max_dimensions,
             event_types=event_types,
@@ -61,13 +63,14 @@ class Folder:
             deduplicate_orders=deduplicate_orders,
         )
 
-    def fold(self, batch: bytes) -> Folded:
-        """Fold one batch; about 0.4 us an event.
+    def fold(self, batch: bytes, arrival_ms: int = 0) -> Folded:
+        """Fold one batch; about 0.4 us an event. Refused records whose own time is in the future or impossible are
+        counted in the window of `arrival_ms`.
 
         Raises:
             InvalidBatchError: the batch's layout is broken, or it spans windows.
         """
-        return Folded(*self._folder.fold(batch))
+        return Folded(*self._folder.fold(batch, arrival_ms))
 
 
 def pack_records(records: Sequence[tuple[int, int, int, bytes | None]], *, is_future: bool = False) -> bytes:
@@ -75,13 +78,24 @@ def pack_records(records: Sequence[tuple[int, int, int, bytes | None]], *, is_fu
     return _core.pack_records(records, is_future=is_future)
 
 
-def merge_partials(first: bytes, second: bytes) -> bytes:
-    """Merge two partials of the same window; associative and commutative. About 60 us when dense.
+def merge_partials(*partials: bytes) -> bytes:
+    """Merge partials of the same window, at least one; associative and commutative. About 60 us each when dense,
+    and linear in their orders.
 
     Raises:
         StateError: the bytes are damaged, of another version, or of different windows.
     """
-    return _core.merge_partials(first, second)
+    return _core.merge_partials(list(partials))
+
+
+def split_orders(partial: bytes) -> tuple[bytes, bytes | None]:
+    """Take the list of orders out of a partial: the rest, which stands for all its events, and the orders, or None.
+    Merging both gives the partial again. Linear in its bytes.
+
+    Raises:
+        StateError: the bytes are damaged or of another version.
+    """
+    return _core.split_orders(partial)
 
 
 class PartialSummary(NamedTuple):
@@ -100,22 +114,31 @@ def describe_partial(partial: bytes) -> PartialSummary:
     return PartialSummary(*_core.describe_partial(partial))
 
 
-def encode_result(partial: bytes, window_ms: int) -> bytes:
+class Submission(NamedTuple):
+    """What a submission adds to its results (`rtea.sinks.result.WindowResult` says what for)."""
+
+    window_ms: int
+    generation: int
+    settings: str
+
+
+def encode_result(partial: bytes, submission: Submission) -> bytes:
     """Encode the rows of a window as the framed record of the results topic.
 
     Raises:
         StateError: the bytes are damaged or of another version.
     """
-    return _core.encode_result(partial, window_ms)
+    return _core.encode_result(partial, **submission._asdict())
 
 
-def encode_late(partial: bytes, topic: str) -> bytes:
-    """Encode a partial that missed its window as a framed dead letter of the events topic.
+def encode_late(partial: bytes, topic: str, max_letter_bytes: int) -> list[bytes]:
+    """Encode a partial that missed its window as framed dead letters of the events topic: one, or several where it
+    does not fit into `max_letter_bytes`.
 
     Raises:
         StateError: the bytes are damaged or of another version.
     """
-    return _core.encode_late(partial, topic)
+    return _core.encode_late(partial, topic, max_letter_bytes)
 
 
 def count_late(partial: bytes) -> bytes:
@@ -152,13 +175,13 @@ def describe_refused(refused: bytes) -> RefusedSummary:
     return RefusedSummary(*_core.describe_refused(refused))
 
 
-def encode_refused(refused: bytes, window_ms: int) -> bytes:
+def encode_refused(refused: bytes, submission: Submission) -> bytes:
     """Encode what was refused of a window as a framed record of the results topic.
 
     Raises:
         StateError: the bytes are damaged or of another version.
     """
-    return _core.encode_refused(refused, window_ms)
+    return _core.encode_refused(refused, **submission._asdict())
 
 
 def build_sketch(values: Iterable[bytes]) -> bytes:

@@ -13,11 +13,11 @@ from itertools import islice
 from typing import Literal
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer
 
 from rtea import events, topics
 from rtea.config import Config
-from rtea.errors import BrokerError, DeliveryError, InputError, InvalidEventError, MissingTopicError
+from rtea.errors import DeliveryError, InputError, InvalidEventError
 from rtea.sections import JobSection
 
 VERSION = 1
@@ -30,9 +30,12 @@ BATCH = 1_000
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One letter, or the mark that it was sent back. Letters of the reason `late` stand for `events` events of
-    the window at `window_start_ms` and have no place and no bytes; others have all the fields above. `value`,
-    the record's value as text, goes before `raw_base64`: it is what a person corrects.
+    """One letter, or the mark that it was sent back. A truncated letter holds the first bytes of a value of
+    `size_bytes` bytes with that SHA-256; the topic has the rest at the letter's place.
+
+    Letters of the reason `late` stand for `events` events of the window at `window_start_ms` and have no place and no
+    bytes; others have all the fields above. `value`, the record's value as text, goes before `raw_base64`: it is what
+    a person corrects.
     """
 
     version: int
@@ -48,6 +51,9 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     window_start_ms: int | None = None
     events: int = 1
     partial_base64: str | None = None
+    is_truncated: bool = False
+    size_bytes: int = -1
+    sha256: str = ""
 
     @property
     def place(self) -> str:
@@ -113,36 +119,12 @@ def waiting(records: Iterable[tuple[str, DeadLetter]]) -> Iterator[DeadLetter]:
 
 
 def _records(config: Config) -> Iterator[tuple[str, DeadLetter]]:
-    kafka = config.kafka
-    topic = kafka.dead_letter_topic
-    partitions = topics.list_partitions(kafka)
-    if topic not in partitions:
-        raise MissingTopicError(f"topic {topic} is missing at {kafka.bootstrap_servers}: run `rtea topics create`")
-    # A transaction's end takes the last offset and is never handed out: only the end of the partition tells.
-    settings = {"group.id": "rtea-dlq", "enable.auto.commit": False, "enable.partition.eof": True}
-    consumer = Consumer(topics.connection(kafka) | settings)
-    try:
-        for partition in range(partitions[topic]):
-            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-            yield from _read_to_the_end(consumer, kafka.timeout_ms / 1000)
-    except KafkaException as error:
-        raise BrokerError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
-
-
-def _read_to_the_end(consumer: Consumer, timeout_s: float) -> Iterator[tuple[str, DeadLetter]]:
-    while message := consumer.poll(timeout_s):
-        if error := message.error():
-            if error.code() == KafkaError._PARTITION_EOF:
-                return
-            raise KafkaException(error)
+    for message in topics.read(config.kafka, config.kafka.dead_letter_topic):
         where = f"record at {message.topic()}-{message.partition()} offset {message.offset()}"
-        yield (message.key() or b"").decode(), decode(message.value() or b"", where)
-    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        yield (message.key() or b"").decode(errors="replace"), decode(message.value() or b"", where)
 
 
-Outcome = Literal["sent", "still refused", "late", "sent before"]
+Outcome = Literal["sent", "still refused", "late", "sent before", "counts already"]
 
 
 @dataclass(frozen=True)
@@ -160,17 +142,28 @@ def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
     Raises:
         BrokerError, MissingTopicError, InputError: as `read`.
     """
-    places = {letter.place for letter in read(config)}
+    originals = {letter.place: letter for letter in read(config)}
     for letter in letters:
         if letter.reason == "late":
-            problem = "its events are in their topic: count the window anew with `rtea job submit --from --to`"
+            problem = "its events are in their topic: recompute the window with `rtea job submit --from --to`"
             yield Replayed(letter, "late", problem)
-        elif letter.place not in places:
+        elif letter.place not in originals:
             yield Replayed(letter, "sent before", "no letter of this place waits in the dead letter topic")
         else:
-            places.remove(letter.place)
-            problem = find_problem(letter, config.job, time.time_ns() // 1_000_000)
-            yield Replayed(letter, "still refused" if problem else "sent", problem)
+            yield _judged(letter, originals.pop(letter.place), config.job)
+
+
+def _judged(letter: DeadLetter, original: DeadLetter, job: JobSection) -> Replayed:
+    now_ms = time.time_ns() // 1_000_000
+    if not original.is_truncated and not find_problem(original, job, now_ms):
+        # A backfill would count the original, and the copy as well.
+        problem = (
+            "the record in the topic would count now, as its time has come or a limit was raised: recompute its window "
+            "with `rtea job submit --from --to`"
+        )
+        return Replayed(letter, "counts already", problem)
+    problem = find_problem(letter, job, now_ms)
+    return Replayed(letter, "still refused" if problem else "sent", problem)
 
 
 def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
@@ -178,6 +171,11 @@ def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
     raw = letter.raw
     if not raw:
         return "it has no value"
+    if letter.is_truncated:
+        return (
+            f"it holds the first part of {letter.size_bytes} bytes: take the whole value from {letter.place}, put it "
+            "into `value` and remove `is_truncated`"
+        )
     if len(raw) > job.max_event_bytes:
         return f"it has {len(raw)} bytes, job.max_event_bytes is {job.max_event_bytes}"
     if letter.timestamp_ms > now_ms + job.max_skew_ms:

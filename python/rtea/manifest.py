@@ -17,7 +17,8 @@ VERSION = 1
 
 class Header(msgspec.Struct, tag="header", tag_field="kind", frozen=True):
     """Settings of the run; times in ms since the epoch, UTC. `settings` are those that make the stream, by
-    section; `events` is None for a run without an end.
+    section; `events` is None for a run without an end. `topic_id` is Kafka's, which tells a topic from another that
+    was made later under the same name.
     """
 
     version: int
@@ -30,6 +31,7 @@ class Header(msgspec.Struct, tag="header", tag_field="kind", frozen=True):
     began_ms: int = 0
     events: int | None = None
     settings: dict[str, dict[str, Any]] = {}
+    topic_id: str = ""
 
 
 class Revenue(msgspec.Struct, frozen=True):

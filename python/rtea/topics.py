@@ -3,10 +3,19 @@
 Used by the local stack, the job's submission, the generator and the sinks.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from rtea.config import Config
@@ -52,6 +61,83 @@ def list_partitions(kafka: KafkaSection) -> dict[str, int]:
     except KafkaException as error:
         raise unreachable(kafka) from error
     return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def find_id(kafka: KafkaSection, topic: str) -> str:
+    """The id that Kafka gave a topic: another one when the topic is deleted and made again.
+
+    Raises:
+        BrokerError: no broker answers.
+        MissingTopicError: there is no such topic.
+    """
+    # The client must live until the answer is there.
+    admin = AdminClient(connection(kafka))
+    answer = admin.describe_topics(TopicCollection([topic]), request_timeout=_timeout_s(kafka))[topic]
+    try:
+        return str(answer.result(timeout=_timeout_s(kafka)).topic_id)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise missing(kafka, topic) from error
+        raise unreachable(kafka) from error
+    except FutureTimeoutError as error:
+        raise unreachable(kafka) from error
+
+
+def missing(kafka: KafkaSection, topic: str) -> MissingTopicError:
+    """The error of a topic that does not exist."""
+    return MissingTopicError(f"topic {topic} is missing at {kafka.bootstrap_servers}: run `rtea topics create`")
+
+
+def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: int | None = None) -> Iterator[Message]:
+    """Read a topic up to its ends at the time of the call: each partition whole, from the first record with a
+    timestamp of at least `from_ms`, or only its last records. Within a partition in order; commits nothing.
+
+    Raises:
+        BrokerError: the topic cannot be read, or the broker is silent for `kafka.timeout_ms`.
+        MissingTopicError: there is no such topic.
+    """
+    partitions = list_partitions(kafka)
+    if topic not in partitions:
+        raise missing(kafka, topic)
+    # A transaction's end takes the last offset and is never handed out: only the end of the partition tells.
+    settings = {"group.id": "rtea-read", "enable.auto.commit": False, "enable.partition.eof": True}
+    consumer = Consumer(connection(kafka) | settings)
+    try:
+        places = [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(partitions[topic])]
+        consumer.assign(_starts(consumer, places, _timeout_s(kafka), from_ms, last))
+        open_partitions = set(range(partitions[topic]))
+        while open_partitions:
+            messages = consumer.consume(READ_RECORDS, _timeout_s(kafka))
+            if not messages:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            for message in messages:
+                error = message.error()
+                if error is None and message.partition() in open_partitions:
+                    yield message
+                elif error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard(message.partition() or 0)
+                elif error is not None:
+                    raise KafkaException(error)
+    except KafkaException as error:
+        raise BrokerError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+READ_RECORDS = 1_000
+
+
+def _starts(
+    consumer: Consumer, places: list[TopicPartition], timeout_s: float, from_ms: int | None, last: int | None
+) -> list[TopicPartition]:
+    if from_ms is not None:
+        wanted = [TopicPartition(place.topic, place.partition, from_ms) for place in places]
+        return list(consumer.offsets_for_times(wanted, timeout=timeout_s))
+    if last is not None:
+        for place in places:
+            low, high = consumer.get_watermark_offsets(place, timeout=timeout_s)
+            place.offset = max(low, high - last)
+    return places
 
 
 def _timeout_s(kafka: KafkaSection) -> float:
@@ -110,35 +196,45 @@ def _wanted(config: Config, replication_factor: int) -> list[NewTopic]:
 
 
 RESULT_BYTES = 16_777_216
-"""Longest result record: one window's rows and sketches."""
+"""Longest result record of a topic that RTEA makes: one window's rows and sketches."""
 
 
-def dead_letter_bytes(event_record_bytes: int) -> int:
-    """Longest dead letter of an events topic that takes records of that length: base64 and some."""
-    return event_record_bytes * 4 // 3 + DEAD_LETTER_OVERHEAD_BYTES
+def result_bytes(max_dimensions: int) -> int:
+    """Longest result record: three sketches, `(other)` in each currency, and rows by dimension."""
+    return 2_097_152 + 330 * max_dimensions
+
+
+def dead_letter_bytes(event_bytes: int) -> int:
+    """Longest dead letter that holds all of a value of that length: base64 and some."""
+    return event_bytes * 4 // 3 + DEAD_LETTER_OVERHEAD_BYTES
 
 
 def check(config: Config) -> dict[str, int]:
-    """Check that the topics exist and that a dead letter of any record fits; returns the longest
-    record of the dead letter topic and of the results topic, in bytes, by topic.
+    """Check that the topics exist and take what is written to them; returns the longest record of each, in bytes.
+
+    A dead letter holds all of a value of at most `job.max_event_bytes`, and the first part of a longer one.
 
     Raises:
         BrokerError: no broker answers.
-        MissingTopicError: a topic is missing, or the dead letter topic takes too short records.
+        MissingTopicError: a topic is missing, or takes too short records.
     """
     kafka = config.kafka
     present = list_partitions(kafka)
     names = [kafka.events_topic, kafka.dead_letter_topic, kafka.results_topic]
     for name in names:
         if name not in present:
-            raise MissingTopicError(f"topic {name} is missing at {kafka.bootstrap_servers}: run `rtea topics create`")
+            raise missing(kafka, name)
     longest = _longest_records(kafka, names)
-    needed = dead_letter_bytes(longest[kafka.events_topic])
-    if longest[kafka.dead_letter_topic] < needed:
-        raise MissingTopicError(
-            f"topic {kafka.dead_letter_topic} takes records of {longest[kafka.dead_letter_topic]} bytes, a dead letter "
-            f"of {kafka.events_topic} may have {needed}: raise its max.message.bytes"
-        )
+    needed = {
+        kafka.dead_letter_topic: dead_letter_bytes(min(config.job.max_event_bytes, longest[kafka.events_topic])),
+        kafka.results_topic: result_bytes(config.job.max_dimensions),
+    }
+    for name, size_bytes in needed.items():
+        if longest[name] < size_bytes:
+            raise MissingTopicError(
+                f"topic {name} takes records of {longest[name]} bytes, {size_bytes} may be needed: raise its "
+                "max.message.bytes, or lower job.max_event_bytes and job.max_dimensions"
+            )
     return longest
 
 

@@ -4,7 +4,7 @@ Counts and revenue must be equal to the last unit; unique visitors must lie with
 error, and the sketch's bytes must say what the row says.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -66,6 +66,7 @@ def compare(window: Window, rows: list[StoredRow]) -> list[str]:
     """What differs between a window and its rows; empty when all is right."""
     problems = [f"{row.metric} {row.dimension} ends at {row.window_end_ms}, expected {window.window_end_ms}"
                 for row in rows if row.window_end_ms != window.window_end_ms]  # fmt: skip
+    problems += _mixtures(rows)
     counts = {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
     problems += _differences("event_count", window.event_count, counts)
     expected = {(r.category, r.currency): Decimal(r.minor).scaleb(-2) for r in window.revenue}
@@ -74,6 +75,20 @@ def compare(window: Window, rows: list[StoredRow]) -> list[str]:
     problems += _visitor_problems(window, [row for row in rows if row.metric == "unique_visitors"])
     problems += [f"{row.metric} {row.dimension} has revision {row.revision}, expected {window.events}"
                  for row in rows if row.metric != DEAD_LETTERS and row.revision > window.events]  # fmt: skip
+    return problems
+
+
+def _mixtures(rows: list[StoredRow]) -> list[str]:
+    """Rows that stand twice, and rows of different results beside each other."""
+    keys = Counter((row.metric, row.dimension, row.currency) for row in rows)
+    problems = [
+        f"{' '.join(filter(None, key))} stands {count} times" for key, count in sorted(keys.items()) if count > 1
+    ]
+    for name, are_refused in (("events", False), ("dead letters", True)):
+        ages = sorted({(row.generation, row.revision) for row in rows if (row.metric == DEAD_LETTERS) == are_refused})
+        if len(ages) > 1:
+            listed = ", ".join(f"{revision} of generation {generation}" for generation, revision in ages)
+            problems.append(f"rows of {name} are of several revisions: {listed}")
     return problems
 
 

@@ -63,7 +63,7 @@ def install() -> None:
         print(f"WARNING: {missing}; THE TESTS OF THE BIGQUERY SINK WILL BE SKIPPED", file=sys.stderr)
         return
     shutil.rmtree(home(), ignore_errors=True)
-    sync = [UV, "sync", "--quiet", "--locked", "--no-build", "--project", ENVIRONMENT, "--python", python]
+    sync = [str(UV), "sync", "--quiet", "--locked", "--no-build", "--project", str(ENVIRONMENT), "--python", python]
     subprocess.run(sync, check=True, env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(home() / "venv")})
     extensions = home() / "home" / ".duckdb" / "extensions" / "v1.5.5" / "linux_amd64"
     extensions.mkdir(parents=True)

@@ -4,11 +4,15 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rtea import aggregate
 from rtea.config import Config
@@ -26,12 +30,17 @@ def duckdb_sink(root: Path) -> DuckDbSink:
     return DuckDbSink(root / "metrics.duckdb", "ecommerce_metrics", lock_patience_s=0.3)
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.bigquery)])
+# How the suite makes a sink of the registry; a sink that is missing here fails the suite.
+MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], Sink]] = {
+    "bigquery": lambda request, _: SINKS["bigquery"](Config(bigquery=request.getfixturevalue("bigquery_section"))),
+    "duckdb": lambda _, root: duckdb_sink(root),
+}
+NEEDS = {"bigquery": [pytest.mark.bigquery]}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=NEEDS.get(name, ())) for name in sorted(SINKS)])
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
-    if request.param == "bigquery":
-        sink = SINKS["bigquery"](Config(bigquery=request.getfixturevalue("bigquery_section")))
-    else:
-        sink = duckdb_sink(tmp_path)
+    sink = MAKERS[request.param](request, tmp_path)
     assert sink.name == request.param
     sink.open()
     yield sink
@@ -42,14 +51,16 @@ def write(sink: Sink, *results: WindowResult) -> None:
     sink.write(Batch(results, uuid.uuid4().hex), NEVER)
 
 
-def window(revision: int, *, start_ms: int = 0, counts: int | None = None) -> WindowResult:
+def window(
+    revision: int, *, start_ms: int = 0, counts: int | None = None, generation: int = 1, length_ms: int = 60_000
+) -> WindowResult:
     sketch = aggregate.build_sketch([b"a", b"b"])
     rows = [
         Row("event_count", "page_view_mobile", "", counts or revision, None, None, None),
         Row("revenue", "books", "USD", None, str(10**20 + revision), None, None),
         Row("unique_visitors", "all", "", None, None, 2, sketch),
     ]
-    return WindowResult(result.VERSION, start_ms, start_ms + 60_000, revision, rows)
+    return WindowResult(result.VERSION, start_ms, start_ms + length_ms, generation, revision, "", rows)
 
 
 def counts(sink: Sink) -> dict[int, tuple[int | None, int]]:
@@ -159,7 +170,7 @@ def test_refused_events_are_seen_in_the_health_view_and_in_no_other_figure(tmp_p
     rows = [
         Row(result.DEAD_LETTERS, reason, "", count, None, None, None) for reason, count in (("empty", 3), ("late", 4))
     ]
-    refused = WindowResult(result.VERSION, 0, 60_000, 7, rows)
+    refused = WindowResult(result.VERSION, 0, 60_000, 1, 7, "", rows)
     assert not refused.is_of_events
     assert window(5).is_of_events
     write(sink, window(5), refused)
@@ -175,7 +186,122 @@ def test_destinations_name_the_table(tmp_path: Path) -> None:
     assert DuckDbSink(tmp_path / "c" / ".." / "a", "x").destination in names
 
 
-@pytest.mark.parametrize("value", [b"", b"junk", b"\x95\x02\x00\x00\x00\x90"])
+@pytest.mark.parametrize("value", [b"", b"junk", b"\x95\x02\x00\x00\x00\x90", b"\x90", b"\x91\x00"])
 def test_what_is_no_result_is_refused_with_its_place(value: bytes) -> None:
-    with pytest.raises(SinkError, match="metrics-0 offset 7"):
+    with pytest.raises(result.NotAResultError, match="metrics-0 offset 7"):
         result.decode(value, "metrics-0 offset 7")
+
+
+def test_a_result_of_a_later_release_stops_the_sink_with_the_remedy() -> None:
+    with pytest.raises(SinkError, match="has version 3, this sink reads 2: upgrade the sink"):
+        result.decode(msgspec.msgpack.encode([3, "whatever"]), "metrics-0 offset 7")
+
+
+def test_results_of_version_1_are_read_as_of_no_generation() -> None:
+    rows = [["event_count", "page_view_mobile", "", 4, None, None, None]]
+    found = result.decode(msgspec.msgpack.encode([1, 60_000, 120_000, 4, rows]), "p")
+    assert found.age == (0, 4)
+    assert found.place == (60_000, True)
+    assert found.rows == [Row("event_count", "page_view_mobile", "", 4, None, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "end_ms"),
+    [
+        (-62135596800001, -62135596740001),
+        (-60_000, 0),
+        (2**62, 2**62 + 60_000),
+        (253_402_300_740_000, 253_402_300_800_000),
+    ],
+)
+def test_no_table_has_to_hold_an_impossible_window(start_ms: int, end_ms: int) -> None:
+    assert not WindowResult(result.VERSION, start_ms, end_ms, 1, 1, "", []).is_storable
+    assert WindowResult(result.VERSION, 0, 60_000, 1, 1, "", []).is_storable
+
+
+def results(start_ms: int) -> st.SearchStrategy[WindowResult]:
+    """Results of one window, of events and of refused events, with any rows."""
+    name = st.sampled_from(["a", "b", "c", "(other)"])
+    counted = st.builds(
+        lambda metric, dimension, currency, count: Row(
+            metric, dimension, currency, count, str(count) if metric == "revenue" else None, None, None
+        ),
+        st.sampled_from(["event_count", "revenue"]), name, st.sampled_from(["", "EUR"]), st.integers(0, 99),
+    )  # fmt: skip
+    refused = st.builds(
+        lambda reason, count: Row(result.DEAD_LETTERS, reason, "", count, None, None, None), name, st.integers(0, 99)
+    )
+    rows = st.one_of(
+        *(
+            st.lists(row, min_size=1, max_size=5, unique_by=lambda row: (row.metric, row.dimension, row.currency))
+            for row in (counted, refused)
+        )
+    )
+    return st.builds(
+        lambda generation, revision, rows: WindowResult(
+            result.VERSION, start_ms, start_ms + 60_000, generation, revision, "", rows
+        ),
+        st.integers(1, 2), st.integers(1, 3), rows,
+    )  # fmt: skip
+
+
+def naive(written: list[WindowResult]) -> dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]]:
+    """The plainest sink there is: a dictionary of windows."""
+    table: dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]] = {}
+    for each in written:
+        rows = {(row.metric, row.dimension, row.currency, row.event_count, row.revenue_minor) for row in each.rows}
+        if each.place not in table or each.age > table[each.place][0]:
+            table[each.place] = (each.age, rows)
+    return table
+
+
+def stored(sink: Sink, start_ms: int) -> dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]]:
+    found: dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]] = {}
+    for row in sink.read(start_ms, start_ms + 120_000):
+        place = (row.window_start_ms, row.metric != result.DEAD_LETTERS)
+        age, rows = found.setdefault(place, ((row.generation, row.revision), set()))
+        assert age == (row.generation, row.revision), "rows of two results stand beside each other"
+        minor = None if row.revenue is None else str(int(row.revenue * 100))
+        rows.add((row.metric, row.dimension, row.currency, row.event_count, minor))
+    return found
+
+
+STARTS = count(0, 120_000)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_newer_result_replaces_its_window_as_a_whole_whatever_the_batches(sink: Sink, data: st.DataObject) -> None:
+    start_ms = next(STARTS)
+    history = data.draw(st.lists(st.one_of(results(start_ms), results(start_ms + 60_000)), max_size=8))
+    cut = data.draw(st.integers(0, len(history)))
+    for part in (history[:cut], history[cut:], history[:cut]):
+        if part:
+            write(sink, *part)
+    assert stored(sink, start_ms) == naive(history + history[:cut])
+
+
+def test_a_row_that_the_newer_result_lacks_is_removed(sink: Sink) -> None:
+    older, newer = window(20), window(21)
+    older.rows.append(Row("revenue", "zebra", "USD", None, "1000", None, None))
+    newer.rows.append(Row("revenue", "(other)", "USD", None, "1000", None, None))
+    write(sink, older)
+    write(sink, newer)
+    assert {row.dimension for row in sink.read(0, 1) if row.metric == "revenue"} == {"books", "(other)"}
+
+
+def test_a_newer_generation_replaces_a_greater_revision(sink: Sink) -> None:
+    write(sink, window(9))
+    write(sink, window(3, generation=2))
+    write(sink, window(12, generation=1))
+    assert counts(sink) == {0: (3, 3)}
+
+
+@pytest.mark.parametrize("is_opened_again", [False, True])
+def test_windows_of_another_length_are_refused(sink: Sink, is_opened_again: bool) -> None:
+    write(sink, window(5))
+    if is_opened_again:
+        sink.open()
+    with pytest.raises(SinkError, match=r"holds windows of 60000 ms, the results are of 300000 ms: .*--table"):
+        write(sink, window(9, start_ms=300_000, length_ms=300_000))
+    assert counts(sink) == {0: (5, 5)}

@@ -21,7 +21,22 @@ SCHEMA = json.loads(events.SCHEMA_FILE.read_text(), parse_float=Decimal)
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 NUMBERS: list[Any] = [0, 1, -1, 2**32, 2**53, 1.5, 0.005, 19.99, 1e10]
-TEXTS: list[Any] = ["", "x", "X", "mobile", "usd", "USD", "x" * 64, "x" * 65, "x" * 129, "é" * 64]
+TEXTS: list[Any] = [
+    "",
+    " ",
+    " \t\r\n",
+    " x ",
+    "\u00a0",
+    "x",
+    "X",
+    "mobile",
+    "usd",
+    "USD",
+    "x" * 64,
+    "x" * 65,
+    "x" * 129,
+    "é" * 64,
+]
 TIMES: list[Any] = ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.5+01:00"]
 ODD_VALUES = [None, True, *NUMBERS, *TEXTS, *TIMES, [], [1], {}, {"os": 1}, {"os": None}, [{}]]
 

@@ -19,11 +19,14 @@ def group() -> None:
 @click.option("--parallelism", "job__parallelism", type=int, help="Parallel subtasks.")
 @click.option("--python-mode", "job__python_mode", type=click.Choice(["auto", "thread", "process"]))
 @click.option("--savepoint", help="Go on from a savepoint that `rtea job stop` made.")
+@click.option("--another", is_flag=True, help="Submit although a job that writes the same topics runs.")
 @click.option("--from", "from_", metavar="TIME", help="Backfill: start of the first window, ISO 8601 or ms.")
 @click.option("--to", metavar="TIME", help="Backfill: end of the last window.")
 @click.pass_context
-def submit(context: click.Context, /, savepoint: str | None, from_: str | None, to: str | None, **flags: Any) -> None:
-    """Submit the job and wait until it runs; with --from and --to, count those windows anew and wait for the end."""
+def submit(
+    context: click.Context, /, savepoint: str | None, another: bool, from_: str | None, to: str | None, **flags: Any
+) -> None:
+    """Submit the job and wait until it runs; with --from and --to, recompute those windows and wait for the end."""
     from rtea.job import graph
     from rtea.job import submit as submission
 
@@ -34,7 +37,7 @@ def submit(context: click.Context, /, savepoint: str | None, from_: str | None, 
         job_id = submission.backfill(config, parse_ms("--from", from_), parse_ms("--to", to))
         click.echo(f"backfill {job_id} is done")
         return
-    job_id = submission.submit(config, savepoint=savepoint)
+    job_id = submission.submit(config, savepoint=savepoint, another=another)
     click.echo(f"job {job_id} is running, Python UDFs in {graph.choose_mode(config)} mode")
 
 

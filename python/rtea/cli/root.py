@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
@@ -95,6 +96,8 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Shells start background commands with SIGINT ignored, which Python would leave as it is.
         signal.signal(number, _interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         result = command(arguments, standalone_mode=False)
     except click.exceptions.Exit as exit_:
@@ -116,13 +119,14 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
+        with suppress(OSError):  # The terminal may be gone.
+            print("interrupted", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
-    """Treat SIGTERM as Ctrl-C: both stop everything in order."""
+    """Treat SIGTERM and a closed terminal as Ctrl-C: all stop everything in order."""
     raise KeyboardInterrupt
 
 

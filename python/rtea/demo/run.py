@@ -1,7 +1,6 @@
 """Runs the whole pipeline once: stack, job, sink, generator; and leaves nothing running."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,8 +58,8 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
     if supervisor.Supervisor(layout).states() is not None:
         stop = f"rtea --set stack.state_dir={layout.root} stack down"
         raise StackError(f"a demo is running already in {layout.root}: wait for it, or stop it with `{stop}`")
-    supervisor.stop_leftovers(layout)
-    shutil.rmtree(layout.root, ignore_errors=True)
+    supervisor.require_no_leftovers(layout)
+    layout.clear()
     jars.fetch(config.jars, ("kafka", "flink"))
     with ExitStack() as parts:
         with console.status("starting Kafka and Flink"):

@@ -7,7 +7,7 @@ Records come from the events topic through `RecordDeserializer`, batches leave `
 from typing import Any
 
 from pyflink.common import Duration, Types, WatermarkStrategy
-from pyflink.datastream import DataStream, StreamExecutionEnvironment
+from pyflink.datastream import DataStream, DataStreamSink, StreamExecutionEnvironment
 from pyflink.datastream.connectors import Sink
 from pyflink.datastream.connectors.kafka import KafkaSource
 from pyflink.java_gateway import get_gateway
@@ -68,7 +68,12 @@ def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[
 
 
 def _connect(builder: Any, kafka: KafkaSection) -> None:
-    """Set where the brokers are and how they are spoken to: `rtea.topics.connection` by the names of Java's clients."""
+    for name, value in _connection(kafka).items():
+        builder.setProperty(name, value)
+
+
+def _connection(kafka: KafkaSection) -> dict[str, str]:
+    """Where the brokers are and how to connect: `rtea.topics.connection` by the names of Java's clients."""
     settings = {"bootstrap.servers": kafka.bootstrap_servers, "security.protocol": kafka.security_protocol}
     if kafka.ssl_ca:
         settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(kafka.ssl_ca.resolve())}
@@ -82,8 +87,7 @@ def _connect(builder: Any, kafka: KafkaSection) -> None:
             "sasl.jaas.config": f"{SHADED}org.apache.kafka.common.security.{module} required "
             f"username={user} password={password};",
         }
-    for name, value in settings.items():
-        builder.setProperty(name, value)
+    return settings
 
 
 def _quoted(text: str) -> str:
@@ -102,6 +106,18 @@ def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = EVER) ->
     return DataStream(events._j_data_stream.transform("pack", BYTES.get_java_type_info(), operator)).uid("pack")
 
 
+def guard_topic(batches: DataStream, config: Config) -> DataStream:
+    """The same batches, of one topic for ever: the job fails when the topic is made again under its name."""
+    jvm = get_gateway().jvm
+    properties = jvm.java.util.Properties()
+    for name, value in _connection(config.kafka).items():
+        properties.setProperty(name, value)
+    guard = jvm.rtea.TopicGuard(config.kafka.events_topic, properties)
+    return DataStream(batches._j_data_stream.transform("topic guard", BYTES.get_java_type_info(), guard)).uid(
+        "topic-guard"
+    )
+
+
 def keep_watermark(partials: DataStream) -> DataStream:
     """The same partials, after a recovery preceded by the watermark of its checkpoint."""
     keeper = get_gateway().jvm.rtea.WatermarkKeeper()
@@ -110,7 +126,7 @@ def keep_watermark(partials: DataStream) -> DataStream:
     return DataStream(kept).uid("keep-watermark")
 
 
-def write_frames(frames: DataStream, config: Config, topic: str, longest_record_bytes: int) -> None:
+def write_frames(frames: DataStream, config: Config, topic: str, longest_record_bytes: int) -> DataStreamSink:
     """Write framed records to a topic, at least once."""
     jvm = get_gateway().jvm
     guarantee = jvm.org.apache.flink.connector.base.DeliveryGuarantee.AT_LEAST_ONCE
@@ -123,4 +139,4 @@ def write_frames(frames: DataStream, config: Config, topic: str, longest_record_
         .setProperty("acks", "all")
     )
     _connect(builder, config.kafka)
-    frames.sink_to(Sink(builder.build())).name(f"to {topic}").uid(topic)
+    return frames.sink_to(Sink(builder.build())).name(f"to {topic}").uid(topic)

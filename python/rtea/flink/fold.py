@@ -5,6 +5,7 @@ letters leave through a side output for the dead letter topic, their counts thro
 `rtea.flink.health`.
 """
 
+import time
 from collections.abc import Iterator
 
 from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
@@ -20,8 +21,8 @@ DEAD_LETTERS = OutputTag("dead-letters", BYTES)
 class Fold(ProcessFunction):
     """Folds each batch into a partial aggregate of its window."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, max_letter_bytes: int) -> None:
+        self._config, self._max_letter_bytes = config, max_letter_bytes
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make the folder: it lives in Rust and does not travel with the pickled UDF."""
@@ -30,6 +31,7 @@ class Fold(ProcessFunction):
             window_ms=job.window_ms,
             timestamp_tolerance_ms=job.timestamp_tolerance_ms,
             max_event_bytes=job.max_event_bytes,
+            max_letter_bytes=self._max_letter_bytes,
             topic=self._config.kafka.events_topic,
             max_dimensions=job.max_dimensions,
             event_types=job.event_types,
@@ -40,7 +42,7 @@ class Fold(ProcessFunction):
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:
         """Fold one batch; the interpreter is released meanwhile."""
-        folded = self._folder.fold(bytes(value))
+        folded = self._folder.fold(bytes(value), time.time_ns() // 1_000_000)
         for letter in folded.dead_letters:
             yield DEAD_LETTERS, letter
         for refused in folded.refused:

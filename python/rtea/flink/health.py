@@ -12,9 +12,16 @@ from pyflink.datastream import KeyedProcessFunction, MapFunction, OutputTag, Run
 from pyflink.datastream.state import ValueStateDescriptor
 
 from rtea import aggregate
+from rtea.aggregate import Submission
 from rtea.flink.connect import BYTES
 
 REFUSED = OutputTag("refused", BYTES)
+
+TELL_MS = 1_000
+"""Least processing time between two sums of a window."""
+
+LAST_WATERMARK_MS = 2**63 - 2
+"""Event time that only the end of a bounded topic passes."""
 
 KEEP_MS = 86_400_000
 """Event time after which a window's counts are forgotten: half of it to all of it after the last of them came, so
@@ -35,24 +42,31 @@ class CountLate(MapFunction):
 
 
 class Sum(KeyedProcessFunction):
-    """Adds up the counts of each window, and tells every new sum."""
+    """Adds up the counts of each window, and tells a new sum at most once a second and window, the last one always."""
 
-    def __init__(self, window_ms: int) -> None:
-        self._window_ms = window_ms
+    def __init__(self, submission: Submission) -> None:
+        self._submission = submission
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Take hold of the state."""
         # As plain bytes, a state without a value cannot be read in thread mode (Flink 2.3).
         self._sum = runtime_context.get_state(ValueStateDescriptor("refused", Types.PICKLED_BYTE_ARRAY()))
         self._forget_at_ms = runtime_context.get_state(ValueStateDescriptor("forget-at-ms", Types.LONG()))
+        self._tell_at_ms = runtime_context.get_state(ValueStateDescriptor("tell-at-ms", Types.LONG()))
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
         """Add the counts of one batch."""
         known = self._sum.value()
-        refused = aggregate.merge_refused(known, bytes(value)) if known is not None else bytes(value)
-        self._sum.update(refused)
-        self._keep(ctx.timer_service())
-        yield aggregate.encode_refused(refused, self._window_ms)
+        self._sum.update(aggregate.merge_refused(known, bytes(value)) if known is not None else bytes(value))
+        timers = ctx.timer_service()
+        self._keep(timers)
+        if self._tell_at_ms.value() is None:
+            tell_at_ms = timers.current_processing_time() + TELL_MS
+            timers.register_processing_time_timer(tell_at_ms)
+            # The end of a bounded topic is no reason to wait: the last watermark comes before the second is over.
+            timers.register_event_time_timer(LAST_WATERMARK_MS)
+            self._tell_at_ms.update(tell_at_ms)
+        return iter(())
 
     def _keep(self, timers: TimerService) -> None:
         now_ms = timers.current_watermark()
@@ -68,7 +82,12 @@ class Sum(KeyedProcessFunction):
         self._forget_at_ms.update(now_ms + KEEP_MS)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:
-        """Forget a window's counts."""
-        self._sum.clear()
-        self._forget_at_ms.clear()
-        return iter(())
+        """Tell a new sum, and forget the counts of a window that is long over."""
+        refused = self._sum.value()
+        if refused is not None and self._tell_at_ms.value() is not None:
+            self._tell_at_ms.clear()
+            ctx.timer_service().delete_event_time_timer(LAST_WATERMARK_MS)
+            yield aggregate.encode_refused(refused, self._submission)
+        if timestamp == self._forget_at_ms.value():
+            self._sum.clear()
+            self._forget_at_ms.clear()

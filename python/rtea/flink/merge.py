@@ -6,9 +6,10 @@ missed their window to the dead letter topic.
 
 from collections.abc import Iterable, Iterator
 
-from pyflink.datastream import AggregateFunction, MapFunction, OutputTag, ProcessWindowFunction
+from pyflink.datastream import AggregateFunction, FlatMapFunction, OutputTag, ProcessWindowFunction
 
 from rtea import aggregate
+from rtea.aggregate import Submission
 from rtea.flink.connect import BYTES
 
 LATE = OutputTag("late", BYTES)
@@ -42,21 +43,21 @@ class Merge(AggregateFunction):
 class Emit(ProcessWindowFunction):
     """Turns a fired window into its result record; a late event fires it again with more events."""
 
-    def __init__(self, window_ms: int) -> None:
-        self._window_ms = window_ms
+    def __init__(self, submission: Submission) -> None:
+        self._submission = submission
 
     def process(self, key: int, context: ProcessWindowFunction.Context, elements: Iterable[bytes]) -> Iterator[bytes]:
         """Encode the rows of one firing."""
         for partial in elements:
-            yield aggregate.encode_result(partial, self._window_ms)
+            yield aggregate.encode_result(partial, self._submission)
 
 
-class DescribeLate(MapFunction):
-    """Turns a partial that missed its window into a dead letter."""
+class DescribeLate(FlatMapFunction):
+    """Turns a partial that missed its window into dead letters."""
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topic: str, max_letter_bytes: int) -> None:
+        self._topic, self._max_letter_bytes = topic, max_letter_bytes
 
-    def map(self, value: bytes) -> bytes:
-        """Encode the letter."""
-        return aggregate.encode_late(bytes(value), self._topic)
+    def flat_map(self, value: bytes) -> Iterator[bytes]:
+        """Encode the letters."""
+        yield from aggregate.encode_late(bytes(value), self._topic, self._max_letter_bytes)

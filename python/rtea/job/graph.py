@@ -8,19 +8,17 @@ import platform
 from importlib import util
 
 from pyflink.common import Configuration, Time, Types
-from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.datastream.window import TumblingEventTimeWindows
 
+from rtea.aggregate import Submission
 from rtea.config import Config
-from rtea.flink import connect
+from rtea.flink import connect, orders
 from rtea.flink.connect import BYTES
 from rtea.flink.fold import DEAD_LETTERS, Fold
 from rtea.flink.health import REFUSED, CountLate, Sum, window_of
 from rtea.flink.merge import LATE, DescribeLate, Emit, Merge
-
-JOB_NAME = "rtea"
-
-BACKFILL_NAME = "rtea backfill"
+from rtea.job.names import written_topics
 
 CHECKPOINT_TIMEOUT = "60 s"
 
@@ -41,6 +39,8 @@ def settings(config: Config, python: str) -> dict[str, str]:
         "python.client.executable": python,
         # Process mode only: elements are whole batches, so bundles are kept short for freshness.
         "python.fn-execution.bundle.time": "100",
+        # Whoever submits another job asks the running ones for their topics (`rtea.job.submit`).
+        "pipeline.global-job-parameters": ",".join(f"{name}:{topic}" for name, topic in written_topics(config).items()),
         # Elements are immutable byte arrays; copies between chained operators would be waste.
         "pipeline.object-reuse": "true",
         "execution.checkpointing.interval": f"{config.job.checkpoint_interval_ms} ms",
@@ -60,6 +60,7 @@ def build(
     python: str,
     longest_records: dict[str, int],
     jars: list[str],
+    submission: Submission,
     span_ms: tuple[int, int] = connect.EVER,
 ) -> StreamExecutionEnvironment:
     """The environment with the whole graph; `longest_records` in bytes by topic. With a span of event time
@@ -73,31 +74,44 @@ def build(
     env.add_jars(*(f"file://{jar}" for jar in jars))
 
     kafka, job = config.kafka, config.job
-    batches = connect.pack(connect.read_events(env, config, span_ms), config, span_ms)
-    partials = batches.process(Fold(config), output_type=BYTES).name("fold").uid("fold")
+    max_letter_bytes = longest_records[kafka.dead_letter_topic]
+    batches = connect.guard_topic(connect.pack(connect.read_events(env, config, span_ms), config, span_ms), config)
+    partials = batches.process(Fold(config, max_letter_bytes), output_type=BYTES).name("fold").uid("fold")
+    kept = connect.keep_watermark(partials)
     results = (
-        connect.keep_watermark(partials)
+        (_hold_orders(kept, job.window_ms) if job.deduplicate_orders else kept)
         .key_by(lambda _: 0, key_type=Types.INT())
         .window(TumblingEventTimeWindows.of(Time.milliseconds(job.window_ms)))
         .allowed_lateness(job.allowed_lateness_ms)
         .side_output_late_data(LATE)
-        .aggregate(Merge(), Emit(job.window_ms), accumulator_type=Types.PICKLED_BYTE_ARRAY(), output_type=BYTES)
+        .aggregate(Merge(), Emit(submission), accumulator_type=Types.PICKLED_BYTE_ARRAY(), output_type=BYTES)
         .set_parallelism(1)
         .name("merge")
         .uid("merge")
     )
     missed = results.get_side_output(LATE)
-    late = missed.map(DescribeLate(kafka.events_topic), output_type=BYTES).name("late").uid("late")
+    describe = DescribeLate(kafka.events_topic, max_letter_bytes)
+    late = missed.flat_map(describe, output_type=BYTES).name("late").uid("late")
     health = (
         partials.get_side_output(REFUSED)
         .union(missed.map(CountLate(), output_type=BYTES).name("count late").uid("count-late"))
         .key_by(window_of, key_type=Types.LONG())
-        .process(Sum(job.window_ms), output_type=BYTES)
+        .process(Sum(submission), output_type=BYTES)
         .set_parallelism(1)
         .name("health")
         .uid("health")
     )
     letters = partials.get_side_output(DEAD_LETTERS).union(late)
     connect.write_frames(letters, config, kafka.dead_letter_topic, longest_records[kafka.dead_letter_topic])
-    connect.write_frames(results.union(health), config, kafka.results_topic, longest_records[kafka.results_topic])
+    written = connect.write_frames(
+        results.union(health), config, kafka.results_topic, longest_records[kafka.results_topic]
+    )
+    # One writer: compaction keeps the last record of a key, which must be the newest.
+    written.set_parallelism(1)
     return env
+
+
+def _hold_orders(partials: DataStream, window_ms: int) -> DataStream:
+    keyed = partials.key_by(orders.window_of, key_type=Types.LONG())
+    held = keyed.process(orders.HoldOrders(window_ms), output_type=BYTES)
+    return held.set_parallelism(1).name("hold orders").uid("hold-orders")

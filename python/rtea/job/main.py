@@ -5,12 +5,15 @@ from pathlib import Path
 
 from rtea import config as configuration
 from rtea import topics
+from rtea.aggregate import Submission
 from rtea.flink import connect, jar
+from rtea.job import generation as generations
 from rtea.job import graph
+from rtea.job.names import BACKFILL_NAME, JOB_NAME
 from rtea.stack import jars
 
 
-def main(config_file: Path, *span_ms: int) -> None:
+def main(config_file: Path, generation: int, *span_ms: int) -> None:
     """Build the graph from a resolved configuration and submit it; with a span of event time, start and
     end, as a bounded job.
     """
@@ -18,8 +21,10 @@ def main(config_file: Path, *span_ms: int) -> None:
     paths = [*jars.locate(config.jars, "flink"), jar.locate()]
     from_ms, to_ms = span_ms or connect.EVER
     longest_records = topics.check(config)
-    env = graph.build(config, sys.executable, longest_records, [str(path) for path in paths], (from_ms, to_ms))
-    env.execute(graph.BACKFILL_NAME if span_ms else graph.JOB_NAME)
+    submission = Submission(config.job.window_ms, generation, generations.digest(config))
+    jar_names = [str(path) for path in paths]
+    env = graph.build(config, sys.executable, longest_records, jar_names, submission, (from_ms, to_ms))
+    env.execute(BACKFILL_NAME if span_ms else JOB_NAME)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """`rtea job submit|status|stop|cancel`: the job on a running cluster, through Flink's client and REST."""
 
+import fcntl
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ from rtea import topics
 from rtea.config import Config
 from rtea.errors import ConfigError, JobError, StackError
 from rtea.flink import jar
+from rtea.job import generation as generations
+from rtea.job.names import JOB_NAME, written_topics
 from rtea.stack import flink, jars, local
 from rtea.stack.layout import Layout
 
@@ -36,16 +42,20 @@ class Job:
     state: str
 
 
-def submit(config: Config, *, savepoint: str | None = None) -> str:
+def submit(config: Config, *, savepoint: str | None = None, another: bool = False) -> str:
     """Submit the job and wait until it runs; returns its id. With a savepoint it goes on from there, and is
-    waited for until its first checkpoint.
+    waited for until its first checkpoint. A second job on the same topics is refused unless it is wanted: both would
+    write results of the same windows.
 
     Raises:
         BrokerError, MissingTopicError, JarError, StackError: what it needs is not there.
         JobError: Flink refused it, or it failed at once.
     """
     _check(config)
-    job_id = launch(config, ENTRY, savepoint=savepoint)
+    with _one_at_a_time(config):
+        if not another:
+            _require_alone(config)
+        job_id = launch(config, ENTRY, str(generations.choose(config).generation), savepoint=savepoint)
     try:
         _wait_until_running(config, job_id)
         if savepoint:
@@ -57,9 +67,34 @@ def submit(config: Config, *, savepoint: str | None = None) -> str:
     return job_id
 
 
+@contextmanager
+def _one_at_a_time(config: Config) -> Iterator[None]:
+    """Hold the stack's lock, so that two submissions see each other."""
+    layout = Layout.of(config.stack.state_dir)
+    layout.claim()
+    with open(layout.submission_lock, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _require_alone(config: Config) -> None:
+    """Check that no job that has not ended writes one of this job's topics."""
+    wanted = written_topics(config)
+    for job in jobs(config):
+        if job.state in ENDED or job.name != JOB_NAME:
+            continue
+        told = _get(config, f"/jobs/{job.id}/config").get("execution-config", {}).get("user-config", {})
+        shared = [topic for name, topic in wanted.items() if told.get(name) == topic]
+        if shared:
+            raise JobError(
+                f"job {job.id} writes topic {shared[0]} already: stop it with `rtea job stop {job.id}`, choose other "
+                "topics, or submit a second one with --another"
+            )
+
+
 def backfill(config: Config, from_ms: int, to_ms: int) -> str:
-    """Count the windows of a span of event time `[from, to)` anew from the events topic, and wait for the end;
-    returns the job's id. A live job may run beside it: the sinks keep the greater revision of each window.
+    """Recompute the windows of a span of event time `[from, to)` from the events topic, and wait for the end; returns
+    the job's id. A live job may run beside it: the sinks keep the newer result of each window.
 
     Raises:
         ConfigError: the span does not consist of whole windows.
@@ -73,7 +108,7 @@ def backfill(config: Config, from_ms: int, to_ms: int) -> str:
             f"multiples of job.window_ms ({window_ms})"
         )
     _check(config)
-    job_id = launch(config, ENTRY, str(from_ms), str(to_ms))
+    job_id = launch(config, ENTRY, str(generations.choose(config).generation), str(from_ms), str(to_ms))
 
     def has_ended() -> bool:
         state = describe(config, job_id)["state"]
@@ -105,15 +140,20 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
     """
     jobs(config)
     layout = Layout.of(config.stack.state_dir)
-    configuration.save(config, layout.job_config)
     python = flink.interpreter()
     start = ["-s", savepoint] if savepoint else []
-    program = ["-py", str(entry), str(layout.job_config), *program_arguments]
-    command = flink.client_command("run", "-d", *start, "-pyexec", python, "-pyclientexec", python, *program)
-    ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **flink.environment(layout)})
+    layout.claim()
+    # Each submission has a file of its own, which only the client reads.
+    with tempfile.TemporaryDirectory(prefix="submit-", dir=layout.root) as folder:
+        settings = Path(folder) / "job-config.json"
+        configuration.save(config, settings)
+        program = ["-py", str(entry), str(settings), *program_arguments]
+        command = flink.client_command("run", "-d", *start, "-pyexec", python, "-pyclientexec", python, *program)
+        ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **flink.environment(layout)})
     found = re.search(r"JobID ([0-9a-f]{32})", ran.stdout)
     if ran.returncode or not found:
         log = layout.logs / "submit.log"
+        log.parent.mkdir(exist_ok=True)
         log.write_text(ran.stdout + ran.stderr)
         raise JobError(f"Flink refused the job: {_cause(ran.stdout + ran.stderr)} (see {log})")
     return found[1]

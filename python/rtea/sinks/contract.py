@@ -14,10 +14,13 @@
 
 `read` may be called at any time, also by a process that never called `open`.
 
-A result may be given again, also an older revision after a newer one: after a crash between 2 and
-3, or when the topic is read from its start. So a sink must be idempotent: **a row is replaced only
-by a row of the same key with a greater revision**. The rows of one result appear together or not at
-all. Under this contract at-least-once delivery gives exactly-once rows.
+A result may be given again, also an older one after a newer one: after a crash between 2 and 3, or when the
+topic is read from its start. So a sink must be idempotent: **a newer result replaces its window as a whole, an older
+or equal one changes nothing** (`rtea.sinks.result.WindowResult` says which is newer). Rows of the older result that the
+newer one lacks are removed; the rows of one result appear together or not at all. Rows of events counted and rows of
+events refused replace each other separately. Under this contract at-least-once delivery gives exactly-once rows.
+
+A table knows the length of its windows and refuses results of another length (`rtea.sinks.table.require_length`).
 
 A server that does not answer is waited for, however long: `write` tries again until the `stop` event is
 set, and then raises `AbandonedError`; nothing is committed, and the next run reads the same results again.
@@ -53,6 +56,7 @@ class StoredRow:
     visitors_sketch: bytes | None
     revision: int
     updated_at_ms: int
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, batch: Batch, stop: threading.Event) -> None:
-        """Upsert the rows of some results, each result as a whole.
+        """Replace the windows of some results, each as a whole, where they are newer than what is there.
 
         Raises:
             SinkError: nothing of the failed result was written.

@@ -18,7 +18,7 @@ from rtea.config import Config
 from rtea.errors import BrokerError, MissingTopicError
 from rtea.sinks import metrics, result
 from rtea.sinks.contract import AbandonedError, Batch, Sink
-from rtea.sinks.result import WindowResult
+from rtea.sinks.result import NotAResultError, WindowResult
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ READ_RECORDS = 10
 """Records taken from the consumer at a time: what a batch may pass its limits by."""
 
 POLL_SECONDS = 0.1
+
+IDENTITY_SECONDS = 5.0
+"""Time between looks at the results topic's id."""
 
 MOVING = frozenset(
     {
@@ -69,17 +72,14 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         SinkError: the sink cannot write; what was not written is read again by the next run.
     """
     topic = config.kafka.results_topic
-    if topic not in topics.list_partitions(config.kafka):
-        raise MissingTopicError(
-            f"topic {topic} is missing at {config.kafka.bootstrap_servers}: run `rtea topics create`"
-        )
+    topic_id = topics.find_id(config.kafka, topic)
     with ExitStack() as ending:
         ending.callback(sink.close)
         sink.open()
         consumer = Consumer(_settings(config, sink))
         ending.callback(consumer.close)
         try:
-            _feed(consumer, config, sink, stop, observe)
+            _feed(consumer, config, sink, topic_id, stop, observe)
         except KafkaException as error:
             if not (stop.is_set() and _is_away(error)):
                 raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
@@ -87,9 +87,12 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
             pass  # Asked to stop: the next run reads the batch again.
 
 
-def _feed(consumer: Consumer, config: Config, sink: Sink, stop: threading.Event, observe: Observer | None) -> None:
+def _feed(
+    consumer: Consumer, config: Config, sink: Sink, topic_id: str, stop: threading.Event, observe: Observer | None
+) -> None:
     """Write batch after batch until `stop` is set."""
     reader = _Reader(consumer, config.kafka.results_topic, sink)
+    identity = _Identity(config, topic_id)
 
     def start(consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # Asked again: while this run stood by, another may have filled the table.
@@ -97,7 +100,11 @@ def _feed(consumer: Consumer, config: Config, sink: Sink, stop: threading.Event,
             timeout_s = config.kafka.timeout_ms / 1000
             for partition in partitions:
                 partition.offset, _ = _patiently(stop, consumer.get_watermark_offsets, partition, timeout=timeout_s)
-            _patiently(stop, consumer.commit, offsets=partitions, asynchronous=False)
+            named = [TopicPartition(each.topic, each.partition, each.offset, topic_id) for each in partitions]
+            _patiently(stop, consumer.commit, offsets=named, asynchronous=False)
+        elif partitions:
+            for known in _patiently(stop, consumer.committed, partitions, timeout=config.kafka.timeout_ms / 1000):
+                identity.require(known.metadata or topic_id)
         consumer.assign(partitions)
 
     def forget(*_: object) -> None:
@@ -105,14 +112,51 @@ def _feed(consumer: Consumer, config: Config, sink: Sink, stop: threading.Event,
 
     consumer.subscribe([config.kafka.results_topic], on_assign=start, on_revoke=forget, on_lost=forget)
     while not stop.is_set():
+        identity.look()
         batch = reader.read()
         if batch is None:
             continue
         sink.write(batch, stop)
         if observe:
             observe([result for result in batch.results if result.is_of_events], time.time_ns() // 1_000_000)
-        _commit(consumer, reader.offsets, stop)
+        _commit(consumer, reader.offsets(topic_id), stop)
         reader.count_written(batch)
+
+
+class _Identity:
+    """Notices when the results topic was deleted and made again: offsets of the old topic would skip records."""
+
+    def __init__(self, config: Config, topic_id: str) -> None:
+        self._config, self._id = config, topic_id
+        self._next_s = time.monotonic() + IDENTITY_SECONDS
+
+    def look(self) -> None:
+        """Ask for the topic's id, every few seconds.
+
+        Raises:
+            MissingTopicError: it is another topic.
+        """
+        if time.monotonic() < self._next_s:
+            return
+        self._next_s = time.monotonic() + IDENTITY_SECONDS
+        try:
+            found = topics.find_id(self._config.kafka, self._config.kafka.results_topic)
+        except (BrokerError, MissingTopicError):
+            return  # The next look tells whether it comes back as another one.
+        self.require(found)
+
+    def require(self, found: str) -> None:
+        """Compare another id with the topic's.
+
+        Raises:
+            MissingTopicError: they differ.
+        """
+        if found != self._id:
+            kafka, group = self._config.kafka, self._config.sink.group_id
+            raise MissingTopicError(
+                f"topic {kafka.results_topic} was deleted and made again: the sink's offsets are of another topic. To "
+                f"read the new one from its start, choose another sink.group_id than {group}"
+            )
 
 
 def _patiently(stop: threading.Event, ask: Callable[..., T], *arguments: Any, **options: Any) -> T:
@@ -164,10 +208,10 @@ class _Reader:
         self._digest = hashlib.sha256(self._sink.destination.encode())
         self._size_bytes = 0
 
-    @property
-    def offsets(self) -> list[TopicPartition]:
-        """Where to go on in each partition once what was read is durable."""
-        return [TopicPartition(self._topic, partition, offset) for partition, offset in self._next_offsets.items()]
+    def offsets(self, topic_id: str) -> list[TopicPartition]:
+        """Where to go on in each partition once what was read is durable, with the id of the topic that this is of."""
+        places = self._next_offsets.items()
+        return [TopicPartition(self._topic, partition, offset, topic_id) for partition, offset in places]
 
     def read(self) -> Batch | None:
         """Wait a moment for results; a batch as soon as one is due."""
@@ -176,7 +220,7 @@ class _Reader:
         for message in messages:
             if not _has_arrived(message):
                 continue
-            decoded = _decoded(message)
+            decoded = _decoded(message, self._sink)
             # A message without an error has both.
             partition, offset = message.partition() or 0, message.offset() or 0
             self._next_offsets[partition] = offset + 1
@@ -239,15 +283,31 @@ def _has_arrived(message: Message) -> bool:
     return not error
 
 
-def _decoded(message: Message) -> WindowResult | None:
-    """The message's result; None for a tombstone, which says nothing of a window."""
+def _decoded(message: Message, sink: Sink) -> WindowResult | None:
+    """The message's result; None for a tombstone, which says nothing of a window, and for a record that no table can
+    hold: it stays in the topic, and what lies behind it is written.
+    """
     place = f"{message.topic()}-{message.partition()} offset {message.offset()}"
     value = message.value()
-    return None if value is None else result.decode(value, place)
+    if value is None:
+        return None
+    try:
+        found = result.decode(value, place)
+    except NotAResultError as error:
+        problem = str(error)
+    else:
+        if found.is_storable:
+            return found
+        problem = f"record at {place} is of {found.window_start_ms} to {found.window_end_ms} ms, which no table holds"
+    metrics.SET_ASIDE.labels(sink.name).inc()
+    logger.error("%s: it is left out", problem)
+    return None
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGINT and SIGTERM set: the batch at hand is finished, or abandoned if its server is waited for."""
+    """An event that SIGINT, SIGTERM and a closed terminal set: the batch in progress is finished, or abandoned while
+    its server does not answer.
+    """
     stop = threading.Event()
 
     def handle(_: int, __: FrameType | None) -> None:
@@ -255,4 +315,6 @@ def stop_on_signals() -> threading.Event:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, handle)
     return stop

@@ -3,10 +3,12 @@
 A sink translates the kinds into its own types; `rows` turns a result record into values in column order.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from rtea.errors import SinkError
 from rtea.sinks.result import WindowResult
 
 Kind = Literal["timestamp", "string", "int64", "decimal", "bytes"]
@@ -36,10 +38,29 @@ COLUMNS = (
     Column("revenue", "decimal", False, "Revenue of purchases in major units; of revenue."),
     Column("unique_visitors", "int64", False, "Estimated distinct visitors; of unique_visitors."),
     Column("visitors_sketch", "bytes", False, "HLL++ sketch of the visitors (precision 15), for HLL_COUNT."),
-    Column("revision", "int64", True, "Events counted in the window: a correction has a greater one."),
+    Column("revision", "int64", True, "Events that went into the window: a correction has a greater one."),
     Column("updated_at", "timestamp", True, "When the row was written."),
+    Column("generation", "int64", False, "When the job's settings were first submitted, ms: newer replaces older."),
 )
 KEY = ("window_start", "metric", "dimension", "currency")
+
+
+def require_length(known_ms: int | None, results: Iterable[WindowResult], table_name: str) -> None:
+    """Refuse results whose windows are not as long as those in the table, `known_ms` (None for an empty table):
+    overlapping windows would count twice.
+
+    Raises:
+        SinkError: one has another length.
+    """
+    for result in results:
+        length_ms = result.window_end_ms - result.window_start_ms
+        known_ms = length_ms if known_ms is None else known_ms
+        if length_ms != known_ms:
+            raise SinkError(
+                f"table {table_name} holds windows of {known_ms} ms, the results are of {length_ms} ms: "
+                "name another table with --table, or empty this one"
+            )
+
 
 Value = str | int | bytes | Decimal | datetime | None
 
@@ -49,7 +70,7 @@ def rows(result: WindowResult, written_at: datetime) -> list[tuple[Value, ...]]:
 
     >>> from rtea.sinks.result import Row
     >>> row = Row("revenue", "books", "USD", None, "1250", None, None)
-    >>> rows(WindowResult(1, 0, 60_000, 3, [row]), datetime.now(timezone.utc))[0][6]
+    >>> rows(WindowResult(2, 0, 60_000, 1, 3, "", [row]), datetime.now(timezone.utc))[0][6]
     Decimal('12.50')
     """
     start, end = (
@@ -68,6 +89,7 @@ def rows(result: WindowResult, written_at: datetime) -> list[tuple[Value, ...]]:
             row.visitors_sketch,
             result.revision,
             written_at,
+            result.generation,
         )
         for row in result.rows
     ]

@@ -1,15 +1,15 @@
 """Where the stack's files lie below its state directory."""
 
-import hashlib
-import os
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from rtea.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one stack; all but the supervisor's socket lie below `root`."""
+    """Paths of one stack, all below `root`."""
 
     root: Path
 
@@ -64,9 +64,9 @@ class Layout:
         return self.root / "supervisord.conf"
 
     @property
-    def job_config(self) -> Path:
-        """The resolved configuration that a submitted job reads."""
-        return self.root / "job-config.json"
+    def submission_lock(self) -> Path:
+        """Held while a job is submitted."""
+        return self.root / "submission.lock"
 
     @property
     def pids(self) -> Path:
@@ -75,12 +75,48 @@ class Layout:
 
     @property
     def supervisor_socket(self) -> Path:
-        """The control socket: outside `root`, because socket paths may have 107 bytes only."""
-        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"rtea-{os.getuid()}-{digest}.sock"
+        """The supervisor's control socket."""
+        return self.root / "supervisor.sock"
+
+    @property
+    def marker(self) -> Path:
+        """The file that tells a directory of ours from a user's own."""
+        return self.root / ".rtea-state"
+
+    def claim(self) -> None:
+        """Make the root, or find that it is ours.
+
+        Raises:
+            ConfigError: it holds files of somebody else.
+        """
+        if not self._is_ours() and self.root.exists() and any(self.root.iterdir()):
+            raise ConfigError(
+                f"{self.root} was not made by RTEA and is not empty: set stack.state_dir to a new directory"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.marker.write_text("RTEA keeps its state here, and may delete all of it.\n")
+
+    def _is_ours(self) -> bool:
+        # Releases before the marker wrote both of these.
+        return self.marker.exists() or (self.supervisor_conf.exists() and (self.kafka / "server.properties").exists())
+
+    def clear(self) -> None:
+        """Delete all that is there, if it is ours.
+
+        Raises:
+            ConfigError: it holds files of somebody else.
+        """
+        self.claim()
+        shutil.rmtree(self.root)
+        self.claim()
 
     def make(self) -> None:
-        """Make the directories."""
+        """Make the directories.
+
+        Raises:
+            ConfigError: the root holds files of somebody else.
+        """
+        self.claim()
         flink = (self.flink_conf, self.checkpoints, self.high_availability, self.zookeeper, self.flink_tmp)
         for path in (self.logs, self.kafka, *flink):
             path.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def up(config: Config) -> bool:
         _wait_until(lambda: _flink_answers(config), config, *FLINK_ROLES)
         running.remember_processes()
         return False
-    supervisor.stop_leftovers(layout)
+    supervisor.require_no_leftovers(layout)
     _require_disk_space(config, layout)
     supervisor.require_free_ports(_ports(config), kafka.LOOPBACK)
     try:

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ STOP_SECONDS = 30
 def write(layout: Layout, programs: Mapping[str, list[str]], environment: Mapping[str, str]) -> None:
     """Write the supervisor's settings: the programs in order, all with one environment."""
     conf = configparser.RawConfigParser()
-    socket_path = str(layout.supervisor_socket)
-    conf["unix_http_server"] = {"file": socket_path, "chmod": "0700"}
+    # Relative to the supervisor's directory: paths of sockets may have 107 bytes only.
+    conf["unix_http_server"] = {"file": f"/proc/self/cwd/{layout.supervisor_socket.name}", "chmod": "0700"}
     conf["supervisord"] = {
         "logfile": str(layout.logs / "supervisord.log"),
         "logfile_maxbytes": "10MB",
@@ -70,9 +71,31 @@ def start(layout: Layout) -> None:
         StackError: it refused its settings.
     """
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(layout.supervisor_conf)]
-    started = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    started = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=layout.root)
     if started.returncode:
         raise StackError(f"supervisord did not start: {(started.stderr or started.stdout).strip()}")
+
+
+@contextmanager
+def _reachable(layout: Layout) -> Iterator[str | None]:
+    """A short address of the control socket, for a block; None when there is none."""
+    if not layout.supervisor_socket.exists():
+        yield _earlier_socket(layout)
+        return
+    folder = os.open(layout.root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{layout.supervisor_socket.name}"
+    finally:
+        os.close(folder)
+
+
+def _earlier_socket(layout: Layout) -> str | None:
+    """The socket of a stack that an earlier release started: its settings name it."""
+    conf = configparser.RawConfigParser()
+    conf.read(layout.supervisor_conf)
+    named = conf.get("unix_http_server", "file", fallback="")
+    return None if named.startswith("/proc/") else named or None
 
 
 class Supervisor:
@@ -83,7 +106,11 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: object) -> Any:
         """Call a method of supervisord's XML-RPC interface; None when it does not answer."""
-        transport = SupervisorTransport(None, None, f"unix://{self._layout.supervisor_socket}")
+        with _reachable(self._layout) as address:
+            return self._ask(address, method, *arguments) if address else None
+
+    def _ask(self, address: str, method: str, *arguments: object) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{address}")
         try:
             server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
             return getattr(server.supervisor, method)(*arguments)
@@ -120,11 +147,28 @@ class Supervisor:
 
 
 def stop_leftovers(layout: Layout) -> int:
-    """Kill processes of a stack whose supervisor died; returns their number."""
+    """Stop processes of a stack whose supervisor does not answer, gently first; returns their number."""
     processes = _known_processes(layout)
-    _kill(processes)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    _kill(alive)
     layout.pids.unlink(missing_ok=True)
     return len(processes)
+
+
+def require_no_leftovers(layout: Layout) -> None:
+    """Check that no process of an earlier stack runs.
+
+    Raises:
+        StackError: one does, although its supervisor does not answer.
+    """
+    if running := _known_processes(layout):
+        raise StackError(
+            f"{len(running)} processes of a stack in {layout.root} run, but its supervisor does not answer: stop them "
+            "with `rtea stack down`"
+        )
 
 
 def _known_processes(layout: Layout) -> list[psutil.Process]:
@@ -142,10 +186,8 @@ def _known_processes(layout: Layout) -> list[psutil.Process]:
 
 def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
     psutil.wait_procs(processes, timeout=10)
 
 

@@ -7,7 +7,8 @@ use libfuzzer_sys::fuzz_target;
 use rtea_core::aggregate::Partial;
 use rtea_core::dimension::Policy;
 use rtea_core::refused::Refused;
-use rtea_core::result;
+use rtea_core::part;
+use rtea_core::result::{self, Submission};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(refused) = Refused::from_bytes(data) {
@@ -27,5 +28,12 @@ fuzz_target!(|data: &[u8]| {
     };
     // Not assert_eq: a sketch takes pages to print.
     assert!(counted(&merged) == counted(&partial), "merging with nothing changed what was counted");
-    let _ = result::encode(merged, 60_000);
+    let mut parts = part::split(partial.clone(), 500).into_iter();
+    let Some(mut whole) = parts.next() else { panic!("a partial has a part") };
+    for next in parts {
+        let Ok(()) = whole.merge(&next) else { panic!("the windows are the same") };
+    }
+    let rows = |partial: &Partial| counted(&partial.clone().with_orders_counted());
+    assert!(rows(&whole) == rows(&partial), "the parts are not the whole");
+    let _ = result::encode(merged, &Submission { window_ms: 60_000, generation: 1, settings: String::new() });
 });

@@ -18,8 +18,7 @@ pub type PerSource<T> = [T; 2];
 pub struct Partial {
     /// Start of the window, ms since the epoch.
     pub window_start_ms: i64,
-    /// Events counted at once; those of orders are counted in `orders`.
-    pub(crate) unordered_events: u64,
+    pub(crate) events: u64,
     pub(crate) known: [PerSource<u64>; KNOWN_TYPES.len()],
     pub(crate) others: Bounded<PerSource<u64>>,
     /// Minor units.
@@ -34,7 +33,7 @@ impl Partial {
     pub fn new(window_start_ms: i64, policy: &Policy) -> Self {
         Self {
             window_start_ms,
-            unordered_events: 0,
+            events: 0,
             known: Default::default(),
             others: Bounded::new(policy.limit),
             revenue: Bounded::new(policy.limit),
@@ -47,12 +46,12 @@ impl Partial {
     /// [`Policy::deduplicate_orders`], a purchase with an order id waits in the list of orders.
     pub fn add(&mut self, event: &Event<'_>, policy: &Policy) {
         let source = event.source as usize;
+        self.events += 1;
         self.visitors[source].add(event.visitor_id.as_bytes());
         let is_purchase = event.event_type == PURCHASE;
         if let (true, true, Some(order_id)) = (is_purchase, policy.deduplicate_orders, &event.order_id) {
             return self.orders.add(order_id, event, policy);
         }
-        self.unordered_events += 1;
         let mut count = [0; 2];
         count[source] = 1;
         match KNOWN_TYPES.iter().position(|known| *known == event.event_type) {
@@ -78,7 +77,7 @@ impl Partial {
         if self.window_start_ms != other.window_start_ms {
             return Err(StateError::OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
         }
-        self.unordered_events += other.unordered_events;
+        self.events += other.events;
         for (mine, counts) in self.known.as_flattened_mut().iter_mut().zip(other.known.as_flattened()) {
             *mine += counts;
         }
@@ -91,13 +90,21 @@ impl Partial {
         Ok(())
     }
 
+    /// The list of orders as a partial of its own, which stands for no events; `None` when there are none. Merging
+    /// it again gives the partial as it was.
+    #[must_use]
+    pub fn take_orders(&mut self) -> Option<Self> {
+        let orders = std::mem::take(&mut self.orders);
+        let policy = Policy { limit: self.others.limit(), ..Policy::default() };
+        (!orders.as_bytes().is_empty()).then(|| Self { orders, ..Self::new(self.window_start_ms, &policy) })
+    }
+
     /// This partial with its orders, each once, counted like other purchases. For rows: what is merged
     /// afterwards could repeat them.
     #[must_use]
     pub fn with_orders_counted(mut self) -> Self {
         let orders = std::mem::take(&mut self.orders);
         for order in orders.each() {
-            self.unordered_events += 1;
             if let Some(purchases) = KNOWN_TYPES.iter().position(|known| *known == PURCHASE) {
                 self.known[purchases][usize::from(order.source)] += 1;
             }
@@ -108,26 +115,25 @@ impl Partial {
         self
     }
 
-    /// Number of events counted, a repeated order once: the revision of the window's rows. Linear in
-    /// the orders.
+    /// Number of events that went in, repeated orders too: the revision of the window's rows, which grows
+    /// whenever they can change.
     #[must_use]
     pub fn events(&self) -> u64 {
-        self.unordered_events + self.orders.count()
+        self.events
     }
 
     /// Counts by event type, what did not fit last; types without events may appear with zeros. Purchases
     /// that wait in the list of orders are not among them.
     pub fn counts(&self) -> impl Iterator<Item = (&str, PerSource<u64>)> {
-        let others = self.others.entries().iter().map(|entry| (entry.name.as_str(), entry.amount));
-        let rest = self.others.others().iter().map(|(_, counts)| (OTHER, *counts));
+        let others = self.others.entries().into_iter().map(|entry| (entry.name, entry.amount));
+        let rest = self.others.others().into_iter().map(|(_, counts)| (OTHER, counts));
         KNOWN_TYPES.into_iter().zip(self.known).chain(others).chain(rest)
     }
 
     /// Revenue in minor units by currency and category, what did not fit last; without that of orders.
     pub fn revenue(&self) -> impl Iterator<Item = (&str, &str, i128)> {
-        let kept = self.revenue.entries().iter();
-        let rest = self.revenue.others().iter().map(|(currency, minor)| (currency.as_str(), OTHER, *minor));
-        kept.map(|entry| (entry.currency.as_str(), entry.name.as_str(), entry.amount)).chain(rest)
+        let rest = self.revenue.others().into_iter().map(|(currency, minor)| (currency, OTHER, minor));
+        self.revenue.entries().into_iter().map(|entry| (entry.currency, entry.name, entry.amount)).chain(rest)
     }
 
     /// The sketch of one source's visitors.

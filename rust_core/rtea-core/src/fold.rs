@@ -8,10 +8,10 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use crate::aggregate::Partial;
 use crate::codec;
 use crate::dimension::Policy;
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::pack::{self, Frame, InvalidBatch};
 use crate::record;
-use crate::refused::{Refused, NO_WINDOW_MS};
+use crate::refused::Refused;
 use crate::reject::{Reason, Reject};
 
 const FUTURE: Reject = Reject {
@@ -19,6 +19,9 @@ const FUTURE: Reject = Reject {
     field: "",
     expected: "a record's timestamp at most max_skew_ms ahead of the clock",
 };
+
+const IMPOSSIBLE: Reject =
+    Reject { reason: Reason::TimestampMismatch, field: "", expected: "a record's timestamp from 1970 to 9998, in ms" };
 
 const PANIC: Reject = Reject {
     reason: Reason::InternalError,
@@ -35,6 +38,8 @@ pub struct Settings {
     pub timestamp_tolerance_ms: u64,
     /// Longest value that is decoded, in bytes.
     pub max_event_bytes: usize,
+    /// Longest dead letter, in bytes: what its topic takes.
+    pub max_letter_bytes: usize,
     /// The source topic, named in dead letters.
     pub topic: String,
     /// Which dimensions are kept, and how orders count.
@@ -53,8 +58,8 @@ pub struct Folded {
 }
 
 impl Folded {
-    fn refuse(&mut self, reject: &Reject, window_start_ms: i64, topic: &str, frame: &Frame<'_>) {
-        self.dead_letters.push(record::dead_letter(reject, topic, frame));
+    fn refuse(&mut self, reject: &Reject, window_start_ms: i64, settings: &Settings, frame: &Frame<'_>) {
+        self.dead_letters.push(record::dead_letter(reject, &settings.topic, frame, settings.max_letter_bytes));
         let reason = reject.reason.code();
         match self.refused.iter_mut().find(|refused| refused.window_start_ms == window_start_ms) {
             Some(refused) => refused.add(reason, 1),
@@ -70,25 +75,38 @@ impl Folded {
 /// Reads one event from a value.
 pub type Decode<'a> = fn(&'a [u8]) -> Result<Event<'a>, Reject>;
 
-/// Folds a batch. Linear in its bytes; memory with its dimensions, which are bounded.
+/// Folds a batch that arrived at `arrival_ms`. Linear in its bytes; memory with its dimensions, which are bounded.
+///
+/// A record whose timestamp is in the future or no time that a table can hold is refused, and counted in the window
+/// of its arrival.
 ///
 /// # Errors
 /// [`InvalidBatch`] when the layout is broken or the frames lie in different windows.
-pub fn fold(batch: &[u8], settings: &Settings) -> Result<Folded, InvalidBatch> {
-    fold_with(batch, settings, codec::decode)
+pub fn fold(batch: &[u8], arrival_ms: i64, settings: &Settings) -> Result<Folded, InvalidBatch> {
+    fold_with(batch, arrival_ms, settings, codec::decode)
 }
 
 /// Folds a batch with another decoder: for tests of what happens when one panics.
 ///
 /// # Errors
 /// As [`fold`].
-pub fn fold_with<'a>(batch: &'a [u8], settings: &Settings, decode: Decode<'a>) -> Result<Folded, InvalidBatch> {
+pub fn fold_with<'a>(
+    batch: &'a [u8],
+    arrival_ms: i64,
+    settings: &Settings,
+    decode: Decode<'a>,
+) -> Result<Folded, InvalidBatch> {
     let mut folded = Folded::default();
+    let arrival_window_ms = window_start(arrival_ms, settings.window_ms);
     let mut window_start_ms = None;
     for frame in pack::frames(batch) {
         let frame = frame?;
         if frame.is_future {
-            folded.refuse(&FUTURE, NO_WINDOW_MS, &settings.topic, &frame);
+            folded.refuse(&FUTURE, arrival_window_ms, settings, &frame);
+            continue;
+        }
+        if !(0..event::MAX_TIME_MS).contains(&frame.timestamp_ms) {
+            folded.refuse(&IMPOSSIBLE, arrival_window_ms, settings, &frame);
             continue;
         }
         let start_ms = window_start(frame.timestamp_ms, settings.window_ms);
@@ -102,7 +120,7 @@ pub fn fold_with<'a>(batch: &'a [u8], settings: &Settings, decode: Decode<'a>) -
                 let partial = folded.partial.get_or_insert_with(|| Partial::new(start_ms, &settings.policy));
                 partial.add(&event, &settings.policy);
             }
-            Err(reject) => folded.refuse(&reject, start_ms, &settings.topic, &frame),
+            Err(reject) => folded.refuse(&reject, start_ms, settings, &frame),
         }
     }
     Ok(folded)

@@ -14,6 +14,7 @@ pub mod event;
 pub mod fold;
 pub mod order;
 pub mod pack;
+pub mod part;
 pub mod record;
 pub mod refused;
 pub mod reject;

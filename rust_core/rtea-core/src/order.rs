@@ -78,6 +78,16 @@ impl Orders {
         self.distinct().len() as u64
     }
 
+    /// Each order once, as its bytes.
+    pub(crate) fn entries(&self) -> Vec<&[u8]> {
+        self.distinct()
+    }
+
+    /// Appends what `entries` gave.
+    pub(crate) fn push(&mut self, entry: &[u8]) {
+        self.log.extend(framed(entry));
+    }
+
     /// The log as it stands.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

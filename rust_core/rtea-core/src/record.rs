@@ -9,13 +9,25 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use rustc_hash::FxBuildHasher;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::aggregate::Partial;
 use crate::pack::Frame;
+use crate::part;
+use crate::refused::LATE;
 use crate::reject::Reject;
 
 /// Version of the dead letter's layout.
 pub const DEAD_LETTER_VERSION: u32 = 1;
+
+/// Bytes of a letter beside its bytes in base64: names, numbers and what was expected.
+pub const LETTER_OVERHEAD_BYTES: usize = 4_096;
+
+/// Bytes that a letter of at most `max_letter_bytes` can carry in base64.
+#[must_use]
+pub fn room_bytes(max_letter_bytes: usize) -> usize {
+    max_letter_bytes.saturating_sub(LETTER_OVERHEAD_BYTES) / 4 * 3
+}
 
 /// Joins key and value into one frame.
 #[must_use]
@@ -38,13 +50,32 @@ struct DeadLetter<'a> {
     offset: i64,
     timestamp_ms: i64,
     raw_base64: Option<String>,
+    #[serde(flatten)]
+    cut: Option<Cut>,
+}
+
+/// What tells of bytes that a letter cannot carry.
+#[derive(Serialize)]
+struct Cut {
+    is_truncated: bool,
+    size_bytes: usize,
+    sha256: String,
+}
+
+impl Cut {
+    fn of(bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { is_truncated: true, size_bytes: bytes.len(), sha256: digest }
+    }
 }
 
 /// The dead letter of one refused record, framed. Its key is `topic-partition-offset`, so that a
 /// letter written again after a recovery can be told from a second event; its value is a JSON
-/// object with the raw bytes in base64 (null for a null value).
+/// object with the raw bytes in base64 (null for a null value). Of a value that does not fit into
+/// `max_letter_bytes` it holds the first bytes, the size and the SHA-256; the topic has the rest.
 #[must_use]
-pub fn dead_letter(reject: &Reject, topic: &str, frame: &Frame<'_>) -> Vec<u8> {
+pub fn dead_letter(reject: &Reject, topic: &str, frame: &Frame<'_>, max_letter_bytes: usize) -> Vec<u8> {
+    let room = room_bytes(max_letter_bytes);
     let letter = DeadLetter {
         version: DEAD_LETTER_VERSION,
         reason: reject.reason.code(),
@@ -54,7 +85,8 @@ pub fn dead_letter(reject: &Reject, topic: &str, frame: &Frame<'_>) -> Vec<u8> {
         partition: frame.partition,
         offset: frame.offset,
         timestamp_ms: frame.timestamp_ms,
-        raw_base64: frame.value.map(|value| STANDARD.encode(value)),
+        raw_base64: frame.value.map(|value| STANDARD.encode(&value[..value.len().min(room)])),
+        cut: frame.value.filter(|value| value.len() > room).map(Cut::of),
     };
     let Ok(value) = serde_json::to_vec(&letter) else { unreachable!("plain fields always serialize") };
     keyed(format!("{topic}-{}-{}", frame.partition, frame.offset).as_bytes(), &value)
@@ -67,24 +99,36 @@ struct LateLetter<'a> {
     topic: &'a str,
     window_start_ms: i64,
     events: u64,
-    partial_base64: String,
+    /// Null when even this part of the partial does not fit.
+    partial_base64: Option<String>,
+    #[serde(flatten)]
+    cut: Option<Cut>,
 }
 
-/// The dead letter of events that came after their window's allowed lateness, framed. Late events
-/// reach the window as a partial aggregate, so the letter holds its number of events and its bytes;
-/// its key names the window and the content. After a recovery batches may be cut otherwise, so unlike
-/// other letters a repeated late one cannot always be told from a second one.
+/// The dead letters of events that came after their window's allowed lateness, framed. Late events reach the window
+/// as a partial aggregate, so a letter holds its number of events and its bytes. A partial that does not fit into
+/// `max_letter_bytes` is split: the first letter has the number of events, those after it stand for none. The key names
+/// window and content. After a recovery batches may be cut otherwise, so unlike other letters a repeated late one
+/// cannot always be told from a second one.
 #[must_use]
-pub fn late_letter(partial: &Partial, topic: &str) -> Vec<u8> {
+pub fn late_letters(partial: Partial, topic: &str, max_letter_bytes: usize) -> Vec<Vec<u8>> {
+    let room = room_bytes(max_letter_bytes);
+    part::split(partial, room).iter().map(|part| late_letter(part, topic, room)).collect()
+}
+
+fn late_letter(part: &Partial, topic: &str, room: usize) -> Vec<u8> {
+    let bytes = part.to_bytes();
+    let fits = bytes.len() <= room;
     let letter = LateLetter {
         version: DEAD_LETTER_VERSION,
-        reason: "late",
+        reason: LATE,
         topic,
-        window_start_ms: partial.window_start_ms,
-        events: partial.events(),
-        partial_base64: STANDARD.encode(partial.to_bytes()),
+        window_start_ms: part.window_start_ms,
+        events: part.events(),
+        partial_base64: fits.then(|| STANDARD.encode(&bytes)),
+        cut: (!fits).then(|| Cut::of(&bytes)),
     };
     let Ok(value) = serde_json::to_vec(&letter) else { unreachable!("plain fields always serialize") };
     let digest = FxBuildHasher.hash_one(&value);
-    keyed(format!("{topic}-late-{}-{digest:016x}", partial.window_start_ms).as_bytes(), &value)
+    keyed(format!("{topic}-late-{}-{digest:016x}", part.window_start_ms).as_bytes(), &value)
 }

@@ -16,9 +16,6 @@ pub const REFUSED_VERSION: u8 = 1;
 /// The reason of events that came after the allowed lateness of their window.
 pub const LATE: &str = "late";
 
-/// Window of refused records whose own timestamp cannot be believed: 1970.
-pub const NO_WINDOW_MS: i64 = 0;
-
 /// Counts of one window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {

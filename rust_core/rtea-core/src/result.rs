@@ -4,10 +4,10 @@
 //! through `rtea.sinks.result`.
 //!
 //! The record's value is one MessagePack array,
-//! `[version, window_start_ms, window_end_ms, revision, rows]`, each row
+//! `[version, window_start_ms, window_end_ms, generation, revision, settings, rows]`, each row
 //! `[metric, dimension, currency, event_count, revenue_minor, unique_visitors, sketch]`
 //! with nil where a metric has no such value; `revenue_minor` is a decimal string, since a sum may
-//! exceed 64 bits.
+//! exceed 64 bits. Version 1 had neither generation nor settings.
 
 use serde::Serialize;
 use serde_bytes::ByteBuf;
@@ -19,13 +19,24 @@ use crate::refused::Refused;
 use crate::sketch::Sketch;
 
 /// Version of the result record's layout.
-pub const RESULT_VERSION: u32 = 1;
+pub const RESULT_VERSION: u32 = 2;
 
 /// The dimension of unique visitors over every source.
 pub const ALL_SOURCES: &str = "all";
 
+/// What a submission adds to each of its results. A newer generation replaces an older one whatever its revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Length of a window in ms.
+    pub window_ms: i64,
+    /// When a job with these settings was first submitted, ms since the epoch.
+    pub generation: i64,
+    /// Digest of the settings that decide about rows.
+    pub settings: String,
+}
+
 #[derive(Serialize)]
-struct WindowResult<'a>(u32, i64, i64, u64, Vec<Row<'a>>);
+struct WindowResult<'a>(u32, i64, i64, i64, u64, &'a str, Vec<Row<'a>>);
 
 #[derive(Serialize, Default)]
 struct Row<'a> {
@@ -42,19 +53,19 @@ struct Row<'a> {
 /// compacted topic keeps the newest revision of each window. Rows are sorted by metric, then
 /// dimension and currency.
 #[must_use]
-pub fn encode(partial: Partial, window_ms: i64) -> Vec<u8> {
+pub fn encode(partial: Partial, submission: &Submission) -> Vec<u8> {
     let partial = &partial.with_orders_counted();
     let mut rows = event_counts(partial);
     rows.extend(revenue(partial));
     rows.extend(unique_visitors(partial));
     let start_ms = partial.window_start_ms;
-    framed(&start_ms.to_string(), start_ms, window_ms, partial.events(), rows)
+    framed(&start_ms.to_string(), start_ms, submission, partial.events(), rows)
 }
 
 /// The framed record of what was refused of a window: a row of the metric `dead_letters` by reason. Its
 /// key differs from that of the window's other rows, which come at other times.
 #[must_use]
-pub fn encode_refused(refused: &Refused, window_ms: i64) -> Vec<u8> {
+pub fn encode_refused(refused: &Refused, submission: &Submission) -> Vec<u8> {
     let row = |(reason, count): (&String, &u64)| Row {
         metric: "dead_letters",
         dimension: reason.clone(),
@@ -63,11 +74,13 @@ pub fn encode_refused(refused: &Refused, window_ms: i64) -> Vec<u8> {
     };
     let start_ms = refused.window_start_ms;
     let rows = refused.counts.iter().map(row).collect();
-    framed(&format!("dead_letters-{start_ms}"), start_ms, window_ms, refused.counts.values().sum(), rows)
+    framed(&format!("dead_letters-{start_ms}"), start_ms, submission, refused.counts.values().sum(), rows)
 }
 
-fn framed(key: &str, start_ms: i64, window_ms: i64, revision: u64, rows: Vec<Row<'_>>) -> Vec<u8> {
-    let result = WindowResult(RESULT_VERSION, start_ms, start_ms.saturating_add(window_ms), revision, rows);
+fn framed(key: &str, start_ms: i64, submission: &Submission, revision: u64, rows: Vec<Row<'_>>) -> Vec<u8> {
+    let Submission { window_ms, generation, settings } = submission;
+    let end_ms = start_ms.saturating_add(*window_ms);
+    let result = WindowResult(RESULT_VERSION, start_ms, end_ms, *generation, revision, settings, rows);
     let Ok(value) = rmp_serde::to_vec(&result) else { unreachable!("plain fields always serialize") };
     record::keyed(key.as_bytes(), &value)
 }

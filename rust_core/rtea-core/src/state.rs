@@ -15,7 +15,7 @@ use crate::sketch::{InvalidSketch, Sketch};
 
 /// First byte of the state bytes that this release writes. A change of the layout takes the next
 /// number and keeps a reader for this one.
-pub const STATE_VERSION: u8 = 2;
+pub const STATE_VERSION: u8 = 3;
 
 /// State bytes that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +69,10 @@ struct Version1<'a> {
     visitors: PerSource<&'a Bytes>,
 }
 
+/// Versions 2 and 3 have one layout. In version 2 `events` leaves out those in `orders`; since version 3 it is the
+/// number of all that went in.
 #[derive(Serialize, Deserialize)]
-struct Version2<'a> {
+struct Latest<'a> {
     window_start_ms: i64,
     events: u64,
     /// Most dimensions of a kind.
@@ -96,19 +98,19 @@ impl Partial {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let known = KNOWN_TYPES.into_iter().zip(self.known).map(|(name, counts)| (name, true, counts));
-        let others = self.others.entries().iter().map(|entry| (&*entry.name, entry.is_protected, entry.amount));
+        let others = self.others.entries().into_iter().map(|entry| (entry.name, entry.is_protected, entry.amount));
         let mut counts: Vec<_> = known.chain(others).filter(|(.., counts)| *counts != [0, 0]).collect();
         counts.sort_unstable();
-        let revenue = self.revenue.entries().iter();
+        let revenue = self.revenue.entries().into_iter();
         let sketches = Source::ALL.map(|source| self.visitors(source).to_bytes());
-        let state = Version2 {
+        let state = Latest {
             window_start_ms: self.window_start_ms,
-            events: self.unordered_events,
+            events: self.events,
             limit: self.others.limit(),
             counts,
             other_counts: self.others.others().first().map_or([0; 2], |(_, counts)| *counts),
-            revenue: revenue.map(|entry| (&*entry.currency, &*entry.name, entry.is_protected, entry.amount)).collect(),
-            other_revenue: self.revenue.others().iter().map(|(currency, amount)| (&**currency, *amount)).collect(),
+            revenue: revenue.map(|entry| (entry.currency, entry.name, entry.is_protected, entry.amount)).collect(),
+            other_revenue: self.revenue.others(),
             visitors: [Bytes::new(&sketches[0]), Bytes::new(&sketches[1])],
             orders: Bytes::new(self.orders.as_bytes()),
             distinct_order_bytes: self.orders.distinct_bytes(),
@@ -128,7 +130,12 @@ impl Partial {
         let (version, body) = bytes.split_first().ok_or_else(|| StateError::Corrupt("no bytes".into()))?;
         match version {
             1 => read::<Version1<'_>>(body)?.into_partial(),
-            2 => read::<Version2<'_>>(body)?.into_partial(),
+            2 => {
+                let mut partial = read::<Latest<'_>>(body)?.into_partial()?;
+                partial.events += partial.orders.count();
+                Ok(partial)
+            }
+            3 => read::<Latest<'_>>(body)?.into_partial(),
             _ => Err(StateError::UnknownVersion(*version)),
         }
     }
@@ -140,7 +147,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, StateError> {
 
 impl Version1<'_> {
     fn into_partial(self) -> Result<Partial, StateError> {
-        let latest = Version2 {
+        let latest = Latest {
             window_start_ms: self.window_start_ms,
             events: self.events,
             limit: DEFAULT_LIMIT,
@@ -156,7 +163,7 @@ impl Version1<'_> {
     }
 }
 
-impl Version2<'_> {
+impl Latest<'_> {
     fn into_partial(self) -> Result<Partial, StateError> {
         let mut others = Bounded::new(self.limit);
         let mut known: [PerSource<u64>; KNOWN_TYPES.len()] = Default::default();
@@ -179,7 +186,7 @@ impl Version2<'_> {
         let [mobile, website] = self.visitors.map(|bytes| Sketch::from_bytes(bytes));
         Ok(Partial {
             window_start_ms: self.window_start_ms,
-            unordered_events: self.events,
+            events: self.events,
             known,
             others,
             revenue,

@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::dimension::{Bounded, Policy, OTHER};
 use rtea_core::event::{Event, Item, Source};
-use rtea_core::result;
+use rtea_core::part;
+use rtea_core::record;
+use rtea_core::result::{self, Submission};
 
 type Amounts = Vec<(&'static str, String, i64)>;
 
@@ -55,8 +57,8 @@ fn naive(limit: usize, amounts: &Amounts) -> (BTreeMap<(String, String), i128>, 
 }
 
 fn read(sums: &Bounded<i128>) -> (BTreeMap<(String, String), i128>, BTreeMap<String, i128>) {
-    let kept = sums.entries().iter().map(|e| ((e.currency.clone(), e.name.clone()), e.amount)).collect();
-    (kept, sums.others().iter().cloned().collect())
+    let kept = sums.entries().iter().map(|e| ((e.currency.to_owned(), e.name.to_owned()), e.amount)).collect();
+    (kept, sums.others().iter().map(|(currency, amount)| ((*currency).to_owned(), *amount)).collect())
 }
 
 fn order(id: &str, visitor: u8, category: &str, price_minor: i64) -> Event<'static> {
@@ -126,7 +128,9 @@ proptest! {
         merged.merge(&counted(first, &once())).unwrap();
         let through_bytes = Partial::from_bytes(&merged.to_bytes()).unwrap();
         let distinct: BTreeSet<_> = orders.iter().map(|event| event.order_id.clone()).collect();
-        prop_assert_eq!(whole.events(), distinct.len() as u64);
+        prop_assert_eq!(whole.events(), orders.len() as u64, "repeats go in as well: the revision grows");
+        let purchases: u64 = whole.clone().with_orders_counted().counts().map(|(_, counts)| counts[0] + counts[1]).sum();
+        prop_assert_eq!(purchases, distinct.len() as u64);
         let rows = |partial: Partial| {
             let partial = partial.with_orders_counted();
             let counts: Vec<_> = partial.counts().map(|(name, counts)| (name.to_owned(), counts)).collect();
@@ -137,7 +141,49 @@ proptest! {
         prop_assert_eq!(rows(whole.clone()), rows(through_bytes));
         let mut again = whole.clone();
         again.merge(&whole).unwrap();
-        prop_assert_eq!(rows(again), rows(whole));
+        let content = |partial: Partial| { let (_, counts, revenue) = rows(partial); (counts, revenue) };
+        prop_assert_eq!(content(again), content(whole));
+    }
+
+    #[test]
+    fn a_partial_in_parts_is_the_partial_again(
+        orders in proptest::collection::vec(an_order(), 0..40), names in amounts(), max_bytes in 300..3_000_usize
+    ) {
+        let policy = once();
+        let mut whole = counted(&orders, &policy);
+        for (currency, name, minor) in &names {
+            let mut event = order("", 1, name, *minor);
+            event.order_id = None;
+            event.currency = Some((*currency).into());
+            whole.add(&event, &policy);
+            event.event_type = format!("type_{}", name.len()).into();
+            whole.add(&event, &policy);
+        }
+        let parts = part::split(whole.clone(), max_bytes);
+        let events: Vec<_> = parts.iter().map(Partial::events).collect();
+        prop_assert_eq!(events[0], whole.events());
+        prop_assert!(events[1..].iter().all(|count| *count == 0));
+        for piece in &parts[1..] {
+            prop_assert!(piece.to_bytes().len() <= max_bytes, "{}", piece.to_bytes().len());
+        }
+        let mut merged = parts[0].clone();
+        parts[1..].iter().for_each(|piece| merged.merge(piece).unwrap());
+        let submission = Submission { window_ms: 60_000, generation: 1, settings: String::new() };
+        prop_assert_eq!(result::encode(merged, &submission), result::encode(whole, &submission));
+    }
+
+    #[test]
+    fn orders_taken_out_and_merged_again_change_nothing(orders in proptest::collection::vec(an_order(), 0..40)) {
+        let whole = counted(&orders, &once());
+        let mut rest = whole.clone();
+        let taken = rest.take_orders();
+        prop_assert_eq!(taken.is_some(), !orders.is_empty());
+        prop_assert_eq!(rest.events(), whole.events());
+        if let Some(taken) = taken {
+            prop_assert_eq!(taken.events(), 0);
+            rest.merge(&taken).unwrap();
+        }
+        prop_assert_eq!(rest.to_bytes(), whole.to_bytes());
     }
 
     #[test]
@@ -158,7 +204,86 @@ fn the_log_of_orders_does_not_grow_with_repeats() {
         window.merge(&part).unwrap();
     }
     assert!(window.to_bytes().len() < 4 * part.to_bytes().len(), "repeats are dropped when the log has doubled");
-    assert_eq!(window.events(), 2_000);
+    assert_eq!(window.events(), 51 * 2_000);
+}
+
+#[test]
+fn late_letters_always_fit() {
+    let categories: Vec<_> = (0..2_000).map(|n| format!("{n:064}")).collect();
+    let mut window = Partial::new(0, &Policy { limit: 20_000, ..once() });
+    for n in 0..8 {
+        let mut event = order(&n.to_string(), 1, "x", 5);
+        event.items = categories
+            .iter()
+            .map(|category| Item { category: category.clone().into(), ..event.items[0].clone() })
+            .collect();
+        window.add(&event, &once());
+        event.order_id = None;
+        window.add(&event, &once());
+    }
+    let max_letter_bytes = 262_144;
+    let letters = record::late_letters(window.clone(), "events", max_letter_bytes);
+    assert!(letters.len() > 4);
+    assert!(letters.iter().all(|letter| letter.len() <= max_letter_bytes));
+    let read = |letter: &Vec<u8>| -> serde_json::Value {
+        let key_end = 4 + usize::try_from(u32::from_le_bytes(letter[..4].try_into().unwrap())).unwrap();
+        serde_json::from_slice(&letter[key_end..]).unwrap()
+    };
+    let events: Vec<_> = letters.iter().map(|letter| read(letter)["events"].as_u64().unwrap()).collect();
+    assert_eq!(events.iter().sum::<u64>(), 16);
+    let long = record::late_letters(window, "events", 8_192);
+    assert!(long.iter().all(|letter| letter.len() <= 8_192), "an order that is longer by itself loses its bytes");
+    assert!(long.iter().any(|letter| read(letter)["is_truncated"] == true));
+}
+
+/// Least time of a few runs, in seconds.
+fn seconds(mut work: impl FnMut()) -> f64 {
+    let time = |work: &mut dyn FnMut()| {
+        let started = std::time::Instant::now();
+        work();
+        started.elapsed().as_secs_f64()
+    };
+    (0..5).map(|_| time(&mut work)).fold(f64::INFINITY, f64::min)
+}
+
+/// The exponent with which the time of a work grows from one size to another.
+fn exponent(sizes: [usize; 2], mut work: impl FnMut(usize)) -> f64 {
+    let [small, large] = sizes.map(|size| seconds(|| work(size)));
+    #[allow(clippy::cast_precision_loss)]
+    let growth = sizes[1] as f64 / sizes[0] as f64;
+    (large / small).log(growth)
+}
+
+#[test]
+fn folding_categories_in_any_order_is_linear_whatever_the_limit() {
+    for limit in [1_000, 20_000] {
+        let found = exponent([20_000, 160_000], |size| {
+            let mut sums = Bounded::<i128>::new(limit);
+            for n in (0..size).rev() {
+                sums.add("EUR", &format!("{n:08}"), 1, || false);
+            }
+            assert_eq!(sums.entries().len(), limit as usize);
+        });
+        assert!(found < 1.35, "limit {limit}: time grows by the power of {found:.2}");
+    }
+}
+
+#[test]
+fn a_window_of_orders_costs_as_much_as_it_has_orders() {
+    let found = exponent([10_000, 80_000], |size| {
+        // As the job does it: orders wait beside their window, and join it once.
+        let mut window = Partial::new(0, &once());
+        let mut held = Vec::new();
+        for batch in 0..size / 100 {
+            let orders: Vec<_> = (0..100).map(|n| order(&format!("{batch}-{n}"), 1, "x", 5)).collect();
+            let mut partial = counted(&orders, &once());
+            held.extend(partial.take_orders());
+            window.merge(&partial).unwrap();
+        }
+        held.iter().for_each(|orders| window.merge(orders).unwrap());
+        assert_eq!(window.with_orders_counted().counts().map(|(_, counts)| counts[1]).sum::<u64>(), size as u64);
+    });
+    assert!(found < 1.35, "time grows by the power of {found:.2}");
 }
 
 #[test]
@@ -188,5 +313,8 @@ fn a_million_names_cost_a_bounded_window_and_hide_no_true_row() {
     assert!(window.revenue().any(|row| row == ("USD", "toys", 200)));
     assert!(window.revenue().any(|row| row == ("USD", OTHER, 999_001 * 200)));
     assert!(window.to_bytes().len() < 100_000);
-    assert!(result::encode(window, 60_000).len() < 200_000);
+    assert!(
+        result::encode(window, &Submission { window_ms: 60_000, generation: 1, settings: String::new() }).len()
+            < 200_000
+    );
 }

@@ -7,12 +7,16 @@ use std::path::Path;
 
 use rtea_core::aggregate::Partial;
 use rtea_core::refused::Refused;
-use rtea_core::result;
+use rtea_core::result::{self, Submission};
 use rtea_core::state::{StateError, STATE_VERSION};
 
 fn vector(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/state");
     std::fs::read(folder.join(name)).unwrap()
+}
+
+fn submission() -> Submission {
+    Submission { window_ms: 60_000, generation: 7, settings: "0123456789abcdef".into() }
 }
 
 #[test]
@@ -21,7 +25,7 @@ fn every_version_is_read_and_gives_the_rows_of_its_time() {
         let bytes = vector(&format!("partial-v{version}.bin"));
         assert_eq!(bytes[0], version);
         let partial = Partial::from_bytes(&bytes).unwrap();
-        assert_eq!(result::encode(partial, 60_000), vector(&format!("partial-v{version}.result.bin")));
+        assert_eq!(result::encode(partial, &submission()), vector(&format!("partial-v{version}.result.bin")));
     }
 }
 
@@ -38,7 +42,7 @@ fn an_older_version_is_written_as_the_newest() {
     let old = Partial::from_bytes(&vector("partial-v1.bin")).unwrap();
     let newest = Partial::from_bytes(&old.to_bytes()).unwrap();
     assert_eq!(old.to_bytes()[0], STATE_VERSION);
-    assert_eq!(result::encode(newest, 60_000), result::encode(old, 60_000));
+    assert_eq!(result::encode(newest, &submission()), result::encode(old, &submission()));
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn settings() -> Settings {
         window_ms: 60_000,
         timestamp_tolerance_ms: 10,
         max_event_bytes: 200,
+        max_letter_bytes: 8_192,
         topic: "events".into(),
         policy: Policy::default(),
     }
@@ -201,7 +202,7 @@ fn refused_records_leave_their_neighbours_counted() {
     for (offset, value) in (0..).zip(values) {
         write_frame(&Frame { partition: 3, offset, timestamp_ms: 5, is_future: false, value }, &mut batch);
     }
-    let folded = fold(&batch, &settings).unwrap();
+    let folded = fold(&batch, 0, &settings).unwrap();
     assert_eq!(folded.partial.unwrap().events(), 2);
     let letters: Vec<serde_json::Value> = folded
         .dead_letters
@@ -225,13 +226,13 @@ fn broken_batches_are_errors_not_events() {
         &Frame { partition: 0, offset: 0, timestamp_ms: 5, is_future: false, value: Some(VALID.as_bytes()) },
         &mut batch,
     );
-    assert!(fold(&batch[..batch.len() - 1], &settings).is_err());
-    assert!(fold(&batch[..10], &settings).is_err());
+    assert!(fold(&batch[..batch.len() - 1], 0, &settings).is_err());
+    assert!(fold(&batch[..10], 0, &settings).is_err());
     write_frame(
         &Frame { partition: 0, offset: 1, timestamp_ms: 60_000, is_future: false, value: Some(VALID.as_bytes()) },
         &mut batch,
     );
-    assert!(fold(&batch, &settings).is_err(), "two windows in one batch");
+    assert!(fold(&batch, 0, &settings).is_err(), "two windows in one batch");
 }
 
 fn reasons(letters: &[Vec<u8>]) -> Vec<String> {
@@ -261,11 +262,75 @@ fn records_from_the_future_are_refused_whatever_their_window() {
         let value = Some(VALID.as_bytes());
         write_frame(&Frame { partition: 2, offset: 9, timestamp_ms, is_future: true, value }, &mut batch);
     }
-    let folded = fold(&batch, &settings()).unwrap();
+    let folded = fold(&batch, 180_001, &settings()).unwrap();
     assert_eq!(folded.partial.unwrap().events(), 1);
     assert_eq!(reasons(&folded.dead_letters), ["future_timestamp"; 2]);
     assert_eq!(folded.refused.len(), 1);
-    assert_eq!((folded.refused[0].window_start_ms, folded.refused[0].counts["future_timestamp"]), (0, 2));
+    let counted = (folded.refused[0].window_start_ms, folded.refused[0].counts["future_timestamp"]);
+    assert_eq!(counted, (180_000, 2), "the window of their arrival");
+}
+
+#[test]
+fn records_at_impossible_times_are_refused_and_counted_where_they_arrived() {
+    let impossible = [-62_135_596_800_001, -1, i64::MIN, i64::MAX, 1 << 62, -(1 << 62), 253_370_764_800_000];
+    let mut batch = batch_of(&[VALID.as_bytes()]);
+    for timestamp_ms in impossible {
+        let frame = Frame { partition: 1, offset: 4, timestamp_ms, is_future: false, value: Some(VALID.as_bytes()) };
+        write_frame(&frame, &mut batch);
+    }
+    let folded = fold(&batch, 120_000, &settings()).unwrap();
+    assert_eq!(folded.partial.unwrap().events(), 1);
+    assert_eq!(reasons(&folded.dead_letters), ["timestamp_mismatch"; 7]);
+    let windows: Vec<_> = folded.refused.iter().map(|refused| refused.window_start_ms).collect();
+    assert_eq!(windows, [120_000]);
+    assert_eq!(folded.refused[0].counts["timestamp_mismatch"], 7);
+}
+
+fn letter_of(framed: &[u8]) -> serde_json::Value {
+    let key_end = 4 + usize::try_from(u32::from_le_bytes(framed[..4].try_into().unwrap())).unwrap();
+    serde_json::from_slice(&framed[key_end..]).unwrap()
+}
+
+#[test]
+fn a_letter_fits_whatever_the_size_of_the_value() {
+    let topic = "t".repeat(249);
+    for (size_bytes, is_cut) in [(0, false), (3_000, false), (3_072, false), (3_073, true), (3_000_000, true)] {
+        let value = vec![b' '; size_bytes];
+        let frame = Frame { partition: 7, offset: 1 << 60, timestamp_ms: 5, is_future: false, value: Some(&value) };
+        let mut batch = Vec::new();
+        write_frame(&frame, &mut batch);
+        write_frame(&Frame { value: Some(VALID.as_bytes()), offset: 0, ..frame }, &mut batch);
+        let settings = Settings { topic: topic.clone(), ..settings() };
+        let folded = fold(&batch, 0, &settings).unwrap();
+        assert_eq!(folded.partial.unwrap().events(), 1, "its neighbour counts");
+        assert!(folded.dead_letters[0].len() <= settings.max_letter_bytes);
+        let letter = letter_of(&folded.dead_letters[0]);
+        assert_eq!(letter.get("is_truncated").is_some(), is_cut, "{size_bytes}");
+        assert_eq!((letter["partition"].as_i64(), letter["offset"].as_i64()), (Some(7), Some(1 << 60)));
+        let raw = letter["raw_base64"].as_str().unwrap();
+        assert_eq!(raw.len(), size_bytes.min(3_072).div_ceil(3) * 4);
+        if is_cut {
+            assert_eq!(letter["size_bytes"].as_u64(), Some(size_bytes as u64));
+            assert_eq!(letter["sha256"].as_str().map(str::len), Some(64));
+        }
+    }
+}
+
+#[test]
+fn blank_identities_are_refused_in_every_field_that_identifies() {
+    for blank in [r#""""#, r#"" ""#, r#""\t\n\r ""#] {
+        for field in ["event_id", "visitor_id", "session_id", "user_id", "order_id"] {
+            let event = repeated(field, blank);
+            let found = decode(event.as_bytes()).map_err(|reject| (reject.reason, reject.field));
+            assert_eq!(found.err(), Some((Reason::InvalidValue, field)), "{blank}");
+        }
+        let item = format!(r#"[{{"product_id":{blank},"category":"c","price":1}}]"#);
+        let event = repeated("items", &item);
+        let found = decode(event.as_bytes()).map_err(|reject| (reject.reason, reject.field));
+        assert_eq!(found.err(), Some((Reason::InvalidValue, "items.product_id")), "{blank}");
+    }
+    assert!(decode(repeated("order_id", "null").as_bytes()).is_ok());
+    assert!(decode(repeated("order_id", r#"" o ""#).as_bytes()).is_ok());
 }
 
 #[test]
@@ -275,14 +340,14 @@ fn a_panic_in_the_decoder_costs_one_dead_letter_and_no_neighbour() {
         decode(value)
     }
     let batch = batch_of(&[VALID.as_bytes(), b"bang", VALID.as_bytes()]);
-    let folded = fold_with(&batch, &settings(), decoder).unwrap();
+    let folded = fold_with(&batch, 0, &settings(), decoder).unwrap();
     assert_eq!(folded.partial.unwrap().events(), 2);
     assert_eq!(reasons(&folded.dead_letters), ["internal_error"]);
 }
 
 #[test]
 fn refused_records_are_counted_by_reason() {
-    let folded = fold(&batch_of(&[b"", b"", b"{", VALID.as_bytes()]), &settings()).unwrap();
+    let folded = fold(&batch_of(&[b"", b"", b"{", VALID.as_bytes()]), 0, &settings()).unwrap();
     let counts: Vec<_> = folded.refused[0].counts.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     assert_eq!(counts, [("empty", 2), ("invalid_json", 1)]);
 }

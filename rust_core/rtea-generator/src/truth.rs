@@ -45,8 +45,11 @@ impl Window {
             self.count(moment, population);
         }
         let is_repeated_order = fate.orders_once && moment.step.action == Action::Purchase;
-        if fault == Fault::Duplicate && !is_repeated_order {
-            self.count(moment, population);
+        match (fault, is_repeated_order) {
+            // A repeated order adds to the revision of its window, and to nothing else.
+            (Fault::Duplicate, true) => self.events += 1,
+            (Fault::Duplicate, false) => self.count(moment, population),
+            _ => {}
         }
     }
 

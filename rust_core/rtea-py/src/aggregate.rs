@@ -11,9 +11,8 @@ use rtea_core::fold::{self, Settings};
 use rtea_core::pack::{self, Frame};
 use rtea_core::record;
 use rtea_core::refused::Refused;
-use rtea_core::result;
+use rtea_core::result::{self, Submission};
 use rtea_core::sketch::{self, InvalidSketch, Sketch};
-use rtea_core::state::StateError;
 
 use crate::errors::Error;
 
@@ -22,6 +21,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Folder>()?;
     module.add_function(wrap_pyfunction!(pack_records, module)?)?;
     module.add_function(wrap_pyfunction!(merge_partials, module)?)?;
+    module.add_function(wrap_pyfunction!(split_orders, module)?)?;
     module.add_function(wrap_pyfunction!(describe_partial, module)?)?;
     module.add_function(wrap_pyfunction!(encode_result, module)?)?;
     module.add_function(wrap_pyfunction!(encode_late, module)?)?;
@@ -43,12 +43,13 @@ type FoldedBytes<'py> = (Option<Bound<'py, PyBytes>>, Bound<'py, PyList>, Bound<
 #[pymethods]
 impl Folder {
     #[new]
-    #[pyo3(signature = (*, window_ms, timestamp_tolerance_ms, max_event_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders))]
+    #[pyo3(signature = (*, window_ms, timestamp_tolerance_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders))]
     #[expect(clippy::too_many_arguments, reason = "each is named by its caller")]
     fn new(
         window_ms: i64,
         timestamp_tolerance_ms: u64,
         max_event_bytes: usize,
+        max_letter_bytes: usize,
         topic: String,
         max_dimensions: u32,
         event_types: Vec<String>,
@@ -66,19 +67,22 @@ impl Folder {
             currencies: currencies.into_iter().collect(),
             deduplicate_orders,
         };
-        Ok(Self(Settings { window_ms, timestamp_tolerance_ms, max_event_bytes, topic, policy }))
+        Ok(Self(Settings { window_ms, timestamp_tolerance_ms, max_event_bytes, max_letter_bytes, topic, policy }))
     }
 
-    fn fold<'py>(&self, py: Python<'py>, batch: &[u8]) -> PyResult<FoldedBytes<'py>> {
+    fn fold<'py>(&self, py: Python<'py>, batch: &[u8], arrival_ms: i64) -> PyResult<FoldedBytes<'py>> {
         let folded = py.detach(|| {
-            let folded = fold::fold(batch, &self.0)?;
+            let folded = fold::fold(batch, arrival_ms, &self.0)?;
             let refused: Vec<_> = folded.refused.iter().map(Refused::to_bytes).collect();
             Ok((folded.partial.map(|partial| partial.to_bytes()), folded.dead_letters, refused))
         });
         let (partial, dead_letters, refused) = folded.map_err(Error::Batch)?;
-        let list = |values: Vec<Vec<u8>>| PyList::new(py, values.iter().map(|value| PyBytes::new(py, value)));
-        Ok((partial.map(|bytes| PyBytes::new(py, &bytes)), list(dead_letters)?, list(refused)?))
+        Ok((partial.map(|bytes| PyBytes::new(py, &bytes)), list(py, &dead_letters)?, list(py, &refused)?))
     }
+}
+
+fn list<'py>(py: Python<'py>, values: &[Vec<u8>]) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(py, values.iter().map(|value| PyBytes::new(py, value)))
 }
 
 #[pyfunction]
@@ -100,13 +104,24 @@ fn pack_records<'py>(
 }
 
 #[pyfunction]
-fn merge_partials<'py>(py: Python<'py>, first: &[u8], second: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+fn merge_partials<'py>(py: Python<'py>, partials: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes: Vec<&[u8]> = partials.iter().map(|partial| partial.as_bytes()).collect();
     let merged = py.detach(|| {
-        let mut merged = Partial::from_bytes(first)?;
-        merged.merge(&Partial::from_bytes(second)?)?;
-        Ok(merged.to_bytes())
+        let (first, rest) = bytes.split_first().ok_or_else(|| Error::Argument("no partials to merge".to_owned()))?;
+        let mut merged = Partial::from_bytes(first).map_err(Error::State)?;
+        for partial in rest {
+            merged.merge(&Partial::from_bytes(partial).map_err(Error::State)?).map_err(Error::State)?;
+        }
+        Ok::<_, Error>(merged.to_bytes())
     });
-    Ok(PyBytes::new(py, &merged.map_err(Error::State)?))
+    Ok(PyBytes::new(py, &merged?))
+}
+
+#[pyfunction]
+fn split_orders<'py>(py: Python<'py>, partial: &[u8]) -> PyResult<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)> {
+    let mut partial = Partial::from_bytes(partial).map_err(Error::State)?;
+    let orders = partial.take_orders().map(|orders| PyBytes::new(py, &orders.to_bytes()));
+    Ok((PyBytes::new(py, &partial.to_bytes()), orders))
 }
 
 #[pyfunction]
@@ -116,16 +131,28 @@ fn describe_partial(partial: &[u8]) -> PyResult<(i64, u64)> {
 }
 
 #[pyfunction]
-fn encode_result<'py>(py: Python<'py>, partial: &[u8], window_ms: i64) -> PyResult<Bound<'py, PyBytes>> {
-    let encoded: Result<_, StateError> =
-        py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(partial, window_ms)));
+#[pyo3(signature = (partial, *, window_ms, generation, settings))]
+fn encode_result<'py>(
+    py: Python<'py>,
+    partial: &[u8],
+    window_ms: i64,
+    generation: i64,
+    settings: String,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let submission = Submission { window_ms, generation, settings };
+    let encoded = py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(partial, &submission)));
     Ok(PyBytes::new(py, &encoded.map_err(Error::State)?))
 }
 
 #[pyfunction]
-fn encode_late<'py>(py: Python<'py>, partial: &[u8], topic: &str) -> PyResult<Bound<'py, PyBytes>> {
+fn encode_late<'py>(
+    py: Python<'py>,
+    partial: &[u8],
+    topic: &str,
+    max_letter_bytes: usize,
+) -> PyResult<Bound<'py, PyList>> {
     let partial = Partial::from_bytes(partial).map_err(Error::State)?;
-    Ok(PyBytes::new(py, &record::late_letter(&partial, topic)))
+    list(py, &record::late_letters(partial, topic, max_letter_bytes))
 }
 
 #[pyfunction]
@@ -148,9 +175,16 @@ fn describe_refused(refused: &[u8]) -> PyResult<(i64, BTreeMap<String, u64>)> {
 }
 
 #[pyfunction]
-fn encode_refused<'py>(py: Python<'py>, refused: &[u8], window_ms: i64) -> PyResult<Bound<'py, PyBytes>> {
+#[pyo3(signature = (refused, *, window_ms, generation, settings))]
+fn encode_refused<'py>(
+    py: Python<'py>,
+    refused: &[u8],
+    window_ms: i64,
+    generation: i64,
+    settings: String,
+) -> PyResult<Bound<'py, PyBytes>> {
     let refused = Refused::from_bytes(refused).map_err(Error::State)?;
-    Ok(PyBytes::new(py, &result::encode_refused(&refused, window_ms)))
+    Ok(PyBytes::new(py, &result::encode_refused(&refused, &Submission { window_ms, generation, settings })))
 }
 
 #[pyfunction]

@@ -115,7 +115,7 @@ def _window(revision: int, sketches: dict[str, bytes], start_ms: int = START_MS)
         Row("unique_visitors", name, "", None, None, aggregate.estimate_sketch(sketch), sketch)
         for name, sketch in sketches.items()
     ]
-    return WindowResult(result.VERSION, start_ms, start_ms + WINDOW_MS, revision, rows)
+    return WindowResult(result.VERSION, start_ms, start_ms + WINDOW_MS, 1, revision, "", rows)
 
 
 def _write(sink: BigQuerySink, window: WindowResult) -> None:

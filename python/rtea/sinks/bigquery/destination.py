@@ -37,6 +37,7 @@ class Destination:
         self.dataset_id = self.table_id.rpartition(".")[0]
         self.location: str | None = None
         self.looked_at: datetime | None = None
+        self.window_ms: int | None = None
 
     @property
     def writer_id(self) -> str:
@@ -63,9 +64,9 @@ class Destination:
                 "%s is not partitioned by %s: every MERGE reads all of it", self.table_id, schema.PARTITION_FIELD
             )
         ask(self._find_or_make_writer, f"table {self.writer_id}", stop)
-        self.looked_at, has_rows = ask(self._look, what, stop)
+        self.looked_at, self.window_ms = ask(self._look, what, stop)
         ask(self._sweep, f"staging tables of {self.table_id}", stop)
-        return not has_rows
+        return self.window_ms is None
 
     def _find_or_make(self) -> bigquery.Table:
         self.location = self._found(self._find_dataset, self._make_dataset).location
@@ -128,9 +129,9 @@ class Destination:
         )
         log.info("added to %s: %s", self.table_id, names)
 
-    def _look(self) -> tuple[datetime, bool]:
-        (row,) = self._query(sql.any_row(self.table_id))
-        return row.now, row.has_rows
+    def _look(self) -> tuple[datetime, int | None]:
+        (row,) = self._query(sql.look(self.table_id))
+        return row.now, row.window_ms
 
     def _query(self, statement: str) -> list[bigquery.Row]:
         job = self._client.query(statement, location=self.location, retry=None, job_retry=None, timeout=REQUEST_SECONDS)

@@ -48,8 +48,10 @@ def compare(existing: Sequence[SchemaField]) -> Differences:
     """Compare a table's fields with ours. Columns of its own are no difference unless they are required:
     then no row of ours would fit.
 
-    >>> compare(fields()[:-1]).problems
+    >>> compare(fields()[:-2]).problems
     ['updated_at is missing, expected TIMESTAMP REQUIRED']
+    >>> [field.name for field in compare(fields()[:-1]).addable]
+    ['generation']
     """
     found = {field.name: field for field in existing}
     wanted = {field.name: field for field in fields()}

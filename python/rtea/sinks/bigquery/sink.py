@@ -1,7 +1,7 @@
 """Results to BigQuery, exactly once by its rows.
 
 A batch goes by a load job into a staging table of its own and from there by one MERGE into the table,
-guarded by the revision; then the staging table is dropped, and the runner commits the offsets. A crash
+where they are newer than what is there; then the staging table is dropped, and the runner commits the offsets. A crash
 at any point leads to the same batch again, whose rows change nothing that is there already.
 """
 
@@ -17,7 +17,7 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from rtea.sections import BigQuerySection
-from rtea.sinks import table
+from rtea.sinks import result, table
 from rtea.sinks.bigquery import schema, sql
 from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, JobFailedError, connect, explained, first_line
 from rtea.sinks.bigquery.destination import STAGING_LIFE, Destination
@@ -83,13 +83,15 @@ class BigQuerySink(Sink):
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
         """Load and MERGE a batch; waits out every transient error."""
+        table.require_length(self._table.window_ms, batch.results, self.table_id)
+        results = result.newest(batch.results)
         written_at = datetime.now(timezone.utc)
         encoded = b"\n".join(
             msgspec.json.encode(dict(zip((column.name for column in table.COLUMNS), row, strict=True)))
-            for result in batch.results
-            for row in table.rows(result, written_at)
+            for each in results
+            for row in table.rows(each, written_at)
         )
-        starts_ms = [result.window_start_ms for result in batch.results]
+        starts_ms = [each.window_start_ms for each in results]
         attempt = 0
 
         def once() -> Job:
@@ -106,6 +108,7 @@ class BigQuerySink(Sink):
             job = patiently(once, stop, also=(StagingLostError,))
         except FAILURES as error:
             raise explained(error, f"batch {batch.id} for {self.table_id}") from error
+        self._table.window_ms = results[0].window_end_ms - results[0].window_start_ms
         BYTES_BILLED.labels(self.name).inc(getattr(job, "total_bytes_billed", None) or 0)
 
     def _load_and_merge(self, name: str, encoded: bytes, first_ms: int, end_ms: int, stop: threading.Event) -> Job:

@@ -10,6 +10,7 @@ from importlib import resources
 from rtea.errors import ConfigError
 from rtea.sinks import table
 from rtea.sinks.bigquery.schema import CLUSTERING_FIELDS, DESCRIPTION, PARTITION_FIELD, TYPES
+from rtea.sinks.result import DEAD_LETTERS
 
 LAST_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z."""
@@ -43,29 +44,50 @@ def make_writer(writer_id: str) -> str:
 
 
 def merge(table_id: str, staging_id: str, writer_id: str, first_ms: int, end_ms: int) -> str:
-    """The guarded upsert of a staging table whose windows start in `[first_ms, end_ms)`, one script.
+    """Replace windows that start in `[first_ms, end_ms)` by those of a staging table where these are newer, one script.
+    The staging table holds one result of each window at most.
 
     BigQuery lets statements that only insert run at once, and of two MERGEs that find a key missing both
     insert it. So each updates the one row of `writer_id` in the same transaction: of two transactions that
     update a row, BigQuery ends one with an error.
 
-    The constant range lets BigQuery skip the other partitions. A key may stand in the staging table
-    with several revisions; only its greatest takes part, as MERGE demands one source row for a target.
+    The source holds the rows of newer results and, marked, the rows that those replace and lack: a clause
+    WHEN NOT MATCHED BY SOURCE would read every partition. The constant ranges let BigQuery skip the others.
     """
     names = [column.name for column in table.COLUMNS]
-    matches = " AND ".join(f"T.{name} = S.{name}" for name in table.KEY)
+    columns = ", ".join(names)
     changes = ", ".join(f"{name} = S.{name}" for name in names if name not in table.KEY)
+    matches = " AND ".join(f"T.{name} = S.{name}" for name in table.KEY)
+    lacks = " AND ".join(f"O.{name} = N.{name}" for name in table.KEY)
+
+    def spans(alias: str) -> str:
+        return f"{alias}.window_start >= {timestamp(first_ms)} AND {alias}.window_start < {timestamp(end_ms)}"
+
+    def places(one: str, other: str) -> str:
+        refused = f"metric = '{DEAD_LETTERS}'"
+        return f"{one}.window_start = {other}.window_start AND ({one}.{refused}) = ({other}.{refused})"
+
     return (
         "BEGIN TRANSACTION;\n"
         f"UPDATE `{writer_id}` SET turn = turn + 1 WHERE TRUE;\n"
         f"ASSERT @@row_count > 0 AS '{writer_id} holds no row: drop it, the sink makes it again';\n"
         f"MERGE `{table_id}` T\n"
-        f"USING (SELECT * FROM `{staging_id}` WHERE TRUE\n"
-        f"  QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(table.KEY)} ORDER BY revision DESC) = 1) S\n"
-        f"ON T.window_start >= {timestamp(first_ms)} AND T.window_start < {timestamp(end_ms)}\n"
-        f"  AND {matches}\n"
-        f"WHEN MATCHED AND S.revision > T.revision THEN UPDATE SET {changes}\n"
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f'S.{name}' for name in names)});\n"
+        "USING (\n"
+        "  WITH newer AS (\n"
+        f"    SELECT S.* FROM `{staging_id}` S WHERE NOT EXISTS (\n"
+        f"      SELECT 1 FROM `{table_id}` O WHERE {spans('O')} AND {places('O', 'S')}\n"
+        "      AND (IFNULL(O.generation, 0) > S.generation\n"
+        "        OR (IFNULL(O.generation, 0) = S.generation AND O.revision >= S.revision))))\n"
+        f"  SELECT {columns}, FALSE AS is_gone FROM newer\n"
+        f"  UNION ALL\n"
+        f"  SELECT {columns}, TRUE AS is_gone FROM `{table_id}` O WHERE {spans('O')}\n"
+        f"    AND EXISTS (SELECT 1 FROM newer N WHERE {places('O', 'N')})\n"
+        f"    AND NOT EXISTS (SELECT 1 FROM newer N WHERE {lacks})\n"
+        ") S\n"
+        f"ON {spans('T')} AND {matches}\n"
+        "WHEN MATCHED AND S.is_gone THEN DELETE\n"
+        f"WHEN MATCHED THEN UPDATE SET {changes}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({', '.join(f'S.{name}' for name in names)});\n"
         "COMMIT TRANSACTION;\n"
     )
 
@@ -73,7 +95,11 @@ def merge(table_id: str, staging_id: str, writer_id: str, first_ms: int, end_ms:
 def select(table_id: str, start_ms: int, end_ms: int) -> str:
     """The rows of the windows that start in `[start_ms, end_ms)`, in key order; times in ms."""
     names = [
-        f"UNIX_MILLIS({column.name}) AS {column.name}" if column.kind == "timestamp" else column.name
+        f"UNIX_MILLIS({column.name}) AS {column.name}"
+        if column.kind == "timestamp"
+        else "IFNULL(generation, 0) AS generation"
+        if column.name == "generation"
+        else column.name
         for column in table.COLUMNS
     ]
     return (
@@ -83,11 +109,13 @@ def select(table_id: str, start_ms: int, end_ms: int) -> str:
     )
 
 
-def any_row(table_id: str) -> str:
-    """The current time, and whether the table holds any row. The range suits tables that demand one."""
+def look(table_id: str) -> str:
+    """The current time, and the length of the windows in the table, null when it holds no row. The range suits tables
+    that demand one.
+    """
     return (
-        f"SELECT CURRENT_TIMESTAMP() AS now, EXISTS (SELECT 1 FROM `{table_id}` "
-        f"WHERE window_start >= {timestamp(0)}) AS has_rows"
+        "SELECT CURRENT_TIMESTAMP() AS now, (SELECT TIMESTAMP_DIFF(window_end, window_start, MILLISECOND) "
+        f"FROM `{table_id}` WHERE window_start >= {timestamp(0)} LIMIT 1) AS window_ms"
     )
 
 

@@ -138,16 +138,18 @@ impl<'de> Record<'de> for RawItem<'de> {
     }
 }
 
+const ID_128: &str = "a string of 1 to 128 characters, not all blank";
+
 /// Judges a top-level value.
 pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Reject> {
     if shape != Shape::Found {
         return Err(Reject::whole(Reason::WrongType, "an object (JSON) or an array in schema order (MessagePack)"));
     };
-    let event_id = required_text(raw.event_id, "event_id", 64, "a string of 1 to 64 characters")?;
+    let event_id = required_identity(raw.event_id, "event_id", 64, "a string of 1 to 64 characters, not all blank")?;
     let event_type = event_type(raw.event_type)?;
     let source = source(raw.source)?;
     let event_time_ms = event_time_ms(raw.event_time)?;
-    let visitor_id = required_text(raw.visitor_id, "visitor_id", 128, "a string of 1 to 128 characters")?;
+    let visitor_id = required_identity(raw.visitor_id, "visitor_id", 128, ID_128)?;
     let schema_version = schema_version(&raw.schema_version)?;
     let items = items(raw.items_shape, raw.items_are_records, raw.items)?;
     if items.is_empty() && event_type == event::PURCHASE {
@@ -160,8 +162,8 @@ pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Rej
         event_time_ms,
         visitor_id,
         schema_version,
-        session_id: optional_text(raw.session_id, "session_id")?,
-        user_id: optional_text(raw.user_id, "user_id")?,
+        session_id: optional_identity(raw.session_id, "session_id")?,
+        user_id: optional_identity(raw.user_id, "user_id")?,
         page_url: optional_text(raw.page_url, "page_url")?,
         referrer: optional_text(raw.referrer, "referrer")?,
         search_term: optional_text(raw.search_term, "search_term")?,
@@ -169,7 +171,7 @@ pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Rej
         device: device(raw.device_shape, raw.device)?,
         items,
         currency: currency(raw.currency)?,
-        order_id: optional_text(raw.order_id, "order_id")?,
+        order_id: optional_identity(raw.order_id, "order_id")?,
     })
 }
 
@@ -184,6 +186,31 @@ fn text<'a>(token: Token<'a>, field: &'static str, expected: &'static str) -> Re
 
 fn optional_text<'a>(token: Token<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, Reject> {
     text(token, field, "a string")
+}
+
+/// A blank identity would make one visitor, session or order of many.
+fn not_blank(id: &str, field: &'static str, expected: &'static str) -> Result<(), Reject> {
+    if id.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+        return Err(Reject::of(Reason::InvalidValue, field, expected));
+    }
+    Ok(())
+}
+
+fn optional_identity<'a>(token: Token<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, Reject> {
+    let found = optional_text(token, field)?;
+    found.as_deref().map_or(Ok(()), |id| not_blank(id, field, "a string that is not blank, or no such field"))?;
+    Ok(found)
+}
+
+fn required_identity<'a>(
+    token: Token<'a>,
+    field: &'static str,
+    max_chars: usize,
+    expected: &'static str,
+) -> Result<Cow<'a, str>, Reject> {
+    let found = required_text(token, field, max_chars, expected)?;
+    not_blank(&found, field, expected)?;
+    Ok(found)
 }
 
 fn required_text<'a>(
@@ -283,7 +310,7 @@ fn items<'a>(shape: Shape, all_records: bool, rows: Vec<RawItem<'a>>) -> Result<
 
 fn item(RawItem([product_id, category, price, quantity]): RawItem<'_>) -> Result<Item<'_>, Reject> {
     Ok(Item {
-        product_id: required_text(product_id, "items.product_id", 128, "a string of 1 to 128 characters")?,
+        product_id: required_identity(product_id, "items.product_id", 128, ID_128)?,
         category: required_text(category, "items.category", 64, "a string of 1 to 64 characters")?,
         price_minor: price_minor(&price)?,
         quantity: quantity_of(&quantity)?,

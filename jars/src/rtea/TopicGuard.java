@@ -1,0 +1,126 @@
+package rtea;
+
+import java.util.List;
+import java.util.Properties;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.kafka.shaded.org.apache.kafka.clients.admin.Admin;
+import org.apache.flink.kafka.shaded.org.apache.kafka.common.Uuid;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+
+/**
+ * Keeps the id of the events topic beside its offsets in every checkpoint, and fails the job when the topic has
+ * another one: offsets of a topic that was deleted and made again would skip what the new one holds.
+ */
+public final class TopicGuard extends AbstractStreamOperator<byte[]>
+        implements OneInputStreamOperator<byte[], byte[]> {
+    private static final long serialVersionUID = 1L;
+    private static final int ANSWER_SECONDS = 10;
+    private static final int INTERVAL_SECONDS = 2;
+
+    private final String topic;
+    private final Properties properties;
+
+    private transient ListState<String> kept;
+    private transient String id;
+    private transient Admin admin;
+    private transient ScheduledExecutorService watch;
+    private transient volatile String changedTo;
+
+    public TopicGuard(String topic, Properties properties) {
+        this.topic = topic;
+        this.properties = properties;
+    }
+
+    @Override
+    public void initializeState(StateInitializationContext context) throws Exception {
+        super.initializeState(context);
+        // Every subtask of a rescaled job gets all of them.
+        kept = context.getOperatorStateStore().getUnionListState(new ListStateDescriptor<>("topic-id", Types.STRING));
+        admin = Admin.create(properties);
+        id = currentId();
+        for (String known : kept.get()) {
+            requireSame(known, id);
+        }
+        watch =
+                Executors.newSingleThreadScheduledExecutor(
+                        task -> {
+                            Thread thread = new Thread(task, "rtea-topic-guard");
+                            thread.setDaemon(true);
+                            return thread;
+                        });
+        watch.scheduleWithFixedDelay(this::look, INTERVAL_SECONDS, INTERVAL_SECONDS, TimeUnit.SECONDS);
+    }
+
+    private String currentId() throws Exception {
+        Uuid found =
+                admin.describeTopics(List.of(topic))
+                        .topicNameValues()
+                        .get(topic)
+                        .get(ANSWER_SECONDS, TimeUnit.SECONDS)
+                        .topicId();
+        return found.toString();
+    }
+
+    private void look() {
+        try {
+            String found = currentId();
+            if (!found.equals(id)) {
+                changedTo = found;
+            }
+        } catch (Exception exception) {
+            // Brokers that are away, or a topic that is: the next look tells.
+            LOG.debug("The id of topic {} is not known.", topic, exception);
+        }
+    }
+
+    private void requireSame(String known, String found) {
+        if (!known.equals(found)) {
+            throw new IllegalStateException(
+                    "topic " + topic + " was deleted and made again: its id is " + found + ", the offsets are of " + known
+                            + ": submit the job without a savepoint, to read the new topic from its start");
+        }
+    }
+
+    private void check() {
+        if (changedTo != null) {
+            requireSame(id, changedTo);
+        }
+    }
+
+    @Override
+    public void prepareSnapshotPreBarrier(long checkpointId) {
+        check();
+    }
+
+    @Override
+    public void snapshotState(StateSnapshotContext context) throws Exception {
+        super.snapshotState(context);
+        kept.update(List.of(id));
+    }
+
+    @Override
+    public void processElement(StreamRecord<byte[]> element) {
+        check();
+        output.collect(element);
+    }
+
+    @Override
+    public void close() throws Exception {
+        if (watch != null) {
+            watch.shutdownNow();
+        }
+        if (admin != null) {
+            admin.close(java.time.Duration.ZERO);
+        }
+        super.close();
+    }
+}

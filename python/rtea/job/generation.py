@@ -1,0 +1,77 @@
+"""The generation of a submission: which of two results with other settings is the newer one.
+
+Revisions count events, so they compare results of equal settings only. A submission with settings that give other
+rows from the same events raises the generation; `rtea.sinks.result` says how sinks use it. The newest results of
+the topic say which settings and which generation came last.
+"""
+
+import hashlib
+import time
+
+import msgspec
+
+from rtea import topics
+from rtea.aggregate import Submission
+from rtea.config import Config
+from rtea.errors import ConfigError
+from rtea.sinks import result
+from rtea.sinks.result import NotAResultError, WindowResult
+
+READ_RESULTS = 100
+"""Newest records of each partition that are looked at."""
+
+OF_THE_ROWS = {
+    *("window_ms", "timestamp_tolerance_ms", "max_skew_ms", "max_event_bytes", "max_dimensions"),
+    *("event_types", "categories", "currencies", "deduplicate_orders"),
+}
+"""The job's settings on which rows depend."""
+
+
+def digest(config: Config) -> str:
+    """What tells settings that give other rows apart.
+
+    >>> from rtea import config
+    >>> digest(config.load()) == digest(config.load(flags={"job.parallelism": 7}))
+    True
+    >>> digest(config.load()) == digest(config.load(flags={"job.max_dimensions": 7}))
+    False
+    """
+    values = config.job.model_dump(mode="json", include=OF_THE_ROWS)
+    values |= {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
+    return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:16]
+
+
+def choose(config: Config) -> Submission:
+    """The generation of a submission: that of the newest results, or, with other settings than theirs, a new one.
+
+    Raises:
+        BrokerError, MissingTopicError: the results topic cannot be read.
+        ConfigError: the results topic holds windows of another length.
+    """
+    job, settings = config.job, digest(config)
+    found = _newest_results(config)
+    for each in found:
+        length_ms = each.window_end_ms - each.window_start_ms
+        if length_ms != job.window_ms:
+            raise ConfigError(
+                f"job.window_ms is {job.window_ms}, but topic {config.kafka.results_topic} holds windows of "
+                f"{length_ms} ms: choose another kafka.results_topic, and another table for its sink"
+            )
+    newest = max(found, key=lambda each: each.generation, default=None)
+    if newest and newest.settings == settings:
+        return Submission(job.window_ms, newest.generation, settings)
+    now_ms = time.time_ns() // 1_000_000
+    return Submission(job.window_ms, max(now_ms, newest.generation + 1) if newest else now_ms, settings)
+
+
+def _newest_results(config: Config) -> list[WindowResult]:
+    found = []
+    topic = config.kafka.results_topic
+    for message in topics.read(config.kafka, topic, last=READ_RESULTS):
+        value = message.value()
+        if value is not None:
+            try:
+                found.append(result.decode(value, f"{topic}-{message.partition()} offset {message.offset()}"))
+            except NotAResultError:
+                continue
+    return found
