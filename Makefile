@@ -82,7 +82,8 @@ test-python: setup ## Python tests without Kafka and Flink.
 
 test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest DuckDB that is supported.
 	@UV_PROJECT_ENVIRONMENT=$(abspath $(VENV)-oldest-duckdb) $(INSTALL) --project tests/oldest_duckdb --python $(BIN)/python
-	PYTHONPATH=$$(echo $(abspath $(VENV)-oldest-duckdb)/lib/python*/site-packages) \
+	@export PYTHONPATH=$$(echo $(abspath $(VENV)-oldest-duckdb)/lib/python*/site-packages) && \
+		$(BIN)/python -c 'import duckdb; print("DuckDB", duckdb.__version__); assert duckdb.__version__ == "1.4.0"' && \
 		$(BIN)/pytest tests/conformance tests/unit/test_duckdb.py tests/unit/test_cli.py -m "not bigquery"
 
 test-e2e: setup ## Tests and quick drills on a real Kafka and a real Flink cluster.

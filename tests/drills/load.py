@@ -19,7 +19,13 @@ from typing import TypeVar
 
 import psutil
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rtea import config as configuration
@@ -187,6 +193,21 @@ def chaos(seed: int) -> random.Random:
 def environment(config: Config) -> dict[str, str]:
     """The environment that gives a command this configuration."""
     return os.environ | configuration.as_environment(config)
+
+
+def alter_topic(config: Config, topic: str, name: str, value: str) -> None:
+    """Set a topic's setting."""
+    admin = AdminClient(topics.connection(config.kafka))
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    (future,) = admin.incremental_alter_configs([resource]).values()
+    future.result(10)
+
+
+def rtea_gen(config: Config, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `rtea-gen` with the load's options to its end."""
+    command = [sys.executable, "-m", "rtea_gen", "--no-progress", *options("0"), *arguments]
+    return subprocess.run(command, env=environment(config), capture_output=True, text=True, timeout=120)
 
 
 def count_records(config: Config, partition: int) -> int:

@@ -10,13 +10,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 
 from rtea import dead_letters, topics
 from rtea.config import Config
@@ -73,12 +66,8 @@ ODD = [
 
 def allow_large_records(config: Config) -> None:
     """Let the topics take values of 5 MB and their letters."""
-    admin = AdminClient(topics.connection(config.kafka))
-    for topic, size in ((config.kafka.events_topic, 6 * MIB), (config.kafka.dead_letter_topic, 9 * MIB)):
-        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        (future,) = admin.incremental_alter_configs([resource]).values()
-        future.result(10)
+    load.alter_topic(config, config.kafka.events_topic, "max.message.bytes", str(6 * MIB))
+    load.alter_topic(config, config.kafka.dead_letter_topic, "max.message.bytes", str(9 * MIB))
 
 
 @pytest.mark.quick

@@ -11,7 +11,7 @@ from rtea import events
 from rtea.errors import InvalidEventError
 from rtea.events import Device, Event, Item
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
 maybe = st.none() | texts
 items = st.builds(
     Item,

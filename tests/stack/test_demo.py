@@ -2,10 +2,13 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,37 @@ def test_an_interrupted_demo_stops_everything(tmp_path: Path) -> None:
         _, errors = ran.communicate(timeout=120)
     assert (ran.returncode, errors.strip()) == (130, "interrupted")
     assert processes_below(tmp_path) == []
+
+
+def test_a_closed_terminal_stops_everything(tmp_path: Path) -> None:
+    config = stack_config(tmp_path / "state")
+    environment = os.environ | configuration.as_environment(config)
+    command = [sys.executable, "-m", "rtea", "demo", "--procs", "1", "--rate", "1000"]
+    outer, inner = pty.openpty()
+    # A session of its own, whose terminal is the one that is closed.
+    take = (
+        "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        f"os.execv({command[0]!r}, {command!r})"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", take], stdin=inner, stdout=inner, stderr=inner, env=environment
+    ) as ran:
+        os.close(inner)
+        drain = threading.Thread(target=drained, args=(outer,), daemon=True)
+        drain.start()
+        generator_started = tmp_path / "state" / "demo" / "logs" / "generator.log"
+        while not generator_started.exists():
+            assert ran.poll() is None
+            time.sleep(0.1)
+        ran.send_signal(signal.SIGSTOP)
+        os.close(outer)
+        ran.send_signal(signal.SIGCONT)
+        ran.wait(120)
+    assert processes_below(tmp_path) == []
+
+
+def drained(terminal: int) -> None:
+    """Read what is shown, so that nothing blocks."""
+    with suppress(OSError):
+        while os.read(terminal, 65_536):
+            pass

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -214,20 +216,30 @@ def test_a_run_is_resumed_only_as_it_was_begun(pipeline_config: Config, tmp_path
     assert sum(sent_ids(pipeline_config).values()) == 4000
 
 
-def test_a_broker_stopped_for_20_s_loses_nothing(pipeline_config: Config, tmp_path: Path) -> None:
+def cpu_seconds(processes: list[psutil.Process]) -> list[float]:
+    return [sum(process.cpu_times()[:2]) for process in processes]
+
+
+def test_a_broker_stopped_for_20_s_loses_nothing_and_is_waited_for_idly(
+    pipeline_config: Config, tmp_path: Path
+) -> None:
     pid = pipeline.pid_of(pipeline_config, "kafka")
     broker, path = psutil.Process(pid), tmp_path / "m.jsonl"
     arguments = ("--speed", "1", "--rate", "20000", "--events", "600000", "--set", "job.window_ms=1000")
     with start(pipeline_config, path, *arguments) as ran:
         wait_for_windows(ran, path, 3)
+        shards = shards_of(ran, 2)
+        before_s = cpu_seconds(shards)
         broker.suspend()
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 ran.wait(20)
+            spent_s = [after - before for after, before in zip(cpu_seconds(shards), before_s, strict=True)]
         finally:
             broker.resume()
         output, errors = ran.communicate()
     assert ran.returncode == 0, errors
+    assert max(spent_s) < 4, f"{spent_s} CPU seconds in 20 s: waiting is not idle"
     sent = manifest.read(path)
     assert (sent.end.events, sent.end.failed, sent.end.complete) == (600_000, 0, True)
     found = sent_ids(pipeline_config)
@@ -238,12 +250,71 @@ def test_a_broker_stopped_for_20_s_loses_nothing(pipeline_config: Config, tmp_pa
     assert 15 < behind_s < 30
 
 
+@contextmanager
+def silent_broker(config: Config) -> Iterator[None]:
+    """A broker that is there and does not answer, for a block."""
+    pid = pipeline.pid_of(config, "kafka")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def has_started(ran: "subprocess.Popen[str]", path: Path) -> None:
+    """Wait until windows are in the manifest: events flow."""
+    wait_for_windows(ran, path, 1)
+
+
+LIVE = ("--speed", "1", "--rate", "20000", "--procs", "2", "--set", "job.window_ms=1000")
+
+
+def live(config: Config, path: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "rtea_gen", "--manifest", str(path), "--no-progress", *LIVE, *arguments]
+    environment = os.environ | configuration.as_environment(config)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_while_the_broker_is_silent_ends_soon_with_what_was_acknowledged(
+    pipeline_config: Config, tmp_path: Path, signals: int
+) -> None:
+    path = tmp_path / "m.jsonl"
+    with live(pipeline_config, path) as ran:
+        has_started(ran, path)
+        with silent_broker(pipeline_config):
+            time.sleep(3)  # Until the producers' queues are full.
+            ran.send_signal(signal.SIGINT)
+            sent_s = time.monotonic()
+            if signals == 2:
+                time.sleep(0.5)
+                ran.send_signal(signal.SIGINT)
+            output, errors = ran.communicate(timeout=60)
+            seconds = time.monotonic() - sent_s
+        assert ran.returncode == 130
+    assert seconds < (10 if signals == 1 else 2.5)
+    assert "Traceback" not in errors + output
+    assert "were not acknowledged: go on with --resume" in output
+    sent = manifest.read(path)
+    assert not sent.end.complete
+    assert len(sent.windows) >= 1
+    held = Counter(events.decode(value).event_time // 1_000 * 1_000 for value in everything(pipeline_config))
+    assert {window.window_start_ms: window.events for window in sent.windows} == {
+        window.window_start_ms: held[window.window_start_ms] for window in sent.windows
+    }
+
+
+def everything(config: Config) -> list[bytes]:
+    """Every value of the events topic."""
+    return [message.value() or b"" for message in topics.read(config.kafka, config.kafka.events_topic)]
+
+
 def test_a_full_queue_costs_no_event_and_repeats_none(pipeline_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, count = plans.make(pipeline_config, start_ms=1_760_000_000_000, events=3_000, duration_s=None), 3_000
     room = outlet.producer_settings(plan) | {"queue.buffering.max.messages": 70}
     monkeypatch.setattr(outlet, "producer_settings", lambda _: room)
     insisted: list[bytes | None] = []
-    sending = outlet.KafkaOutlet(plan, plans.stream(pipeline_config, plan.start_ms), None)
+    sending = outlet.KafkaOutlet(plan, plans.stream(pipeline_config, plan.start_ms), None, lambda: False)
     insist = sending._insist
     monkeypatch.setattr(sending, "_insist", lambda *record: insisted.append(record[1]) or insist(*record))
     sending.send(0, 1, count)

@@ -14,7 +14,7 @@ import pytest
 from rtea import config as configuration
 from rtea import topics
 from rtea.config import Config
-from rtea.errors import BrokerError, JobError, MissingTopicError, PortInUseError, StackError
+from rtea.errors import BrokerError, ConfigError, JobError, MissingTopicError, PortInUseError, StackError
 from rtea.job import submit as job
 from rtea.stack import local, supervisor
 from rtea.stack.layout import Layout
@@ -104,6 +104,73 @@ def test_an_interrupted_start_leaves_no_process(tmp_path: Path, number: signal.S
         output, errors = starting.communicate(timeout=60)
     assert (starting.returncode, output) == (130, "")
     assert errors.strip() == "interrupted"
+    assert processes_below(tmp_path) == []
+
+
+def test_a_directory_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "demo" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("ten years of work")
+    config = stack_config(tmp_path)
+    for arguments in (["demo", "--minutes", "1"], ["stack", "up"], ["--set", "stack.state_dir=.", "demo"]):
+        with command(config, *arguments) as ran:
+            _, errors = ran.communicate(timeout=60)
+        assert ran.returncode == 2
+        assert "was not made by RTEA and is not empty: set stack.state_dir to a new directory" in errors
+        assert errors.count("\n") == 1
+    assert precious.read_text() == "ten years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    assert [path.name for path in precious.parent.iterdir()] == ["thesis.txt"]
+
+
+def test_a_state_directory_of_ours_is_known_also_from_before_the_marker(tmp_path: Path) -> None:
+    layout = Layout.of(tmp_path / "state")
+    layout.make()
+    layout.claim()
+    layout.marker.unlink()
+    with pytest.raises(ConfigError, match="was not made by RTEA"):
+        layout.clear()
+    layout.supervisor_conf.touch()
+    (layout.kafka / "server.properties").touch()
+    layout.clear()
+    assert [path.name for path in layout.root.iterdir()] == [layout.marker.name]
+
+
+def test_a_stack_is_found_whatever_tmpdir_says_and_however_long_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = stack_config(tmp_path / ("long" * 30) / "stack")
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "first"))
+    with command(config, "stack", "up") as ran:
+        assert ran.wait(120) == 0
+    before = {process.pid for process in local.status(config)}
+    assert len(before) == 4
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "second"))
+    with command(config, "stack", "status") as ran:
+        output, _ = ran.communicate(timeout=60)
+    assert output.count("RUNNING") == 4
+    with command(config, "stack", "up") as ran:
+        assert ran.wait(60) == 0
+    assert {process.pid for process in local.status(config)} == before
+    with command(config, "stack", "down") as ran:
+        assert ran.wait(60) == 0
+    assert processes_below(tmp_path) == []
+
+
+def test_a_stack_whose_supervisor_does_not_answer_is_not_killed_by_a_start(tmp_path: Path) -> None:
+    config = stack_config(tmp_path / "stack")
+    local.up(config)
+    layout = Layout.of(config.stack.state_dir)
+    pids = {process.pid for process in local.status(config)}
+    layout.supervisor_socket.unlink()
+    try:
+        with pytest.raises(StackError, match="its supervisor does not answer: stop them with `rtea stack down`"):
+            local.up(config)
+        assert all(psutil.pid_exists(pid or 0) for pid in pids)
+    finally:
+        assert local.down(config) is True
     assert processes_below(tmp_path) == []
 
 

@@ -2,6 +2,7 @@
 clear line that names its place."""
 
 import base64
+import hashlib
 
 import msgspec
 import pytest
@@ -73,6 +74,24 @@ def test_a_letter_waits_once_and_never_again_after_its_mark(data: st.DataObject)
     )
 
 
+def test_a_value_that_does_not_fit_is_cut_and_told_by_its_digest() -> None:
+    folder = aggregate.Folder(
+        window_ms=60_000, timestamp_tolerance_ms=0, max_event_bytes=100, topic="events", max_letter_bytes=8_192
+    )
+    value = bytes(range(256)) * 100
+    (framed,) = folder.fold(aggregate.pack_records([(3, 9, 7, value)])).dead_letters
+    letter = dead_letters.decode(framed[4 + int.from_bytes(framed[:4], "little") :], "a test")
+    assert len(framed) <= 8_192
+    assert letter.is_truncated
+    assert value.startswith(letter.raw or b"")
+    assert len(letter.raw or b"") == 3_072
+    assert (letter.size_bytes, letter.sha256) == (len(value), hashlib.sha256(value).hexdigest())
+    problem = dead_letters.find_problem(letter, JobSection(), now_ms=2_000_000)
+    assert problem.startswith("it holds the first part of 25600 bytes: take the whole value from events-3-9")
+    whole = msgspec.structs.replace(letter, value=GOOD.decode(), timestamp_ms=1_000, is_truncated=False)
+    assert dead_letters.find_problem(whole, JobSection(), now_ms=2_000_000) == ""
+
+
 GOOD = b'{"event_id":"e","event_type":"search","source":"mobile","event_time":1000,"visitor_id":"v"}'
 
 
@@ -83,6 +102,8 @@ GOOD = b'{"event_id":"e","event_type":"search","source":"mobile","event_time":10
         (GOOD.replace(b"mobile", b"kiosk"), 1_000, "invalid_value: source"),
         (GOOD, 1_000_000, "too far from timestamp_ms"),
         (GOOD, 2_300_001, "lies in the future"),
+        (GOOD, -1, "is no time from 1970 to 9998"),
+        (GOOD, 2**62, "lies in the future"),
         (GOOD + b" " * 300_000, 1_000, "job.max_event_bytes is 262144"),
         (b"", 1_000, "it has no value"),
     ],

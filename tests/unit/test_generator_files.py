@@ -3,6 +3,8 @@ goes away ends the run quietly."""
 
 import gzip
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +38,32 @@ def test_standard_output_is_a_line_an_event_in_order(format: str) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split(b"\n") == [*expected(format), b""]
     assert b"5000 events" in ran.stderr
+    assert b"manifest: none" in ran.stderr
+    assert not list(Path.cwd().iterdir()), "nobody asked for a manifest"
+
+
+def test_standard_output_has_a_manifest_when_asked() -> None:
+    ran = run("--sink", "stdout", "--events", str(EVENTS), "--manifest", "manifest.jsonl")
+    assert ran.returncode == 0, ran.stderr
     sent = manifest.read(Path("manifest.jsonl"))
     assert (sent.end.events, sent.end.complete) == (EVENTS, True)
+
+
+@pytest.mark.parametrize("existing", ["manifest.jsonl", "e.ndjson"])
+def test_a_file_that_exists_is_replaced_on_request_only(existing: str) -> None:
+    Path(existing).write_text("precious\n")
+    arguments = ("--sink", "file", "--path", "e.ndjson", "--procs", "1", "--events", "100")
+    ran = run(*arguments)
+    assert ran.returncode == 2
+    assert ran.stderr.count(b"\n") == 1
+    assert f"{existing} exists".encode() in ran.stderr
+    assert b"--overwrite" in ran.stderr
+    assert Path(existing).read_text() == "precious\n"
+    assert [path.name for path in Path.cwd().iterdir()] == [existing]
+    ran = run(*arguments, "--overwrite")
+    assert ran.returncode == 0, ran.stderr
+    assert len(Path("e.ndjson").read_bytes().splitlines()) == 100
+    assert manifest.read(Path("manifest.jsonl")).end.complete
 
 
 def test_messagepack_values_stand_end_to_end() -> None:
@@ -46,7 +72,16 @@ def test_messagepack_values_stand_end_to_end() -> None:
 
 
 def test_values_that_are_none_are_empty_lines() -> None:
-    ran = run("--sink", "stdout", "--events", str(EVENTS), "--set", "faults.malformed_share=0.01")
+    ran = run(
+        "--sink",
+        "stdout",
+        "--events",
+        str(EVENTS),
+        "--set",
+        "faults.malformed_share=0.01",
+        "--manifest",
+        "manifest.jsonl",
+    )
     lines = ran.stdout.split(b"\n")
     assert lines == [*expected("json", "faults.malformed_share=0.01"), b""]
     faults = manifest.read(Path("manifest.jsonl")).end.faults
@@ -57,7 +92,7 @@ def test_values_that_are_none_are_empty_lines() -> None:
 def test_files_hold_every_event_once_whatever_their_number(compression: str) -> None:
     arguments = ("--sink", "file", "--path", "e.ndjson", "--compression", compression, "--events", str(EVENTS))
     for procs in (1, 3):
-        ran = run(*arguments, "--procs", str(procs))
+        ran = run(*arguments, "--procs", str(procs), "--overwrite")
         assert ran.returncode == 0, ran.stderr
         paths = [Path("e.ndjson")] if procs == 1 else [Path(f"e-{n}.ndjson") for n in range(procs)]
         read = {
@@ -76,6 +111,7 @@ def test_files_hold_every_event_once_whatever_their_number(compression: str) -> 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_a_closed_pipe_ends_the_run_quietly(compression: str) -> None:
     command = [sys.executable, "-m", "rtea_gen", *START, "--sink", "stdout", "--compression", compression]
+    command += ["--manifest", "manifest.jsonl"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe) as ran:
         assert ran.stdout is not None
@@ -87,6 +123,37 @@ def test_a_closed_pipe_ends_the_run_quietly(compression: str) -> None:
     assert errors.count("\n") == 1, errors
     assert "the reader closed the pipe" in errors
     assert not manifest.read(Path("manifest.jsonl")).end.complete
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_a_file_that_may_not_grow_ends_the_run_with_an_error(compression: str) -> None:
+    command = [sys.executable, "-m", "rtea_gen", *START, "--sink", "file", "--path", "e.ndjson", "--procs", "1"]
+    command += ["--compression", compression, "--events", "20000"]
+    limited = f"ulimit -f 128 && exec {shlex.join(command)}"
+    ran = subprocess.run(["bash", "-c", limited], capture_output=True, timeout=120)
+    assert ran.returncode == 11, ran.stderr
+    assert ran.stderr.count(b"\n") == 1, ran.stderr
+    assert b"File too large" in ran.stderr
+    assert not manifest.read(Path("manifest.jsonl")).end.complete
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_a_pipe_that_does_not_block_gets_every_byte(compression: str) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    command = [sys.executable, "-m", "rtea_gen", *START, "--sink", "stdout", "--compression", compression]
+    with subprocess.Popen([*command, "--events", "30000"], stdout=writing, stderr=subprocess.PIPE) as ran:
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            found = pipe.read()
+        assert ran.wait(60) == 0, ran.stderr and ran.stderr.read()
+    whole = {
+        "none": bytes,
+        "gzip": gzip.decompress,
+        "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+    }[compression](found)
+    assert whole.count(b"\n") == 30_000
+    assert whole.endswith(b"}\n")
 
 
 def test_a_full_disk_is_one_line() -> None:

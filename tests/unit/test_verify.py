@@ -21,7 +21,7 @@ WINDOW = Window(
 
 def row(metric: str, dimension: str, **values: object) -> StoredRow:
     empty = dict.fromkeys(("event_count", "revenue", "unique_visitors", "visitors_sketch"))
-    rest = {"currency": "", "revision": 3, "updated_at_ms": 0}
+    rest = {"currency": "", "revision": 3, "updated_at_ms": 0, "generation": 1}
     return StoredRow(0, 1000, metric, dimension, **(empty | rest | values))  # type: ignore[arg-type]
 
 
@@ -66,6 +66,27 @@ def test_a_changed_row_is_found(index: int, changed: dict[str, object]) -> None:
     rows = list(ROWS)
     rows[index] = replace(rows[index], **changed)  # type: ignore[arg-type]
     assert verify.compare(WINDOW, rows)
+
+
+def refused(**values: object) -> StoredRow:
+    return row("dead_letters", "empty", event_count=1, **values)
+
+
+def test_rows_of_refused_events_have_a_revision_of_their_own() -> None:
+    assert verify.compare(WINDOW, [*ROWS, refused(revision=1)]) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([*ROWS, ROWS[0]], "event_count page_view_mobile stands 2 times"),
+        ([*ROWS[:2], replace(ROWS[2], revision=2), *ROWS[3:]], "rows of events are of several revisions: 2 of gen"),
+        ([*ROWS[:2], replace(ROWS[2], generation=2), *ROWS[3:]], "rows of events are of several revisions: 3 of gen"),
+        ([*ROWS, refused(), refused(revision=4)], "rows of dead letters are of several revisions"),
+    ],
+)
+def test_rows_twice_and_rows_of_two_results_are_named(rows: list[StoredRow], problem: str) -> None:
+    assert any(found.startswith(problem) for found in verify.compare(WINDOW, rows))
 
 
 def test_a_row_too_many_is_found() -> None:

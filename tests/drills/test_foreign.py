@@ -1,0 +1,380 @@
+"""Promises: what other producers, brokers and people do stops nothing for good: records that outgrow their letter,
+every codec, impossible timestamps, a topic made again, a second submission, a result of another release."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from rtea import dead_letters, topics
+from rtea.config import Config
+from rtea.errors import ConfigError, JobError, MissingTopicError
+from rtea.job import submit as job
+from rtea.sinks import result, runner
+from rtea.sinks.registry import SINKS
+from rtea.sinks.result import DEAD_LETTERS, WindowResult
+from tests.drills import load
+from tests.drills.test_input import event
+from tests.flink import pipeline
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.quick]
+
+WINDOW_START_MS = load.START_MS // load.WINDOW_MS * load.WINDOW_MS
+
+
+def produce(config: Config, values: list[bytes], codec: str = "none", timestamp_ms: int = load.START_MS) -> None:
+    """Send values in one batch of a codec, spread over the partitions."""
+    settings = {"compression.type": codec, "linger.ms": 100, "message.max.bytes": 100_000_000}
+    producer = Producer(topics.connection(config.kafka) | settings)
+    for number, value in enumerate(values):
+        producer.produce(config.kafka.events_topic, value, partition=number % 4, timestamp=timestamp_ms)
+    assert producer.flush(60) == 0
+
+
+def close_window(config: Config, number: int = 2) -> None:
+    """Let event time pass the first window."""
+    later_ms = load.START_MS + number * load.WINDOW_MS
+    produce(config, [event(event_id=str(n), event_time=later_ms) for n in range(4)], timestamp_ms=later_ms)
+
+
+def purchases(config: Config) -> int:
+    """Purchases that the first window's rows count."""
+    rows = SINKS["duckdb"](config).read(WINDOW_START_MS, WINDOW_START_MS + 1)
+    return sum(row.event_count or 0 for row in rows if row.dimension == "purchase_mobile")
+
+
+def counts_all(config: Config, wanted: int) -> None:
+    load.wait_until(lambda: purchases(config) == wanted, 60, f"{wanted} purchases are counted")
+
+
+@pytest.mark.parametrize(
+    ("value", "codec"),
+    [(event(page_url="x" * 3_000_000), "gzip"), (b" " * 10_000_000, "lz4")],
+    ids=["3 MB of x", "10 MB of spaces"],
+)
+def test_an_event_that_outgrows_every_letter_costs_no_neighbour(drilled: Config, value: bytes, codec: str) -> None:
+    with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
+        started_ms = load.started_ms(drilled, job_id)
+        produce(drilled, [event(), value, event(), event()], codec)
+        close_window(drilled)
+        counts_all(drilled, 3)
+        (letter,) = dead_letters.read(drilled)
+        assert load.started_ms(drilled, job_id) == started_ms, "the job was restarted"
+    assert (letter.reason, letter.is_truncated) == ("too_large", True)
+    assert (letter.size_bytes, letter.sha256) == (len(value), hashlib.sha256(value).hexdigest())
+    assert value.startswith(letter.raw or b"?")
+    assert letter.partition == 1
+
+
+def test_late_orders_with_many_lines_become_letters_that_fit(drilled: Config) -> None:
+    config = load.drill_config(drilled, allowed_lateness_ms=0, max_dimensions=20_000, deduplicate_orders=True)
+    items = [{"product_id": "p", "category": f"{n:064}", "price": 1.0} for n in range(2_000)]
+    orders = [event(event_id=str(n), order_id=str(n), items=items) for n in range(8)]
+    with pipeline.submitted(config) as job_id, pipeline.sinking(config):
+        close_window(config)
+        close_window(config, 4)
+        load.wait_until(
+            lambda: bool(SINKS["duckdb"](config).read(0, load.START_MS + 3 * load.WINDOW_MS)), 60, "a window has fired"
+        )
+        started_ms = load.started_ms(config, job_id)
+        produce(config, orders, "zstd")
+        load.wait_until(lambda: late_events(config) == 8, 60, "the late events are letters")
+        assert load.started_ms(config, job_id) == started_ms, "the job was restarted"
+    assert not any(letter.is_truncated for letter in dead_letters.read(config))
+
+
+def late_events(config: Config) -> int:
+    return sum(letter.events for letter in dead_letters.read(config) if letter.reason == "late")
+
+
+@pytest.mark.parametrize("by_topic", [False, True], ids=["by the producer", "by the topic"])
+def test_every_codec_of_kafka_is_counted(drilled: Config, by_topic: bool) -> None:
+    codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
+    with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
+        started_ms = load.started_ms(drilled, job_id)
+        for codec in codecs:
+            if by_topic:
+                name = "uncompressed" if codec == "none" else codec
+                load.alter_topic(drilled, drilled.kafka.events_topic, "compression.type", name)
+            produce(drilled, [event(event_id=f"{codec}{n}") for n in range(40)], "none" if by_topic else codec)
+        close_window(drilled)
+        counts_all(drilled, 200)
+        assert load.started_ms(drilled, job_id) == started_ms, "the job was restarted"
+
+
+def test_impossible_timestamps_are_letters_and_are_counted_where_they_arrived(drilled: Config) -> None:
+    impossible = [-62135596800001, -1, 2**62, -(2**62), 253_402_300_800_000]
+    before_ms = time.time_ns() // 1_000_000 - load.WINDOW_MS
+    with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
+        started_ms = load.started_ms(drilled, job_id)
+        for timestamp_ms in impossible:
+            produce(drilled, [event()], timestamp_ms=timestamp_ms)
+        produce(drilled, [event(event_id=str(n)) for n in range(4)])
+        close_window(drilled)
+        counts_all(drilled, 4)
+
+        def refused() -> int:
+            rows = SINKS["duckdb"](drilled).read(before_ms, before_ms + 600_000)
+            return sum(row.event_count or 0 for row in rows if row.metric == DEAD_LETTERS)
+
+        load.wait_until(lambda: refused() == len(impossible), 30, "they are counted")
+        assert load.started_ms(drilled, job_id) == started_ms, "the job was restarted"
+        letters = sorted(letter.timestamp_ms for letter in dead_letters.read(drilled))
+    assert letters == sorted(impossible)
+
+
+def test_a_sink_puts_aside_what_no_table_can_hold(drilled: Config, caplog: pytest.LogCaptureFixture) -> None:
+    def window(start_ms: int) -> bytes:
+        rows = [result.Row("event_count", "page_view_mobile", "", 4, None, None, None)]
+        found = WindowResult(result.VERSION, start_ms, start_ms + load.WINDOW_MS, 1, 4, "", rows)
+        return msgspec.msgpack.encode(found)
+
+    old = msgspec.msgpack.encode([1, -(2**62), -(2**62) + 5_000, 1, []])
+    producer = Producer(topics.connection(drilled.kafka))
+    for number, value in enumerate([window(-62135596800001), old, b"junk", b"", window(load.START_MS)]):
+        producer.produce(drilled.kafka.results_topic, value, str(number))
+    assert producer.flush(30) == 0
+    with pipeline.sinking(drilled):
+        pipeline.wait_for_rows(drilled)
+    assert [row.window_start_ms for row in SINKS["duckdb"](drilled).read(0, 2**52)] == [load.START_MS]
+    aside = [record.message for record in caplog.records if "it is left out" in record.message]
+    assert len(aside) == 4
+    assert all(drilled.kafka.results_topic in line for line in aside)
+
+
+def make_again(config: Config, topic: str, partitions: int) -> None:
+    """Delete a topic and make it again under its name."""
+    admin = AdminClient(topics.connection(config.kafka))
+    before = topics.find_id(config.kafka, topic)
+    admin.delete_topics([topic])[topic].result(30)
+
+    def made() -> bool:
+        try:
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+        except Exception:  # The old one is still going.
+            return False
+        return True
+
+    load.wait_until(made, 60, "the topic is made again")
+    load.wait_until(lambda: topics.find_id(config.kafka, topic) != before, 30, "its id is known")
+
+
+def test_a_topic_made_again_under_the_job_is_refused_with_the_remedy(drilled: Config) -> None:
+    with pipeline.submitted(drilled) as job_id:
+        produce(drilled, [event(event_id=str(n)) for n in range(400)])
+        load.wait_until(lambda: job.health(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
+        make_again(drilled, drilled.kafka.events_topic, 4)
+        produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
+        load.wait_until(lambda: "made again" in job.root_cause(drilled, job_id), 60, "the job fails")
+        cause = job.root_cause(drilled, job_id)
+    assert f"topic {drilled.kafka.events_topic} was deleted and made again" in cause
+    assert "submit the job without a savepoint" in cause
+
+
+def test_a_savepoint_of_another_topic_is_refused_with_the_remedy(drilled: Config) -> None:
+    job_id = job.submit(drilled)
+    produce(drilled, [event(event_id=str(n)) for n in range(400)])
+    load.wait_until(lambda: job.health(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
+    savepoint = job.stop(drilled, job_id)
+    make_again(drilled, drilled.kafka.events_topic, 4)
+    produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
+    with pytest.raises(JobError, match=r"was deleted and made again: its id is .* without a savepoint"):
+        job.submit(drilled, savepoint=savepoint)
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):  # The remedy.
+        close_window(drilled)
+        counts_all(drilled, 2_000)
+
+
+def test_a_results_topic_made_again_is_refused_by_the_sink_with_the_remedy(
+    drilled: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "IDENTITY_SECONDS", 0.5)
+    sink, stop, errors = SINKS["duckdb"](drilled), threading.Event(), []
+
+    def run() -> None:
+        try:
+            runner.run(drilled, sink, stop)
+        except MissingTopicError as error:
+            errors.append(str(error))
+
+    running = threading.Thread(target=run)
+    running.start()
+    try:
+        load.wait_until(lambda: drilled.sink.duckdb_path.exists(), 30, "the sink runs")
+        make_again(drilled, drilled.kafka.results_topic, 1)
+        running.join(60)
+    finally:
+        stop.set()
+        running.join()
+    assert len(errors) == 1
+    assert "was deleted and made again" in errors[0]
+    assert "choose another sink.group_id" in errors[0]
+
+
+def test_a_resumed_run_refuses_a_topic_made_again(drilled: Config, tmp_path: Path) -> None:
+    pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(5, speed="0"))
+    whole = (tmp_path / "m.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "m.jsonl").write_bytes(b"".join(whole[:-1]))
+    make_again(drilled, drilled.kafka.events_topic, 4)
+    resumed = load.rtea_gen(drilled, "--manifest", str(tmp_path / "m.jsonl"), "--resume", "--events", "80000")
+    assert resumed.returncode == 2
+    assert "was deleted and made again since" in resumed.stderr
+    assert "start a new run without --resume" in resumed.stderr
+
+
+def test_a_second_job_on_the_same_topics_is_refused_unless_wanted(drilled: Config) -> None:
+    with pipeline.submitted(drilled) as job_id:
+        with pytest.raises(JobError, match=f"job {job_id} writes topic .* already: .* --another"):
+            job.submit(drilled)
+        another = job.submit(drilled, another=True)
+        job.cancel(drilled, another)
+
+
+def test_two_submissions_at_once_have_each_their_own_settings(stack: Config, tmp_path: Path) -> None:
+    from tests.conftest import with_own_topics
+
+    configs = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        own = with_own_topics(stack, tmp_path / str(number))
+        configs.append(load.drill_config(own, parallelism=1, window_ms=(number + 1) * 5_000))
+    found: dict[int, str] = {}
+    threads = [threading.Thread(target=lambda n=n: found.__setitem__(n, job.submit(configs[n]))) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    try:
+        for number, config in enumerate(configs):
+            with pipeline.sinking(config):
+                produce(config, [event(event_id=str(n)) for n in range(8)])
+                close_window(config, 6)
+                load.wait_until(lambda: bool(first_rows(config)), 60, "its window is written")  # noqa: B023
+            lengths = {row.window_end_ms - row.window_start_ms for row in first_rows(config)}
+            assert lengths == {(number + 1) * 5_000}
+    finally:
+        for number, job_id in found.items():
+            job.cancel(configs[number], job_id)
+
+
+def first_rows(config: Config) -> list[object]:
+    rows = SINKS["duckdb"](config).read(load.START_MS - 60_000, load.START_MS + 1)
+    return [row for row in rows if row.metric == "event_count"]
+
+
+def results(config: Config) -> Iterator[tuple[bytes, WindowResult]]:
+    for message in topics.read(config.kafka, config.kafka.results_topic):
+        yield message.key() or b"", result.decode(message.value() or b"", "results")
+
+
+def test_the_topic_as_compaction_leaves_it_makes_the_live_table(drilled: Config, tmp_path: Path) -> None:
+    config = load.drill_config(drilled, allowed_lateness_ms=3_600_000, deduplicate_orders=True)
+    with pipeline.submitted(config), pipeline.sinking(config):
+        sent = pipeline.generated(config, tmp_path / "m.jsonl", *load.arguments(40, speed="0"))
+        pipeline.assert_rows_match(config, sent, least_windows=6)
+        # Corrections, one after the other; the last ones repeat an order with another amount, category and visitor.
+        for number in range(30):
+            late = event(event_id=f"l{number}", order_id=f"o{number % 20}", visitor_id=f"v{number}",
+                         items=[{"product_id": "p", "category": f"c{number % 7}", "price": 1.0 + number}])  # fmt: skip
+            produce(config, [late])
+        first = sent.windows[0]
+        load.wait_until(
+            lambda: any(
+                row.revision == first.events + 30
+                for row in SINKS["duckdb"](config).read(first.window_start_ms, first.window_start_ms + 1)
+                if row.metric != DEAD_LETTERS
+            ),
+            60,
+            "every correction is there",
+        )
+        live = load.rows(config, sent)
+    newest: dict[bytes, WindowResult] = {}
+    greatest: dict[bytes, tuple[int, int]] = {}
+    for key, found in results(config):
+        newest[key] = found  # What compaction keeps.
+        greatest[key] = max(found.age, greatest.get(key, (0, 0)))
+    assert {key: found.age for key, found in newest.items()} == greatest
+    anew = config.model_copy(update={"sink": config.sink.model_copy(update={"duckdb_path": tmp_path / "anew.duckdb"})})
+    with pipeline.sinking(anew):
+        load.wait_until(lambda: load.rows(anew, sent) == live, 60, "a table made anew equals the live one")
+
+
+def test_a_backfill_with_other_settings_replaces_its_windows_whole(drilled: Config, tmp_path: Path) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        sent = pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(40, speed="0"))
+        pipeline.assert_rows_match(drilled, sent, least_windows=6)
+        narrow = load.drill_config(drilled, max_dimensions=2, categories=(), currencies=())
+        start_ms, end_ms = (sent.windows[n].window_start_ms for n in (1, 4))
+        job.backfill(narrow, start_ms, end_ms)
+
+        def dimensions(number: int) -> set[str]:
+            start_ms = sent.windows[number].window_start_ms
+            rows = SINKS["duckdb"](drilled).read(start_ms, start_ms + 1)
+            return {row.dimension for row in rows if row.metric == "revenue"}
+
+        load.wait_until(lambda: all(len(dimensions(n)) == 3 for n in (1, 2, 3)), 60, "three windows are replaced")
+        assert len(dimensions(0)) > 3
+        assert len(dimensions(4)) > 3
+        assert all("(other)" in dimensions(n) for n in (1, 2, 3))
+        generations = {
+            row.generation for row in SINKS["duckdb"](drilled).read(start_ms, end_ms) if row.metric != DEAD_LETTERS
+        }
+        assert len(generations) == 1, "nothing of the older generation is left"
+        with pytest.raises(ConfigError, match=r"job.window_ms is 10000, but topic .* holds windows of 5000 ms"):
+            job.backfill(
+                load.drill_config(drilled, window_ms=10_000), start_ms - start_ms % 10_000, end_ms - end_ms % 10_000
+            )
+
+
+def test_refused_events_make_few_results_and_the_last_one_tells_all(drilled: Config) -> None:
+    with pipeline.submitted(drilled), pipeline.sinking(drilled):
+        started_s = time.monotonic()
+        for number in range(40):
+            produce(drilled, [b"", b"", event(event_id=str(number)), b""])
+            load.wait_s(0.1)
+        seconds = time.monotonic() - started_s
+
+        def counted() -> int:
+            rows = SINKS["duckdb"](drilled).read(WINDOW_START_MS, WINDOW_START_MS + 1)
+            return sum(row.event_count or 0 for row in rows if row.metric == DEAD_LETTERS)
+
+        load.wait_until(lambda: counted() == 120, 30, "all are counted")
+    told = [found for _, found in results(drilled) if not found.is_of_events]
+    assert 1 <= len(told) <= seconds + 2
+    assert told[-1].revision == 120
+
+
+def test_an_original_that_would_count_now_is_not_sent_back(drilled: Config, tmp_path: Path) -> None:
+    strict = load.drill_config(drilled, max_event_bytes=300)
+    long = event(page_url="x" * 300)
+    with pipeline.submitted(strict):
+        produce(strict, [long, event(event_id="k", source="kiosk")])
+        load.wait_until(lambda: len(list(dead_letters.read(strict))) == 2, 60, "the letters are there")
+    letters = list(dead_letters.read(drilled))
+    corrected = [
+        msgspec.structs.replace(letter, value=(letter.raw or b"").decode().replace("kiosk", "website"))
+        for letter in letters
+    ]
+    outcomes = {each.letter.reason: (each.outcome, each.problem) for each in dead_letters.judge(drilled, corrected)}
+    assert outcomes["invalid_value"] == ("sent", "")
+    assert outcomes["too_large"][0] == "counts already"
+    assert "recompute its window with `rtea job submit --from --to`" in outcomes["too_large"][1]
+    assert list(dead_letters.replay(drilled, corrected))
+    # Replay or backfill, never both: every event counts once.
+    with pipeline.sinking(drilled):
+        close_window(drilled)
+        job.backfill(drilled, WINDOW_START_MS, WINDOW_START_MS + load.WINDOW_MS)
+        rows = SINKS["duckdb"](drilled)
+        load.wait_until(lambda: len(rows.read(WINDOW_START_MS, WINDOW_START_MS + 1)) > 0, 60, "the window is written")
+        counts = {
+            row.dimension: row.event_count
+            for row in rows.read(WINDOW_START_MS, WINDOW_START_MS + 1)
+            if row.metric == "event_count"
+        }
+    assert counts == {"purchase_mobile": 1, "purchase_website": 1}

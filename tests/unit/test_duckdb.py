@@ -1,0 +1,66 @@
+"""Promises of the DuckDB sink beside the contract: a large window is written within a second, tables of earlier
+releases are used on, and any text comes back as it was."""
+
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from rtea.sinks import result
+from rtea.sinks.contract import Batch
+from rtea.sinks.duckdb import DuckDbSink
+from rtea.sinks.result import Row, WindowResult
+
+NEVER = threading.Event()
+
+
+def window(names: list[str], revision: int = 1) -> WindowResult:
+    rows = [Row("revenue", name, "USD", None, "123456789012345", None, None) for name in names]
+    return WindowResult(result.VERSION, 60_000, 120_000, 1, revision, "", rows)
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> DuckDbSink:
+    sink = DuckDbSink(tmp_path / "metrics.duckdb", "ecommerce_metrics")
+    sink.open()
+    return sink
+
+
+def test_a_window_of_40000_rows_is_replaced_within_a_second(sink: DuckDbSink) -> None:
+    names = [f"category {n}" for n in range(40_003)]
+    seconds = []
+    for revision in range(1, 5):
+        started_s = time.perf_counter()
+        sink.write(Batch([window(names, revision)], "b"), NEVER)
+        seconds.append(time.perf_counter() - started_s)
+    assert min(seconds) < 1.0, seconds
+    assert len(sink.read(60_000, 60_001)) == 40_003
+
+
+def test_any_text_comes_back_as_it_was(sink: DuckDbSink) -> None:
+    names = ["", "'\"\\", "a\tb\r\nc", "\u2028\x00\x1f", "Größe ❤", "[/sale]", '{"a": 1}', "$1 ? %s"]
+    sink.write(Batch([window(names)], "b"), NEVER)
+    assert {row.dimension for row in sink.read(60_000, 60_001)} == set(names)
+
+
+def test_a_table_of_an_earlier_release_is_used_on(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "CREATE TABLE ecommerce_metrics (window_start TIMESTAMPTZ NOT NULL, window_end TIMESTAMPTZ NOT NULL, metric "
+            "VARCHAR NOT NULL, dimension VARCHAR NOT NULL, currency VARCHAR NOT NULL, event_count BIGINT, revenue "
+            "DECIMAL(38, 2), unique_visitors BIGINT, visitors_sketch BLOB, revision BIGINT NOT NULL, "
+            "updated_at TIMESTAMPTZ NOT NULL, PRIMARY KEY (window_start, metric, dimension, currency))"
+        )
+        connection.execute(
+            "INSERT INTO ecommerce_metrics VALUES (make_timestamptz(60000000), make_timestamptz(120000000), 'revenue', "
+            "'gone', 'USD', NULL, 1.5, NULL, NULL, 99, now())"
+        )
+    sink = DuckDbSink(path, "ecommerce_metrics")
+    assert sink.open() is False
+    assert [(row.dimension, row.generation, row.revision) for row in sink.read(0, 10**9)] == [("gone", 0, 99)]
+    sink.write(Batch([window(["books"])], "b"), NEVER)
+    found = [(row.dimension, row.generation, row.revision, str(row.revenue)) for row in sink.read(0, 10**9)]
+    assert found == [("books", 1, 1, "1234567890123.45")]
