@@ -20,7 +20,7 @@ import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
  * holds no state across a barrier, sees one watermark, and is late exactly when its records are.
  *
  * <p>Records outside {@code [fromMs, toMs)} are left out: a backfill of some windows must not make
- * rows of their neighbours, of which it sees a part.
+ * rows of their neighbours, of which it sees a part. Records from the future are in no span.
  */
 public final class PackOperator extends AbstractStreamOperator<byte[]>
         implements OneInputStreamOperator<ConsumerRecord<byte[], byte[]>, byte[]>, BoundedOneInput {
@@ -78,7 +78,7 @@ public final class PackOperator extends AbstractStreamOperator<byte[]>
         ConsumerRecord<byte[], byte[]> record = element.getValue();
         byte[] value = record.value();
         boolean isFuture = element.getTimestamp() == SkewBound.FUTURE;
-        if (!isFuture && (element.getTimestamp() < fromMs || element.getTimestamp() >= toMs)) {
+        if (isFuture ? fromMs != Long.MIN_VALUE : isOutside(element.getTimestamp())) {
             return;
         }
         int frameBytes = FRAME_HEADER_BYTES + (value == null ? 0 : value.length);
@@ -104,6 +104,10 @@ public final class PackOperator extends AbstractStreamOperator<byte[]>
             batch.putInt(value.length).put(value);
         }
         records++;
+    }
+
+    private boolean isOutside(long timestampMs) {
+        return timestampMs < fromMs || timestampMs >= toMs;
     }
 
     private void flush() {
