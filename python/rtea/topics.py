@@ -3,6 +3,7 @@
 Used by the local stack, the job's submission, the generator and the sinks.
 """
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -105,10 +106,13 @@ def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: i
     try:
         places = [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(partitions[topic])]
         consumer.assign(_starts(consumer, places, _timeout_s(kafka), from_ms, last))
-        open_partitions = set(range(partitions[topic]))
+        open_partitions, heard_s = set(range(partitions[topic])), time.monotonic()
         while open_partitions:
-            messages = consumer.consume(READ_RECORDS, _timeout_s(kafka))
-            if not messages:
+            # It waits for as many, or for the time to pass.
+            messages = consumer.consume(READ_RECORDS, READ_SECONDS)
+            if messages:
+                heard_s = time.monotonic()
+            elif time.monotonic() > heard_s + _timeout_s(kafka):
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
             for message in messages:
                 error = message.error()
@@ -125,6 +129,7 @@ def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: i
 
 
 READ_RECORDS = 1_000
+READ_SECONDS = 0.05
 
 
 def _starts(
