@@ -120,6 +120,7 @@ class Submission(NamedTuple):
     window_ms: int
     generation: int
     settings: str
+    writer: str = ""
 
 
 def encode_result(partial: bytes, submission: Submission) -> bytes:

@@ -155,7 +155,11 @@ def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
 
 def _judged(letter: DeadLetter, original: DeadLetter, job: JobSection) -> Replayed:
     now_ms = time.time_ns() // 1_000_000
-    if not original.is_truncated and not find_problem(original, job, now_ms):
+    counts_already = not find_problem(original, job, now_ms)
+    if original.is_truncated:
+        # Its bytes are not here: where the limit was raised, they may be a valid event.
+        counts_already = original.size_bytes <= job.max_event_bytes
+    if counts_already:
         # A backfill would count the original, and the copy as well.
         problem = (
             "the record in the topic would count now, as its time has come or a limit was raised: recompute its window "

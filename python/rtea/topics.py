@@ -206,7 +206,7 @@ RESULT_BYTES = 16_777_216
 
 def result_bytes(max_dimensions: int) -> int:
     """Longest result record: three sketches, `(other)` in each currency, and rows by dimension."""
-    return 2_097_152 + 330 * max_dimensions
+    return 2_097_152 + 500 * max_dimensions
 
 
 def dead_letter_bytes(event_bytes: int) -> int:

@@ -34,7 +34,7 @@ WRITER = f"{TABLE}__writer"
 
 def statements() -> list[str]:
     ready = [sql.ready_query(name, TABLE) for name in sql.query_names()]
-    merge = sql.merge(TABLE, f"{TABLE}__staging_x", WRITER, 0, 60_000)
+    merge = sql.merge(TABLE, f"{TABLE}__staging_x", WRITER, {0, 60_000})
     begin, *of_merge, commit, end = merge.split(";\n")
     assert (begin, commit, end) == ("BEGIN TRANSACTION", "COMMIT TRANSACTION", "")
     # The analyzer knows no system variables of scripts.

@@ -216,7 +216,25 @@ def test_results_of_version_1_are_read_as_of_no_generation() -> None:
 )
 def test_no_table_has_to_hold_an_impossible_window(start_ms: int, end_ms: int) -> None:
     assert not WindowResult(result.VERSION, start_ms, end_ms, 1, 1, "", []).is_storable
-    assert WindowResult(result.VERSION, 0, 60_000, 1, 1, "", []).is_storable
+    row = Row("event_count", "search_mobile", "", 1, None, None, None)
+    assert WindowResult(result.VERSION, 0, 60_000, 1, 1, "", [row]).is_storable
+    assert not WindowResult(result.VERSION, 0, 60_000, 1, 1, "", [row, row]).is_storable
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["revenue", "books", "USD", None, "abc", None, None],
+        ["revenue", "books", "USD", None, "1" * 40, None, None],
+        ["event_count", "x", "", 2**64 - 1, None, None, None],
+        ["event_count", "x", None, 1, None, None, None],
+        ["event_count"],
+    ],
+)
+def test_rows_that_no_table_can_hold_are_no_result(row: list[object]) -> None:
+    value = msgspec.msgpack.encode([2, 0, 60_000, 1, 1, "", [row]])
+    with pytest.raises(result.NotAResultError, match="metrics-0 offset 7"):
+        result.decode(value, "metrics-0 offset 7")
 
 
 def results(start_ms: int) -> st.SearchStrategy[WindowResult]:

@@ -11,11 +11,17 @@ RANGE = (
 
 
 def test_every_reading_of_the_table_has_a_constant_range_of_the_partition_column() -> None:
-    statement = sql.merge("p.d.t", "p.d.t__staging_x", "p.d.t__writer", 60_000, 120_001)
+    statement = sql.merge("p.d.t", "p.d.t__staging_x", "p.d.t__writer", {60_000, 120_000})
     merge = statement[statement.index("MERGE") :]
     aliases = re.findall(r"`p\.d\.t` (\w+)", merge)
     assert sorted(aliases) == ["O", "O", "T"]
     assert merge.count(RANGE.format("O")) == 2
     assert merge.count(RANGE.format("T")) == 1
+    assert merge.count("IN (DATE '1970-01-01')") == 3
     # It would read every partition, whatever the ranges say.
     assert "NOT MATCHED BY SOURCE" not in merge
+
+
+def test_a_batch_of_last_year_and_today_names_its_days_alone() -> None:
+    statement = sql.merge("p.d.t", "p.d.t__staging_x", "p.d.t__writer", {1_760_000_000_000, 1_730_000_000_000})
+    assert statement.count("IN (DATE '2024-10-27', DATE '2025-10-09')") == 3

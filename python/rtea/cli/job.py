@@ -22,9 +22,17 @@ def group() -> None:
 @click.option("--another", is_flag=True, help="Submit although a job that writes the same topics runs.")
 @click.option("--from", "from_", metavar="TIME", help="Backfill: start of the first window, ISO 8601 or ms.")
 @click.option("--to", metavar="TIME", help="Backfill: end of the last window.")
+@click.option("--replace", is_flag=True, help="Backfill: replace windows also where more events were counted before.")
 @click.pass_context
 def submit(
-    context: click.Context, /, savepoint: str | None, another: bool, from_: str | None, to: str | None, **flags: Any
+    context: click.Context,
+    /,
+    savepoint: str | None,
+    another: bool,
+    from_: str | None,
+    to: str | None,
+    replace: bool,
+    **flags: Any,
 ) -> None:
     """Submit the job and wait until it runs; with --from and --to, recompute those windows and wait for the end."""
     from rtea.job import graph
@@ -32,9 +40,11 @@ def submit(
 
     if (from_ is None) != (to is None) or (from_ and savepoint):
         raise click.UsageError("--from and --to belong together, and start without a savepoint")
+    if replace and not from_:
+        raise click.UsageError("--replace belongs to a backfill: give --from and --to")
     config = resolve(context, **flags)
     if from_ and to:
-        job_id = submission.backfill(config, parse_ms("--from", from_), parse_ms("--to", to))
+        job_id = submission.backfill(config, parse_ms("--from", from_), parse_ms("--to", to), replace=replace)
         click.echo(f"backfill {job_id} is done")
         return
     job_id = submission.submit(config, savepoint=savepoint, another=another)

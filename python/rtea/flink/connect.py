@@ -29,10 +29,12 @@ SHADED = "org.apache.flink.kafka.shaded."
 # Room of the producer beyond the longest record, for its headers and batch overhead.
 REQUEST_OVERHEAD_BYTES = 65_536
 
+LEAST_BUFFER_BYTES = 33_554_432
+
 
 def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[int, int] = EVER) -> DataStream:
     """Records of the events topic, with a watermark per partition from their timestamps, those from the future
-    left out. With a span `[from, to)` the source ends where no record of it can be expected any more.
+    left out. With a span `[from, to)` the source ends where the topic ends at its start.
     """
     jvm = get_gateway().jvm
     offsets = jvm.org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer
@@ -51,10 +53,10 @@ def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[
         start = offsets.earliest() if job.start_from == "earliest" else offsets.latest()
         builder.setGroupId(CONSUMER_GROUP).setProperty("partition.discovery.interval.ms", "10000")
     else:
-        # Offsets are looked up by timestamp: none before the first record of the span has a part in it. After its
-        # end records may be out of order by as much as a live job would have waited for them.
+        # The first offset with a timestamp in or after the span: none before it has a part in it. The end is where
+        # the topic ends now: a lookup by timestamp would end at the first record whose clock was ahead.
         start = offsets.timestamp(max(span_ms[0], 0))
-        builder.setBounded(offsets.timestamp(span_ms[1] + job.watermark_delay_ms + job.allowed_lateness_ms))
+        builder.setBounded(offsets.latest())
         builder.setProperty("commit.offsets.on.checkpoint", "false")
     builder.setStartingOffsets(jvm.rtea.StrictOffsets(start))
     _connect(builder, config.kafka)
@@ -135,6 +137,8 @@ def write_frames(frames: DataStream, config: Config, topic: str, longest_record_
         .setRecordSerializer(jvm.rtea.FrameSerializer(topic))
         .setDeliveryGuarantee(guarantee)
         .setProperty("max.request.size", str(longest_record_bytes + REQUEST_OVERHEAD_BYTES))
+        # Kafka refuses a record that is longer than all of its buffer; the default is 32 MiB.
+        .setProperty("buffer.memory", str(max(LEAST_BUFFER_BYTES, 2 * (longest_record_bytes + REQUEST_OVERHEAD_BYTES))))
         .setProperty("compression.type", "lz4")
         .setProperty("acks", "all")
     )

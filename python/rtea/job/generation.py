@@ -7,11 +7,12 @@ the topic say which settings and which generation came last.
 
 import hashlib
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
 from rtea import topics
-from rtea.aggregate import Submission
 from rtea.config import Config
 from rtea.errors import ConfigError
 from rtea.sinks import result
@@ -41,27 +42,50 @@ def digest(config: Config) -> str:
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:16]
 
 
-def choose(config: Config) -> Submission:
-    """The generation of a submission: that of the newest results, or, with other settings than theirs, a new one.
+@dataclass(frozen=True)
+class Known:
+    """A generation and the settings it stands for."""
+
+    generation: int
+    settings: str
+
+
+def choose(config: Config, running: Iterable[Known] = (), *, replace: bool = False) -> int:
+    """The generation of a submission: that of the newest results, or of a running job that has made none yet; a new
+    one with other settings than theirs, or to replace results of the same settings.
 
     Raises:
         BrokerError, MissingTopicError: the results topic cannot be read.
-        ConfigError: the results topic holds windows of another length.
+        ConfigError: the results topic holds windows of another length, or the job would replace them by parts.
     """
-    job, settings = config.job, digest(config)
     found = _newest_results(config)
     for each in found:
         length_ms = each.window_end_ms - each.window_start_ms
-        if length_ms != job.window_ms:
+        if length_ms != config.job.window_ms:
             raise ConfigError(
-                f"job.window_ms is {job.window_ms}, but topic {config.kafka.results_topic} holds windows of "
+                f"job.window_ms is {config.job.window_ms}, but topic {config.kafka.results_topic} holds windows of "
                 f"{length_ms} ms: choose another kafka.results_topic, and another table for its sink"
             )
-    newest = max(found, key=lambda each: each.generation, default=None)
-    if newest and newest.settings == settings:
-        return Submission(job.window_ms, newest.generation, settings)
+    known = [*running, *(Known(each.generation, each.settings) for each in found)]
+    newest = max(known, key=lambda each: each.generation, default=None)
+    if newest and newest.settings == digest(config) and not replace:
+        return newest.generation
     now_ms = time.time_ns() // 1_000_000
-    return Submission(job.window_ms, max(now_ms, newest.generation + 1) if newest else now_ms, settings)
+    return max(now_ms, newest.generation + 1) if newest else now_ms
+
+
+def require_whole_windows(config: Config, generation: int) -> None:
+    """Check that a job without a savepoint does not replace windows by the part that it reads.
+
+    Raises:
+        ConfigError: it starts from the latest event, and its results would be newer than those in the topic.
+    """
+    results = _newest_results(config)
+    if config.job.start_from == "latest" and results and generation > max(each.generation for each in results):
+        raise ConfigError(
+            "job.start_from=latest with other settings than the results in the topic would replace windows by parts of "
+            "them: submit with --savepoint or from the earliest event, or choose another kafka.results_topic"
+        )
 
 
 def _newest_results(config: Config) -> list[WindowResult]:

@@ -18,9 +18,12 @@ from rtea.flink.connect import BYTES
 from rtea.flink.fold import DEAD_LETTERS, Fold
 from rtea.flink.health import REFUSED, CountLate, Sum, window_of
 from rtea.flink.merge import LATE, DescribeLate, Emit, Merge
-from rtea.job.names import written_topics
+from rtea.job.names import parameters
 
 CHECKPOINT_TIMEOUT = "60 s"
+
+MOST_LETTER_BYTES = 16_777_216
+"""Longest dead letter, whatever its topic takes: a batch may make thousands of them."""
 
 
 def choose_mode(config: Config) -> str:
@@ -31,16 +34,17 @@ def choose_mode(config: Config) -> str:
     return "thread" if embeddable else "process"
 
 
-def settings(config: Config, python: str) -> dict[str, str]:
+def settings(config: Config, python: str, submission: Submission) -> dict[str, str]:
     """Flink's settings of the job, by name. `python` is the interpreter of client and workers."""
+    told = parameters(config, submission)
     return {
         "python.execution-mode": choose_mode(config),
         "python.executable": python,
         "python.client.executable": python,
         # Process mode only: elements are whole batches, so bundles are kept short for freshness.
         "python.fn-execution.bundle.time": "100",
-        # Whoever submits another job asks the running ones for their topics (`rtea.job.submit`).
-        "pipeline.global-job-parameters": ",".join(f"{name}:{topic}" for name, topic in written_topics(config).items()),
+        # Whoever submits another job asks the running ones for these (`rtea.job.submit`).
+        "pipeline.global-job-parameters": ",".join(f"{name}:{value}" for name, value in told.items()),
         # Elements are immutable byte arrays; copies between chained operators would be waste.
         "pipeline.object-reuse": "true",
         "execution.checkpointing.interval": f"{config.job.checkpoint_interval_ms} ms",
@@ -67,14 +71,14 @@ def build(
     `[from, to)` the job ends after the windows in it.
     """
     flink = Configuration()
-    for name, value in settings(config, python).items():
+    for name, value in settings(config, python, submission).items():
         flink.set_string(name, value)
     env = StreamExecutionEnvironment.get_execution_environment(flink)
     env.set_parallelism(config.job.parallelism)
     env.add_jars(*(f"file://{jar}" for jar in jars))
 
     kafka, job = config.kafka, config.job
-    max_letter_bytes = longest_records[kafka.dead_letter_topic]
+    max_letter_bytes = min(longest_records[kafka.dead_letter_topic], MOST_LETTER_BYTES)
     batches = connect.guard_topic(connect.pack(connect.read_events(env, config, span_ms), config, span_ms), config)
     partials = batches.process(Fold(config, max_letter_bytes), output_type=BYTES).name("fold").uid("fold")
     kept = connect.keep_watermark(partials)

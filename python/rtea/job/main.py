@@ -9,23 +9,24 @@ from rtea.aggregate import Submission
 from rtea.flink import connect, jar
 from rtea.job import generation as generations
 from rtea.job import graph
-from rtea.job.names import BACKFILL_NAME, JOB_NAME
+from rtea.job.names import BACKFILL_NAME, JOB_NAME, LIVE
 from rtea.stack import jars
 
 
-def main(config_file: Path, generation: int, *span_ms: int) -> None:
+def main(config_file: Path, generation: int, writer: str, *span_ms: int) -> None:
     """Build the graph from a resolved configuration and submit it; with a span of event time, start and
-    end, as a bounded job.
+    end, as a bounded job. The writer is `live`, or names who writes beside the live job.
     """
     config = configuration.restore(config_file)
     paths = [*jars.locate(config.jars, "flink"), jar.locate()]
     from_ms, to_ms = span_ms or connect.EVER
     longest_records = topics.check(config)
-    submission = Submission(config.job.window_ms, generation, generations.digest(config))
+    beside = "" if writer == LIVE else writer
+    submission = Submission(config.job.window_ms, generation, generations.digest(config), beside)
     jar_names = [str(path) for path in paths]
     env = graph.build(config, sys.executable, longest_records, jar_names, submission, (from_ms, to_ms))
     env.execute(BACKFILL_NAME if span_ms else JOB_NAME)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:]))

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from rtea.config import Config
 from rtea.errors import ConfigError, JobError, StackError
 from rtea.flink import jar
 from rtea.job import generation as generations
-from rtea.job.names import JOB_NAME, written_topics
+from rtea.job.generation import Known
+from rtea.job.names import GENERATION, JOB_NAME, LIVE, SETTINGS, written_topics
 from rtea.stack import flink, jars, local
 from rtea.stack.layout import Layout
 
@@ -55,7 +57,11 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
     with _one_at_a_time(config):
         if not another:
             _require_alone(config)
-        job_id = launch(config, ENTRY, str(generations.choose(config).generation), savepoint=savepoint)
+        generation = generations.choose(config, _running_generations(config))
+        if not savepoint:
+            generations.require_whole_windows(config, generation)
+        writer = f"another-{time.time_ns() // 1_000_000}" if another else LIVE
+        job_id = launch(config, ENTRY, str(generation), writer, savepoint=savepoint)
     try:
         _wait_until_running(config, job_id)
         if savepoint:
@@ -78,23 +84,34 @@ def _one_at_a_time(config: Config) -> Iterator[None]:
 
 
 def _require_alone(config: Config) -> None:
-    """Check that no job that has not ended writes one of this job's topics."""
-    wanted = written_topics(config)
-    for job in jobs(config):
-        if job.state in ENDED or job.name != JOB_NAME:
-            continue
-        told = _get(config, f"/jobs/{job.id}/config").get("execution-config", {}).get("user-config", {})
-        shared = [topic for name, topic in wanted.items() if told.get(name) == topic]
-        if shared:
+    """Check that no live job that has not ended writes one of this job's topics."""
+    wanted = written_topics(config).items()
+    for job, told in _running(config):
+        shared = [topic for name, topic in wanted if told.get(name) == topic]
+        if shared and job.name == JOB_NAME:
             raise JobError(
                 f"job {job.id} writes topic {shared[0]} already: stop it with `rtea job stop {job.id}`, choose other "
                 "topics, or submit a second one with --another"
             )
 
 
-def backfill(config: Config, from_ms: int, to_ms: int) -> str:
+def _running_generations(config: Config) -> list[Known]:
+    """The generations of jobs that write this job's results topic, also of those that have written nothing yet."""
+    (name, topic), *_ = written_topics(config).items()
+    told_by = (told for _, told in _running(config) if told.get(name) == topic)
+    return [Known(int(told[GENERATION]), told[SETTINGS]) for told in told_by if GENERATION in told and SETTINGS in told]
+
+
+def _running(config: Config) -> list[tuple[Job, dict[str, str]]]:
+    """The jobs that have not ended, with what they tell of themselves (`rtea.job.names`)."""
+    alive = [job for job in jobs(config) if job.state not in ENDED]
+    return [(job, _get(config, f"/jobs/{job.id}/config")["execution-config"]["user-config"]) for job in alive]
+
+
+def backfill(config: Config, from_ms: int, to_ms: int, *, replace: bool = False) -> str:
     """Recompute the windows of a span of event time `[from, to)` from the events topic, and wait for the end; returns
-    the job's id. A live job may run beside it: the sinks keep the newer result of each window.
+    the job's id. A live job may run beside it: the sinks keep the newer result of each window. With `replace` that is
+    this one, also when equal settings counted more events before.
 
     Raises:
         ConfigError: the span does not consist of whole windows.
@@ -108,7 +125,10 @@ def backfill(config: Config, from_ms: int, to_ms: int) -> str:
             f"multiples of job.window_ms ({window_ms})"
         )
     _check(config)
-    job_id = launch(config, ENTRY, str(generations.choose(config).generation), str(from_ms), str(to_ms))
+    with _one_at_a_time(config):
+        generation = generations.choose(config, _running_generations(config), replace=replace)
+        writer = f"backfill-{time.time_ns() // 1_000_000}"
+        job_id = launch(config, ENTRY, str(generation), writer, str(from_ms), str(to_ms))
 
     def has_ended() -> bool:
         state = describe(config, job_id)["state"]

@@ -5,6 +5,7 @@ Records come from the results topic; the layout is documented in `rtea-core`'s r
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
@@ -19,6 +20,9 @@ LATEST_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: no table can hold a later time."""
 
 
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class Row(msgspec.Struct, frozen=True, array_like=True):
     """One row of the table; fields that do not belong to the metric are None.
 
@@ -28,10 +32,15 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     metric: str
     dimension: str
     currency: str
-    event_count: int | None
-    revenue_minor: str | None
-    unique_visitors: int | None
+    event_count: Int64 | None
+    revenue_minor: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,36}$")] | None
+    unique_visitors: Int64 | None
     visitors_sketch: bytes | None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from the other rows of its window."""
+        return self.metric, self.dimension, self.currency
 
 
 class WindowResult(msgspec.Struct, frozen=True, array_like=True):
@@ -44,10 +53,10 @@ class WindowResult(msgspec.Struct, frozen=True, array_like=True):
     """
 
     version: int
-    window_start_ms: int
-    window_end_ms: int
-    generation: int
-    revision: int
+    window_start_ms: Int64
+    window_end_ms: Int64
+    generation: Int64
+    revision: Int64
     settings: str
     rows: list[Row]
 
@@ -68,15 +77,17 @@ class WindowResult(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_storable(self) -> bool:
-        """Whether a table can hold the window's bounds."""
-        return 0 <= self.window_start_ms < self.window_end_ms <= LATEST_MS
+        """Whether a table can hold the window's bounds, and each of its rows once."""
+        return 0 <= self.window_start_ms < self.window_end_ms <= LATEST_MS and len(
+            {row.key for row in self.rows}
+        ) == len(self.rows)
 
 
 class _Version1(msgspec.Struct, frozen=True, array_like=True):
     version: int
-    window_start_ms: int
-    window_end_ms: int
-    revision: int
+    window_start_ms: Int64
+    window_end_ms: Int64
+    revision: Int64
     rows: list[Row]
 
 

@@ -298,7 +298,8 @@ def _decoded(message: Message, sink: Sink) -> WindowResult | None:
     else:
         if found.is_storable:
             return found
-        problem = f"record at {place} is of {found.window_start_ms} to {found.window_end_ms} ms, which no table holds"
+        span = f"{found.window_start_ms} to {found.window_end_ms} ms"
+        problem = f"record at {place} has bounds ({span}) or repeated rows that no table holds"
     metrics.SET_ASIDE.labels(sink.name).inc()
     logger.error("%s: it is left out", problem)
     return None

@@ -58,7 +58,7 @@ def require_length(known_ms: int | None, results: Iterable[WindowResult], table_
         if length_ms != known_ms:
             raise SinkError(
                 f"table {table_name} holds windows of {known_ms} ms, the results are of {length_ms} ms: "
-                "name another table with --table, or empty this one"
+                "choose another table with --table, and another kafka.results_topic if this one holds both"
             )
 
 

@@ -33,6 +33,8 @@ pub struct Submission {
     pub generation: i64,
     /// Digest of the settings that decide about rows.
     pub settings: String,
+    /// Who writes beside the live job, such as a backfill; empty for the live job.
+    pub writer: String,
 }
 
 #[derive(Serialize)]
@@ -49,8 +51,8 @@ struct Row<'a> {
     visitors_sketch: Option<ByteBuf>,
 }
 
-/// The framed result record of a window. Its key is the window's start in decimal ms, so that the
-/// compacted topic keeps the newest revision of each window. Rows are sorted by metric, then
+/// The framed result record of a window. Its key is the window's start in decimal ms and the writer's name, so that the
+/// compacted topic keeps the newest revision of each window and writer: each writes its own in order. Rows are sorted by metric, then
 /// dimension and currency.
 #[must_use]
 pub fn encode(partial: Partial, submission: &Submission) -> Vec<u8> {
@@ -78,7 +80,8 @@ pub fn encode_refused(refused: &Refused, submission: &Submission) -> Vec<u8> {
 }
 
 fn framed(key: &str, start_ms: i64, submission: &Submission, revision: u64, rows: Vec<Row<'_>>) -> Vec<u8> {
-    let Submission { window_ms, generation, settings } = submission;
+    let Submission { window_ms, generation, settings, writer } = submission;
+    let key = if writer.is_empty() { key.to_owned() } else { format!("{key}-{writer}") };
     let end_ms = start_ms.saturating_add(*window_ms);
     let result = WindowResult(RESULT_VERSION, start_ms, end_ms, *generation, revision, settings, rows);
     let Ok(value) = rmp_serde::to_vec(&result) else { unreachable!("plain fields always serialize") };

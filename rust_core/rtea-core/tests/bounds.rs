@@ -168,7 +168,7 @@ proptest! {
         }
         let mut merged = parts[0].clone();
         parts[1..].iter().for_each(|piece| merged.merge(piece).unwrap());
-        let submission = Submission { window_ms: 60_000, generation: 1, settings: String::new() };
+        let submission = Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() };
         prop_assert_eq!(result::encode(merged, &submission), result::encode(whole, &submission));
     }
 
@@ -314,7 +314,11 @@ fn a_million_names_cost_a_bounded_window_and_hide_no_true_row() {
     assert!(window.revenue().any(|row| row == ("USD", OTHER, 999_001 * 200)));
     assert!(window.to_bytes().len() < 100_000);
     assert!(
-        result::encode(window, &Submission { window_ms: 60_000, generation: 1, settings: String::new() }).len()
+        result::encode(
+            window,
+            &Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() }
+        )
+        .len()
             < 200_000
     );
 }

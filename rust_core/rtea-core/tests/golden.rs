@@ -16,7 +16,7 @@ fn vector(name: &str) -> Vec<u8> {
 }
 
 fn submission() -> Submission {
-    Submission { window_ms: 60_000, generation: 7, settings: "0123456789abcdef".into() }
+    Submission { window_ms: 60_000, generation: 7, settings: "0123456789abcdef".into(), writer: String::new() }
 }
 
 #[test]

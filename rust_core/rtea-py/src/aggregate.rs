@@ -131,15 +131,16 @@ fn describe_partial(partial: &[u8]) -> PyResult<(i64, u64)> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (partial, *, window_ms, generation, settings))]
+#[pyo3(signature = (partial, *, window_ms, generation, settings, writer))]
 fn encode_result<'py>(
     py: Python<'py>,
     partial: &[u8],
     window_ms: i64,
     generation: i64,
     settings: String,
+    writer: String,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let submission = Submission { window_ms, generation, settings };
+    let submission = Submission { window_ms, generation, settings, writer };
     let encoded = py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(partial, &submission)));
     Ok(PyBytes::new(py, &encoded.map_err(Error::State)?))
 }
@@ -175,16 +176,17 @@ fn describe_refused(refused: &[u8]) -> PyResult<(i64, BTreeMap<String, u64>)> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (refused, *, window_ms, generation, settings))]
+#[pyo3(signature = (refused, *, window_ms, generation, settings, writer))]
 fn encode_refused<'py>(
     py: Python<'py>,
     refused: &[u8],
     window_ms: i64,
     generation: i64,
     settings: String,
+    writer: String,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let refused = Refused::from_bytes(refused).map_err(Error::State)?;
-    Ok(PyBytes::new(py, &result::encode_refused(&refused, &Submission { window_ms, generation, settings })))
+    Ok(PyBytes::new(py, &result::encode_refused(&refused, &Submission { window_ms, generation, settings, writer })))
 }
 
 #[pyfunction]

@@ -91,7 +91,7 @@ class BigQuerySink(Sink):
             for each in results
             for row in table.rows(each, written_at)
         )
-        starts_ms = [each.window_start_ms for each in results]
+        starts_ms = {each.window_start_ms for each in results}
         attempt = 0
 
         def once() -> Job:
@@ -100,9 +100,7 @@ class BigQuerySink(Sink):
                 attempt += 1
                 # An earlier run may have used some ids up: the first that is new, or this run's own, counts.
                 with suppress(StaleJobError):
-                    return self._load_and_merge(
-                        f"{batch.id}-a{attempt}", encoded, min(starts_ms), max(starts_ms) + 1, stop
-                    )
+                    return self._load_and_merge(f"{batch.id}-a{attempt}", encoded, starts_ms, stop)
 
         try:
             job = patiently(once, stop, also=(StagingLostError,))
@@ -111,11 +109,11 @@ class BigQuerySink(Sink):
         self._table.window_ms = results[0].window_end_ms - results[0].window_start_ms
         BYTES_BILLED.labels(self.name).inc(getattr(job, "total_bytes_billed", None) or 0)
 
-    def _load_and_merge(self, name: str, encoded: bytes, first_ms: int, end_ms: int, stop: threading.Event) -> Job:
+    def _load_and_merge(self, name: str, encoded: bytes, starts_ms: set[int], stop: threading.Event) -> Job:
         if self._jobs is None:
             raise RuntimeError("open comes before write")
         staging_id = f"{self._table.staging_prefix}{name.replace('-', '_')}"
-        statement = sql.merge(self.table_id, staging_id, self._table.writer_id, first_ms, end_ms)
+        statement = sql.merge(self.table_id, staging_id, self._table.writer_id, starts_ms)
         try:
             # The load job itself makes the staging table. Made beforehand, one that another sink has just
             # dropped would stand there anew and empty, and the MERGE would find nothing to do.

@@ -4,6 +4,7 @@ Table names are checked identifiers (`rtea.config`), so they can stand between b
 numbers are literals of our own making.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timezone
 from importlib import resources
 
@@ -43,25 +44,33 @@ def make_writer(writer_id: str) -> str:
     )
 
 
-def merge(table_id: str, staging_id: str, writer_id: str, first_ms: int, end_ms: int) -> str:
-    """Replace windows that start in `[first_ms, end_ms)` by those of a staging table where these are newer, one script.
-    The staging table holds one result of each window at most.
+def merge(table_id: str, staging_id: str, writer_id: str, starts_ms: Collection[int]) -> str:
+    """Replace windows that start at some times by those of a staging table where these are newer, one script. The
+    staging table holds one result of each window at most.
 
     BigQuery lets statements that only insert run at once, and of two MERGEs that find a key missing both
     insert it. So each updates the one row of `writer_id` in the same transaction: of two transactions that
     update a row, BigQuery ends one with an error.
 
     The source holds the rows of newer results and, marked, the rows that those replace and lack: a clause
-    WHEN NOT MATCHED BY SOURCE would read every partition. The constant ranges let BigQuery skip the others.
+    WHEN NOT MATCHED BY SOURCE would read every partition. Constant ranges and days let BigQuery skip the others:
+    a batch may hold windows of last year and of today.
     """
     names = [column.name for column in table.COLUMNS]
     columns = ", ".join(names)
     changes = ", ".join(f"{name} = S.{name}" for name in names if name not in table.KEY)
     matches = " AND ".join(f"T.{name} = S.{name}" for name in table.KEY)
+    # A row that stands twice is one row of the source: MERGE demands it.
+    once = ", ".join(f"O.{name}" if name in table.KEY else f"ANY_VALUE(O.{name}) AS {name}" for name in names)
     lacks = " AND ".join(f"O.{name} = N.{name}" for name in table.KEY)
 
+    days = ", ".join(f"DATE '{day}'" for day in sorted({_day(start_ms) for start_ms in starts_ms}))
+
     def spans(alias: str) -> str:
-        return f"{alias}.window_start >= {timestamp(first_ms)} AND {alias}.window_start < {timestamp(end_ms)}"
+        return (
+            f"{alias}.window_start >= {timestamp(min(starts_ms))} AND {alias}.window_start < "
+            f"{timestamp(max(starts_ms) + 1)} AND DATE({alias}.window_start) IN ({days})"
+        )
 
     def places(one: str, other: str) -> str:
         refused = f"metric = '{DEAD_LETTERS}'"
@@ -80,9 +89,10 @@ def merge(table_id: str, staging_id: str, writer_id: str, first_ms: int, end_ms:
         "        OR (IFNULL(O.generation, 0) = S.generation AND O.revision >= S.revision))))\n"
         f"  SELECT {columns}, FALSE AS is_gone FROM newer\n"
         f"  UNION ALL\n"
-        f"  SELECT {columns}, TRUE AS is_gone FROM `{table_id}` O WHERE {spans('O')}\n"
+        f"  SELECT {once}, TRUE AS is_gone FROM `{table_id}` O WHERE {spans('O')}\n"
         f"    AND EXISTS (SELECT 1 FROM newer N WHERE {places('O', 'N')})\n"
         f"    AND NOT EXISTS (SELECT 1 FROM newer N WHERE {lacks})\n"
+        f"    GROUP BY {', '.join(f'O.{name}' for name in table.KEY)}\n"
         ") S\n"
         f"ON {spans('T')} AND {matches}\n"
         "WHEN MATCHED AND S.is_gone THEN DELETE\n"
@@ -117,6 +127,10 @@ def look(table_id: str) -> str:
         "SELECT CURRENT_TIMESTAMP() AS now, (SELECT TIMESTAMP_DIFF(window_end, window_start, MILLISECOND) "
         f"FROM `{table_id}` WHERE window_start >= {timestamp(0)} LIMIT 1) AS window_ms"
     )
+
+
+def _day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).date().isoformat()
 
 
 def timestamp(ms: int) -> str:
