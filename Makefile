@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && \
 	$$p -c 'import sys; print(sys.executable)' && break; done)
 # The pinned uv, in an environment of its own; UV=uv takes the one on the path.
-OWN_UV := $(abspath $(VENV)-uv/bin/uv)
+OWN_UV := $(VENV)-uv/bin/uv
 UV ?= $(OWN_UV)
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 JAR := python/rtea/flink/rtea-flink.jar
@@ -19,6 +19,8 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(abspath $(VENV))
 unexport VIRTUAL_ENV
+# With another index than the lock's, uv would resolve anew.
+unexport UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL
 INSTALL := $(UV) sync --quiet --locked --no-install-project
 
 .DEFAULT_GOAL := help
@@ -37,15 +39,15 @@ toolchain:
 
 $(OWN_UV): uv-bootstrap.txt | toolchain
 	@echo "setup: installing uv into $(VENV)-uv"
-	@$(PYTHON) -m venv --clear $(VENV)-uv
+	@"$(PYTHON)" -m venv --clear $(VENV)-uv
 	@$(VENV)-uv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r uv-bootstrap.txt
 	@touch $@
 
 $(VENV)/installed: uv.lock $(filter $(OWN_UV),$(UV)) | toolchain
 	@echo "setup: installing Python packages from uv.lock into $(VENV)"
 	@# What builds from source comes first, so that those builds use locked versions as well.
-	@$(INSTALL) --python $(PYTHON) --only-group build
-	@$(INSTALL) --python $(PYTHON) --all-extras --no-build-isolation
+	@$(INSTALL) --python "$(PYTHON)" --inexact --only-group build
+	@$(INSTALL) --python "$(PYTHON)" --all-extras --no-build-isolation
 	@touch $@
 
 # The package is installed in place; only Rust has to be compiled, in release mode.
@@ -81,7 +83,7 @@ test-python: setup ## Python tests without Kafka and Flink.
 	$(BIN)/pytest --doctest-modules python/rtea generator/rtea_gen tests/unit tests/laws tests/conformance -m "not bigquery"
 
 test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest DuckDB that is supported.
-	@UV_PROJECT_ENVIRONMENT=$(abspath $(VENV)-oldest-duckdb) $(INSTALL) --project tests/oldest_duckdb --python $(BIN)/python
+	@UV_PROJECT_ENVIRONMENT="$(abspath $(VENV)-oldest-duckdb)" $(INSTALL) --project tests/oldest_duckdb --python $(BIN)/python
 	@export PYTHONPATH=$$(echo $(abspath $(VENV)-oldest-duckdb)/lib/python*/site-packages) && \
 		$(BIN)/python -c 'import duckdb; print("DuckDB", duckdb.__version__); assert duckdb.__version__ == "1.4.0"' && \
 		$(BIN)/pytest tests/conformance tests/unit/test_duckdb.py tests/unit/test_cli.py -m "not bigquery"
@@ -123,7 +125,7 @@ audit: setup ## Licences, sources and known vulnerabilities of dependencies (nee
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny
 	cargo deny --locked check licenses bans sources
 	cargo deny --locked check advisories
-	@UV_PROJECT_ENVIRONMENT=$(abspath $(VENV)-audit) $(INSTALL) --python $(PYTHON) --only-group audit
+	@UV_PROJECT_ENVIRONMENT="$(abspath $(VENV)-audit)" $(INSTALL) --python "$(PYTHON)" --only-group audit
 	@mkdir -p build && $(UV) export --quiet --locked --all-extras --no-emit-project --output-file build/requirements.txt
 	$(VENV)-audit/bin/pip-audit --requirement build/requirements.txt --disable-pip --require-hashes --strict
 
@@ -155,9 +157,9 @@ wheel: setup ## Build the wheel into dist/.
 	$(BIN)/maturin build --release --locked --out dist
 
 lock: toolchain $(filter $(OWN_UV),$(UV)) ## Resolve the lock files again: the one target that does.
-	$(UV) lock --python $(PYTHON)
+	$(UV) lock --python "$(PYTHON)"
 	$(UV) export --quiet --locked --only-group bootstrap --no-emit-project --no-header --output-file uv-bootstrap.txt
-	$(UV) lock --project tests/oldest_duckdb --python $(PYTHON)
+	$(UV) lock --project tests/oldest_duckdb --python "$(PYTHON)"
 	$(UV) lock --project tests/bigquery/emulator_environment --python "$$($(BIN)/python -c 'from tests.bigquery import emulator; print(emulator.find_python())')"
 
 clean: ## Remove what was built here; caches and the demo's rows stay.

@@ -1,6 +1,7 @@
 """The command `rtea-gen`."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ def command(
         run.require_new(plan, manifest)
     shows_bar = sys.stderr.isatty() if progress is None else progress
     summary = run.run(plan, manifest, earlier=earlier, progress=shows_bar)
-    report.summarize(plan, summary, manifest)
-    return 130 if summary.interrupted and (plan.events is not None or summary.unacknowledged) else 0
+    with suppress(OSError):  # The terminal may be gone.
+        report.summarize(plan, summary, manifest)
+    return 130 if summary.interrupted and (plan.events is not None or not summary.complete) else 0
 
 
 def _start_ms(text: str | None) -> int | None:

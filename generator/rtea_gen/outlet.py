@@ -61,6 +61,8 @@ class Outlet(ABC):
     first_error = ""
     is_closed = False
     """Whether the reader has gone: nothing more can be sent, and nothing is wrong."""
+    is_broken = False
+    """Whether nothing more can be sent, and that is wrong."""
 
     @abstractmethod
     def send(self, first: int, stride: int, count: int) -> None:
@@ -292,7 +294,7 @@ class FileOutlet(Outlet):
         except BrokenPipeError:
             self.is_closed = True
         except OSError as error:
-            self.is_closed, self.failed = True, self.failed + count
+            self.is_broken, self.failed = True, self.failed + max(count, 1)
             self.first_error = self.first_error or error.strerror or str(error)
         self.sent += count
         self.size_bytes += len(values)

@@ -53,8 +53,8 @@ def summarize(plan: Plan, summary: Summary, manifest: Path | None) -> None:
     size_mib, cpu_s = sum(figures.all("size_bytes")) / 2**20, sum(figures.all("cpu_us")) / 1e6
     merged = [sum(counts) for counts in zip(*(figures.latencies(n) for n in range(figures.shards)), strict=True)]
     ended = "; the reader closed the pipe" if summary.is_closed else ""
-    if summary.unacknowledged:
-        ended += f"; {summary.unacknowledged} events were not acknowledged: go on with --resume"
+    if summary.problem:
+        ended += f"; interrupted: {summary.problem}"
     click.echo(
         f"{summary.sent} events ({size_mib:.0f} MiB) in {summary.seconds:.1f} s, {rate:,.0f}/s{target}, "
         f"at most {max(figures.all('most_behind_us')) / 1e6:.2f} s behind schedule, "

@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -13,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from rtea import _core, manifest, topics
 from rtea.config import Config
 from rtea.errors import ConfigError, DeliveryError, DiskSpaceError
-from rtea_gen import metrics, plan, shard
+from rtea_gen import interrupts, metrics, plan, shard
 from rtea_gen.figures import Figures, spawning
 from rtea_gen.outlet import STOP_SECONDS, file_of
 from rtea_gen.plan import Plan, Schedule
@@ -27,23 +28,35 @@ from rtea_gen.truth import Merger, Totals
 
 POLL_SECONDS = 0.2
 
+MOST_SECONDS = 9.0
+"""How long shards may take to end after Ctrl-C: a pipe that nobody reads holds one up for ever."""
+
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did; `seconds` from its start to the last acknowledgement. `unacknowledged` counts the records of an
-    interrupted run that Kafka may or may not have.
+    """What a run did; `seconds` from its start to the last acknowledgement. `complete` is the manifest's word;
+    `problem` says what an interrupted run could not deliver.
     """
 
     figures: Figures
     seconds: float
     interrupted: bool
     is_closed: bool
-    unacknowledged: int = 0
+    complete: bool
+    problem: str
 
     @property
     def sent(self) -> int:
         """Records of all shards."""
         return sum(self.figures.all("sent"))
+
+
+class _Speed(ProgressColumn):
+    """Events a second; nothing before there is a speed."""
+
+    def render(self, task: Task) -> Text:
+        """Draw it."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
 @dataclass(frozen=True)
@@ -172,47 +185,46 @@ class _Run:
 
     def go(self, *, progress: bool) -> Summary:
         """Run to the end."""
-        interrupted, began_s = False, max(time.time(), self._plan.began_s)
-        with metrics.serving(self._plan, self._figures), _stopping(self._processes, self._stop):
-            for process in self._processes:
-                process.start()
-            try:
-                self._watch(progress=progress)
-            except KeyboardInterrupt:
-                interrupted = True
-            self._stop.set()
-            try:
+        began_s = max(time.time(), self._plan.began_s)
+        with (
+            metrics.serving(self._plan, self._figures),
+            interrupts.counted() as seen,
+            _stopping(self._processes, self._stop),
+        ):
+            with interrupts.blocked():  # Until a shard has set its own handlers.
                 for process in self._processes:
-                    process.join()
-            except KeyboardInterrupt:
-                interrupted = True
-                _kill(self._processes)
+                    process.start()
+            with suppress(OSError):  # The terminal that shows the progress may be gone.
+                self._watch(seen, progress=progress)
+            self._stop.set()
+            while any(process.is_alive() for process in self._processes):
+                if seen.are_two or (seen.first_s and time.monotonic() > seen.first_s + MOST_SECONDS):
+                    _kill(self._processes)
+                time.sleep(0.05)
         seconds = time.time() - began_s
         paths = [files.outcome for files in self._files if files.outcome.exists()]
         outcomes = [msgspec.json.decode(path.read_bytes(), type=Outcome) for path in paths]
         is_closed = any(outcome.is_closed for outcome in outcomes)
         first_error = next((o.first_error for o in outcomes if o.first_error), "")
-        problem = self._finish(is_closed=is_closed, first_error=first_error)
+        complete, problem = self._finish(is_closed=is_closed, first_error=first_error)
+        interrupted = bool(seen.first_s)
         if problem and not interrupted:
             raise DeliveryError(problem)
-        sent = sum(self._figures.all("sent")) - sum(self._figures.all("failed"))
-        lost = len(outcomes) < len(self._processes)
-        unacknowledged = sum(self._figures.all("failed")) or (sent if lost else 0)
-        return Summary(self._figures, seconds, interrupted, is_closed, unacknowledged)
+        return Summary(self._figures, seconds, interrupted, is_closed, complete, problem)
 
-    def _watch(self, *, progress: bool) -> None:
-        """Show progress and write windows until the shards end; returns early when one dies."""
+    def _watch(self, seen: interrupts.Seen, *, progress: bool) -> None:
+        """Show progress and write windows until the shards end; returns early when one dies or on a signal."""
         columns = (
             TextColumn("events"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.speed:,.0f}/s"),
+            _Speed(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
             task = bar.add_task("events", total=self._plan.events, completed=self._plan.first)
             while any(process.is_alive() for process in self._processes):
-                if any(process.exitcode for process in self._processes):
+                if seen.first_s or any(process.exitcode for process in self._processes):
                     return
                 done = min(self._figures.all("next"))
                 bar.update(task, completed=min(max(done, self._plan.first), self._plan.events or done))
@@ -225,8 +237,8 @@ class _Run:
             self._writer.add(window)
             self._totals.add(window)
 
-    def _finish(self, *, is_closed: bool, first_error: str) -> str:
-        """Write the manifest's end; returns what went wrong, if anything."""
+    def _finish(self, *, is_closed: bool, first_error: str) -> tuple[bool, str]:
+        """Write the manifest's end; returns whether all that was sent is there, and what went wrong."""
         self._write_windows()
         dead = [process.name for process in self._processes if process.exitcode]
         failed = sum(self._figures.all("failed"))
@@ -238,14 +250,15 @@ class _Run:
         last_ms = Schedule(self._plan).time_ms(max(after - 1, 0))
         complete = not dead and not failed and not is_closed
         self._writer.add(manifest.End(self._totals.records, failed, last_ms, complete, faults, after))
+        problem = ""
         if dead:
-            return (
-                f"{', '.join(dead)} died: the manifest is marked incomplete; go on with the same command and --resume"
-            )
-        if failed:
+            problem = f"{', '.join(dead)} died: the manifest is marked incomplete"
+            if self._plan.config.generator.sink == "kafka":
+                problem += "; go on with the same command and --resume"
+        elif failed:
             sent = sum(self._figures.all("sent"))
-            return f"{failed} of {sent} events were not delivered: {first_error}; the manifest is marked incomplete"
-        return ""
+            problem = f"{failed} of {sent} events were not delivered: {first_error}; the manifest is marked incomplete"
+        return complete, problem
 
 
 def _kill(processes: Sequence[BaseProcess]) -> None:

@@ -111,7 +111,8 @@ class Shard:
     def _goes_on(self, number: int) -> bool:
         """Whether there is more to send, and somebody to send it to."""
         events = self._plan.events
-        return not self._is_over() and not self._outlet.is_closed and (events is None or number < events)
+        outlet_takes = not (self._outlet.is_closed or self._outlet.is_broken)
+        return not self._is_over() and outlet_takes and (events is None or number < events)
 
     def _due(self, number: int) -> int:
         """How many of this shard's events may go now."""

@@ -130,10 +130,23 @@ def test_a_state_directory_of_ours_is_known_also_from_before_the_marker(tmp_path
     layout.marker.unlink()
     with pytest.raises(ConfigError, match="was not made by RTEA"):
         layout.clear()
-    layout.supervisor_conf.touch()
-    (layout.kafka / "server.properties").touch()
+    layout.supervisor_conf.write_text("[supervisord]\ndirectory = /home/somebody\n[program:taskmanager]\n")
+    with pytest.raises(ConfigError, match="was not made by RTEA"):
+        layout.clear()
+    layout.supervisor_conf.write_text(f"[supervisord]\ndirectory = {layout.root}\n[program:taskmanager]\n")
     layout.clear()
     assert [path.name for path in layout.root.iterdir()] == [layout.marker.name]
+
+
+def test_a_demo_s_directory_does_not_keep_the_stack_s_from_being_made(tmp_path: Path) -> None:
+    demo, stack = Layout.of(tmp_path / "state" / "demo"), Layout.of(tmp_path / "state")
+    demo.make()
+    stack.make()
+    assert stack.marker.exists()
+    (tmp_path / "state" / "thesis.txt").touch()
+    stack.marker.unlink()
+    with pytest.raises(ConfigError, match="was not made by RTEA"):
+        stack.claim()
 
 
 def test_a_stack_is_found_whatever_tmpdir_says_and_however_long_its_path(
@@ -166,7 +179,7 @@ def test_a_stack_whose_supervisor_does_not_answer_is_not_killed_by_a_start(tmp_p
     pids = {process.pid for process in local.status(config)}
     layout.supervisor_socket.unlink()
     try:
-        with pytest.raises(StackError, match="its supervisor does not answer: stop them with `rtea stack down`"):
+        with pytest.raises(StackError, match=r"its supervisor does not answer: stop them with `rtea .* stack down`"):
             local.up(config)
         assert all(psutil.pid_exists(pid or 0) for pid in pids)
     finally:

@@ -50,8 +50,8 @@ def test_a_table_of_an_earlier_release_is_used_on(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as connection:
         connection.execute(
             "CREATE TABLE ecommerce_metrics (window_start TIMESTAMPTZ NOT NULL, window_end TIMESTAMPTZ NOT NULL, "
-            "metric VARCHAR NOT NULL, dimension VARCHAR NOT NULL, currency VARCHAR NOT NULL, event_count BIGINT, revenue "
-            "DECIMAL(38, 2), unique_visitors BIGINT, visitors_sketch BLOB, revision BIGINT NOT NULL, "
+            "metric VARCHAR NOT NULL, dimension VARCHAR NOT NULL, currency VARCHAR NOT NULL, event_count BIGINT, "
+            "revenue DECIMAL(38, 2), unique_visitors BIGINT, visitors_sketch BLOB, revision BIGINT NOT NULL, "
             "updated_at TIMESTAMPTZ NOT NULL, PRIMARY KEY (window_start, metric, dimension, currency))"
         )
         connection.execute(

@@ -4,7 +4,9 @@ goes away ends the run quietly."""
 import gzip
 import json
 import os
+import pty
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +156,53 @@ def test_a_pipe_that_does_not_block_gets_every_byte(compression: str) -> None:
     }[compression](found)
     assert whole.count(b"\n") == 30_000
     assert whole.endswith(b"}\n")
+
+
+def test_a_disk_that_fills_with_what_was_held_back_is_an_error() -> None:
+    late = ("--set", "faults.disorder_share=1", "--set", "faults.disorder_ms=60000")
+    ran = run("--sink", "file", "--path", "/dev/full", "--procs", "1", "--events", "100", *late)
+    assert ran.returncode == 11
+    assert b"No space left on device" in ran.stderr
+
+
+def test_a_reader_that_does_not_read_holds_ctrl_c_up_for_ten_seconds_at_most() -> None:
+    command = [sys.executable, "-m", "rtea_gen", *START, "--sink", "stdout", "--manifest", "manifest.jsonl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+        assert ran.stdout is not None
+        assert ran.stdout.read(100_000)
+        ran.send_signal(signal.SIGINT)
+        assert ran.wait(15) == 130
+    assert not manifest.read(Path("manifest.jsonl")).end.complete
+
+
+def test_a_terminal_shows_progress_and_its_end_leaves_a_whole_manifest() -> None:
+    outer, inner = pty.openpty()
+    endless = [
+        sys.executable,
+        "-m",
+        "rtea_gen",
+        "--rate",
+        "1000",
+        "--sink",
+        "file",
+        "--path",
+        "e.ndjson",
+        "--procs",
+        "1",
+    ]
+    with subprocess.Popen([*endless, "--progress"], stdin=inner, stdout=inner, stderr=inner) as ran:
+        os.close(inner)
+        shown = b""
+        while b"/s" not in shown:
+            shown += os.read(outer, 65_536)
+            assert ran.poll() is None, shown
+        ran.send_signal(signal.SIGHUP)
+        ran.send_signal(signal.SIGHUP)
+        os.close(outer)
+        assert ran.wait(30) == 0
+    sent = manifest.read(Path("manifest.jsonl"))
+    assert sent.end.complete
+    assert len(Path("e.ndjson").read_bytes().splitlines()) == sent.end.events
 
 
 def test_a_full_disk_is_one_line() -> None:

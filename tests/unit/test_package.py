@@ -96,6 +96,8 @@ def test_one_wheel_holds_both_packages_the_extension_and_the_jar(tmp_path: Path)
         "--quiet",
         "--offline",
         "--no-deps",
+        "--python",
+        sys.executable,
         "--target",
         str(tmp_path / "site"),
         str(wheel),

@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 LOCK = msgspec.toml.decode((ROOT / "uv.lock").read_bytes())["package"]
 LOCKS = [ROOT / "uv.lock", *(ROOT / "tests").glob("*/uv.lock"), *(ROOT / "tests").glob("*/*/uv.lock")]
-MAKE = ["make", "--no-print-directory", f"PYTHON={sys.executable}", f"UV={BIN / 'uv'}"]
+MAKE = ["make", "--no-print-directory", "VENV=.venv", f"PYTHON={sys.executable}", f"UV={BIN / 'uv'}"]
+OUTER = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "VENV"}
+"""The environment without what the make that runs these tests adds."""
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -36,7 +38,9 @@ def canonical(name: str) -> str:
 
 def recipes() -> dict[str, list[str]]:
     """The Makefile's commands by target, continued lines joined and variables as make prints them."""
-    text = subprocess.run([*MAKE, "--print-data-base", "--question", "help"], cwd=ROOT, capture_output=True, text=True)
+    text = subprocess.run(
+        [*MAKE, "--print-data-base", "--question", "help"], cwd=ROOT, env=OUTER, capture_output=True, text=True
+    )
     found: dict[str, list[str]] = {}
     target = ""
     for line in text.stdout.replace("\\\n", " ").splitlines():
@@ -48,7 +52,7 @@ def recipes() -> dict[str, list[str]]:
 
 
 def test_no_target_but_lock_resolves_a_version() -> None:
-    commands = {target: " ; ".join(lines) for target, lines in recipes().items()}
+    commands = {target: re.sub(r'echo "[^"]*"', "", " ; ".join(lines)) for target, lines in recipes().items()}
     assert "lock" in commands
     assert "$(INSTALL)" in commands["test-oldest-duckdb"]
     installer = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("INSTALL"))
@@ -58,6 +62,10 @@ def test_no_target_but_lock_resolves_a_version() -> None:
             continue
         assert "uv lock" not in text
         assert "$(UV) lock" not in text
+        verbs = set(re.findall(r"(?:\$\(UV\)|\buv) ([a-z]+(?: [a-z]+)?)", text))
+        assert verbs <= {"pip install", "export", "sync"}, (target, verbs)
+        for sync in re.findall(r"(?:\$\(UV\)|\buv) sync[^;&|]*", text):
+            assert "--locked" in sync, (target, sync)
         for pip in re.findall(r"pip install[^;&|]*", text):
             unresolved = ("--no-deps", "--require-hashes") if "-r " in pip else ("--no-deps", "--no-build-isolation")
             assert all(option in pip for option in unresolved), (target, pip)
@@ -146,8 +154,10 @@ def moved_tree(tree: Path, index: str) -> None:
 def test_set_up_takes_the_locked_versions_from_an_index_that_has_newer_ones(tmp_path: Path) -> None:
     with newer_index() as (index, asked):
         moved_tree(tmp_path, index)
-        environment = os.environ | {"UV_DEFAULT_INDEX": f"{index}/simple", "UV_PROJECT_ENVIRONMENT": ".venv"}
-        planned = subprocess.run([*MAKE, "-n", ".venv/installed"], cwd=tmp_path, capture_output=True, text=True)
+        environment = OUTER | {"UV_DEFAULT_INDEX": f"{index}/simple", "UV_PROJECT_ENVIRONMENT": ".venv"}
+        planned = subprocess.run(
+            [*MAKE, "-n", ".venv/installed"], cwd=tmp_path, env=OUTER, capture_output=True, text=True
+        )
         steps = [line for line in planned.stdout.splitlines() if " sync " in line]
         assert len(steps) == 2, planned.stdout + planned.stderr
         installed = ""
@@ -201,35 +211,48 @@ def fake_rustc(folder: Path, version: str) -> None:
 def test_an_old_or_missing_rust_toolchain_is_named(tmp_path: Path, version: str | None, message: str) -> None:
     if version:
         fake_rustc(tmp_path, version)
-    environment = os.environ | {"PATH": f"{tmp_path}:{SYSTEM_PATH}"}
-    ran = subprocess.run([*MAKE, "toolchain"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    # Nothing else of the system's may name a toolchain.
+    for tool in ("sh", "bash", "make", "cut", "printf", "sort", "sed", "find", "test", "env"):
+        (tmp_path / tool).symlink_to(str(shutil.which(tool, path=SYSTEM_PATH)))
+    ran = subprocess.run(
+        [*MAKE, "toolchain"], cwd=ROOT, env=OUTER | {"PATH": str(tmp_path)}, capture_output=True, text=True
+    )
     assert ran.stderr.partition("\n")[0] == message
     assert (ran.returncode == 0) == (message == "")
 
 
 def test_no_fitting_python_is_named() -> None:
-    ran = subprocess.run(["make", "toolchain", "PYTHON="], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run([*MAKE[:3], "toolchain", "PYTHON="], cwd=ROOT, env=OUTER, capture_output=True, text=True)
     assert ran.stderr.startswith("error: no Python 3.10 to 3.12 found")
 
 
 @pytest.fixture(scope="module")
 def base_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an installation without extras, made from uv's cache."""
+    """The interpreter of an installation without extras: of this one's packages, those that the lock names for it."""
     venv = tmp_path_factory.mktemp("base") / ".venv"
-    sync = [BIN / "uv", "sync", "--locked", "--offline", "--no-dev", "--no-install-project", "--no-build"]
-    environment = os.environ | {"UV_PROJECT_ENVIRONMENT": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
-    made = subprocess.run(
-        [*sync, "--python", sys.executable], cwd=ROOT, env=environment, capture_output=True, text=True
+    subprocess.run(
+        [BIN / "uv", "venv", "--quiet", "--offline", "--python", sys.executable, venv], check=True, env=OUTER
     )
-    assert made.returncode == 0, made.stderr
-    # RTEA itself as it is installed here, without building it again.
+    export = [BIN / "uv", "export", "--quiet", "--locked", "--offline", "--no-dev", "--no-hashes", "--no-emit-project"]
+    exported = subprocess.run(export, cwd=ROOT, env=OUTER, capture_output=True, text=True, check=True).stdout
+    names = set(re.findall(r"^([\w.-]+)==", exported, re.MULTILINE))
+    assert {"click", "duckdb", "pytz"} <= names
+    assert not names & {"apache-flink", "supervisor"}
     (packages,) = venv.glob("lib/python*/site-packages")
-    ours = metadata.distribution("rtea")
-    for file in ours.files or ():
-        if file.parts[0].startswith("rtea") and file.suffix != ".pyc" and ".." not in file.parts:
-            (packages / file).parent.mkdir(exist_ok=True)
-            shutil.copy(str(ours.locate_file(file)), packages / file)
+    for distribution in (*filter(None, map(found, names)), metadata.distribution("rtea")):
+        tops = {file.parts[0] for file in distribution.files or () if ".." not in file.parts}
+        for top in tops - {"__pycache__"}:
+            if not (packages / top).exists():
+                (packages / top).symlink_to(str(distribution.locate_file(top)))
     return venv / "bin" / "python"
+
+
+def found(name: str) -> metadata.Distribution | None:
+    """An installed distribution; None when its marker leaves it out here."""
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def without_extras(python: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -125,8 +125,11 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _interrupt(_: int, __: FrameType | None) -> None:
+def _interrupt(number: int, _: FrameType | None) -> None:
     """Treat SIGTERM and a closed terminal as Ctrl-C: all stop everything in order."""
+    if number == signal.SIGHUP:
+        # A shell sends it, and the system once more: the second one must not cut the end short.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

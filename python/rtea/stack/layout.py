@@ -1,6 +1,8 @@
 """Where the stack's files lie below its state directory."""
 
+import configparser
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +91,9 @@ class Layout:
         Raises:
             ConfigError: it holds files of somebody else.
         """
-        if not self._is_ours() and self.root.exists() and any(self.root.iterdir()):
+        is_made = self.root.exists() and not self._is_ours()
+        # A demo's directory, which lies within, may have been there first.
+        if is_made and any(not (path.is_dir() and Layout(path)._is_ours()) for path in self.root.iterdir()):
             raise ConfigError(
                 f"{self.root} was not made by RTEA and is not empty: set stack.state_dir to a new directory"
             )
@@ -97,8 +101,15 @@ class Layout:
         self.marker.write_text("RTEA keeps its state here, and may delete all of it.\n")
 
     def _is_ours(self) -> bool:
-        # Releases before the marker wrote both of these.
-        return self.marker.exists() or (self.supervisor_conf.exists() and (self.kafka / "server.properties").exists())
+        return self.marker.exists() or self._is_of_an_earlier_release()
+
+    def _is_of_an_earlier_release(self) -> bool:
+        """Whether a release before the marker made it: its supervisor's settings name this directory."""
+        conf = configparser.RawConfigParser()
+        with suppress(configparser.Error, UnicodeDecodeError):
+            conf.read(self.supervisor_conf)
+        named = conf.get("supervisord", "directory", fallback="")
+        return named == str(self.root) and conf.has_section("program:taskmanager")
 
     def clear(self) -> None:
         """Delete all that is there, if it is ours.
@@ -107,8 +118,12 @@ class Layout:
             ConfigError: it holds files of somebody else.
         """
         self.claim()
-        shutil.rmtree(self.root)
-        self.claim()
+        # The marker stays until the end: what an interruption leaves is still ours.
+        for path in self.root.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != self.marker:
+                path.unlink()
 
     def make(self) -> None:
         """Make the directories.

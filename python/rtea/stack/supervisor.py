@@ -95,7 +95,7 @@ def _earlier_socket(layout: Layout) -> str | None:
     conf = configparser.RawConfigParser()
     conf.read(layout.supervisor_conf)
     named = conf.get("unix_http_server", "file", fallback="")
-    return None if named.startswith("/proc/") else named or None
+    return named if Path(named).name.startswith(f"rtea-{os.getuid()}-") else None
 
 
 class Supervisor:
@@ -167,7 +167,7 @@ def require_no_leftovers(layout: Layout) -> None:
     if running := _known_processes(layout):
         raise StackError(
             f"{len(running)} processes of a stack in {layout.root} run, but its supervisor does not answer: stop them "
-            "with `rtea stack down`"
+            f"with `rtea --set stack.state_dir={layout.root} stack down`"
         )
 
 
