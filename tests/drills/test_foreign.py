@@ -23,7 +23,7 @@ from tests.drills import load
 from tests.drills.test_input import event
 from tests.flink import pipeline
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.quick]
+pytestmark = pytest.mark.timeout(600)
 
 WINDOW_START_MS = load.START_MS // load.WINDOW_MS * load.WINDOW_MS
 
@@ -53,6 +53,7 @@ def counts_all(config: Config, wanted: int) -> None:
     load.wait_until(lambda: purchases(config) == wanted, 60, f"{wanted} purchases are counted")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("value", "codec"),
     [(event(page_url="x" * 3_000_000), "gzip"), (b" " * 10_000_000, "lz4")],
@@ -93,6 +94,7 @@ def late_events(config: Config) -> int:
     return sum(letter.events for letter in dead_letters.read(config) if letter.reason == "late")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("by_topic", [False, True], ids=["by the producer", "by the topic"])
 def test_every_codec_of_kafka_is_counted(drilled: Config, by_topic: bool) -> None:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -108,6 +110,7 @@ def test_every_codec_of_kafka_is_counted(drilled: Config, by_topic: bool) -> Non
         assert load.started_ms(drilled, job_id) == started_ms, "the job was restarted"
 
 
+@pytest.mark.quick
 def test_impossible_timestamps_are_letters_and_are_counted_where_they_arrived(drilled: Config) -> None:
     impossible = [-62135596800001, -1, 2**62, -(2**62), 253_402_300_800_000]
     before_ms = time.time_ns() // 1_000_000 - load.WINDOW_MS
@@ -129,6 +132,7 @@ def test_impossible_timestamps_are_letters_and_are_counted_where_they_arrived(dr
     assert letters == sorted(impossible)
 
 
+@pytest.mark.quick
 def test_a_sink_puts_aside_what_no_table_can_hold(drilled: Config, caplog: pytest.LogCaptureFixture) -> None:
     def window(start_ms: int) -> bytes:
         rows = [result.Row("event_count", "page_view_mobile", "", 4, None, None, None)]
@@ -161,10 +165,17 @@ def make_again(config: Config, topic: str, partitions: int) -> None:
             return False
         return True
 
+    def has_another_id() -> bool:
+        try:
+            return topics.find_id(config.kafka, topic) != before
+        except MissingTopicError:  # Not known everywhere yet.
+            return False
+
     load.wait_until(made, 60, "the topic is made again")
-    load.wait_until(lambda: topics.find_id(config.kafka, topic) != before, 30, "its id is known")
+    load.wait_until(has_another_id, 30, "its id is known")
 
 
+@pytest.mark.quick
 def test_a_topic_made_again_under_the_job_is_refused_with_the_remedy(drilled: Config) -> None:
     with pipeline.submitted(drilled) as job_id:
         produce(drilled, [event(event_id=str(n)) for n in range(400)])
@@ -191,6 +202,7 @@ def test_a_savepoint_of_another_topic_is_refused_with_the_remedy(drilled: Config
         counts_all(drilled, 2_000)
 
 
+@pytest.mark.quick
 def test_a_results_topic_made_again_is_refused_by_the_sink_with_the_remedy(
     drilled: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +229,7 @@ def test_a_results_topic_made_again_is_refused_by_the_sink_with_the_remedy(
     assert "choose another sink.group_id" in errors[0]
 
 
+@pytest.mark.quick
 def test_a_resumed_run_refuses_a_topic_made_again(drilled: Config, tmp_path: Path) -> None:
     pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(5, speed="0"))
     whole = (tmp_path / "m.jsonl").read_bytes().splitlines(keepends=True)
@@ -228,6 +241,7 @@ def test_a_resumed_run_refuses_a_topic_made_again(drilled: Config, tmp_path: Pat
     assert "start a new run without --resume" in resumed.stderr
 
 
+@pytest.mark.quick
 def test_a_second_job_on_the_same_topics_is_refused_unless_wanted(drilled: Config) -> None:
     with pipeline.submitted(drilled) as job_id:
         with pytest.raises(JobError, match=f"job {job_id} writes topic .* already: .* --another"):
@@ -273,6 +287,7 @@ def results(config: Config) -> Iterator[tuple[bytes, WindowResult]]:
         yield message.key() or b"", result.decode(message.value() or b"", "results")
 
 
+@pytest.mark.quick
 def test_the_topic_as_compaction_leaves_it_makes_the_live_table(drilled: Config, tmp_path: Path) -> None:
     config = load.drill_config(drilled, allowed_lateness_ms=3_600_000, deduplicate_orders=True)
     with pipeline.submitted(config), pipeline.sinking(config):
@@ -305,6 +320,7 @@ def test_the_topic_as_compaction_leaves_it_makes_the_live_table(drilled: Config,
         load.wait_until(lambda: load.rows(anew, sent) == live, 60, "a table made anew equals the live one")
 
 
+@pytest.mark.quick
 def test_a_backfill_with_other_settings_replaces_its_windows_whole(drilled: Config, tmp_path: Path) -> None:
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
         sent = pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(40, speed="0"))
@@ -350,6 +366,7 @@ def test_refused_events_make_few_results_and_the_last_one_tells_all(drilled: Con
     assert told[-1].revision == 120
 
 
+@pytest.mark.quick
 def test_an_original_that_would_count_now_is_not_sent_back(drilled: Config, tmp_path: Path) -> None:
     strict = load.drill_config(drilled, max_event_bytes=300)
     long = event(page_url="x" * 300)

@@ -63,7 +63,7 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
         writer = f"another-{time.time_ns() // 1_000_000}" if another else LIVE
         job_id = launch(config, ENTRY, str(generation), writer, savepoint=savepoint)
     try:
-        _wait_until_running(config, job_id)
+        _wait_until_running(config, job_id, restored=bool(savepoint))
         if savepoint:
             _wait_until_it_goes_on(config, job_id)
     except JobError:
@@ -185,9 +185,11 @@ def _cause(output: str) -> str:
     return causes[-1].removeprefix("Caused by: ") if causes else "no reason given"
 
 
-def _wait_until_running(config: Config, job_id: str) -> None:
+def _wait_until_running(config: Config, job_id: str, *, restored: bool) -> None:
     def running() -> bool:
         details = describe(config, job_id)
+        if restored and _exceptions(config, job_id):
+            raise JobError(f"job {job_id} cannot go on from the savepoint: {root_cause(config, job_id)}")
         if details["state"] in ("FAILED", "CANCELED"):
             raise JobError(f"job {job_id} {details['state'].lower()}: {root_cause(config, job_id)}")
         tasks = [vertex["status"] for vertex in details["vertices"]]
