@@ -43,16 +43,23 @@ $(OWN_UV): uv-bootstrap.txt | toolchain
 	@$(VENV)-uv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r uv-bootstrap.txt
 	@touch $@
 
-$(VENV)/installed: uv.lock $(filter $(OWN_UV),$(UV)) | toolchain
-	@echo "setup: installing Python packages from uv.lock into $(VENV)"
-	@# What builds from source comes first, so that those builds use locked versions as well.
+# What builds from source comes first, so that those builds use locked versions as well.
+$(VENV)/tools: uv.lock $(filter $(OWN_UV),$(UV)) | toolchain
 	@$(INSTALL) --python "$(PYTHON)" --inexact --only-group build
+	@touch $@
+
+$(VENV)/packages: $(VENV)/tools
+	@echo "setup: installing Python packages from uv.lock into $(VENV)"
 	@$(INSTALL) --python "$(PYTHON)" --all-extras --no-build-isolation
 	@touch $@
 
-# The package is installed in place; only Rust has to be compiled, in release mode.
-$(VENV)/built: $(VENV)/installed pyproject.toml $(RUST)
+$(VENV)/compiled: $(VENV)/tools pyproject.toml $(RUST)
 	@echo "setup: compiling the Rust extension, about a minute on two cores"
+	@$(BIN)/maturin build --quiet --release --locked --out build/compiled
+	@touch $@
+
+# The package is installed in place, with what was compiled.
+$(VENV)/built: $(VENV)/packages $(VENV)/compiled
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -61,7 +68,10 @@ $(JAR): $(VENV)/built jars/maven.toml jars/build.py $(shell find jars/src -name 
 	@$(BIN)/rtea jars fetch
 	@$(BIN)/python jars/build.py
 
-setup: $(JAR) ## Install dependencies, build the extension, fetch and build the jars.
+setup: ## Install dependencies, build the extension, fetch and build the jars.
+	@# Packages come over the network while Rust keeps the processors busy.
+	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled
+	@$(MAKE) --no-print-directory $(JAR)
 
 demo: setup ## Run the whole pipeline for three minutes and prove its rows.
 	$(BIN)/rtea demo $(DEMO)

@@ -156,7 +156,7 @@ def test_set_up_takes_the_locked_versions_from_an_index_that_has_newer_ones(tmp_
         moved_tree(tmp_path, index)
         environment = OUTER | {"UV_DEFAULT_INDEX": f"{index}/simple", "UV_PROJECT_ENVIRONMENT": ".venv"}
         planned = subprocess.run(
-            [*MAKE, "-n", ".venv/installed"], cwd=tmp_path, env=OUTER, capture_output=True, text=True
+            [*MAKE, "-n", ".venv/packages"], cwd=tmp_path, env=OUTER, capture_output=True, text=True
         )
         steps = [line for line in planned.stdout.splitlines() if " sync " in line]
         assert len(steps) == 2, planned.stdout + planned.stderr

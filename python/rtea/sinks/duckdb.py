@@ -217,7 +217,7 @@ def _loadable(results: Sequence[WindowResult]) -> Iterator[tuple[str, str]]:
     # Only its owner reads what a temporary file holds.
     with tempfile.NamedTemporaryFile(prefix="rtea-", suffix=".ndjson") as file:
         names = [column.name for column in table.COLUMNS]
-        encoder = msgspec.json.Encoder(enc_hook=None, decimal_format="number")
+        encoder = msgspec.json.Encoder()
         for each in results:
             lines = (dict(zip(names, map(_plain, row), strict=True)) for row in table.rows(each, written_at))
             file.write(encoder.encode_lines(lines))

@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     dimension: str
     currency: str
     event_count: Int64 | None
-    revenue_minor: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,36}$")] | None
+    revenue_minor: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,28}$")] | None
     unique_visitors: Int64 | None
     visitors_sketch: bytes | None
 

@@ -1,7 +1,9 @@
 """The local broker: one Kafka process in KRaft mode, listening on the loopback only."""
 
+import base64
 import os
 import subprocess
+import uuid
 from pathlib import Path
 
 from rtea.config import Config
@@ -71,9 +73,10 @@ def _properties(config: Config, layout: Layout) -> dict[str, str]:
 
 
 def _format(java_command: list[str], properties: Path) -> None:
-    tool = [*java_command, "kafka.tools.StorageTool"]
-    uuid = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True)
-    command = [*tool, "format", "--standalone", "-t", uuid.stdout.strip(), "-c", str(properties)]
+    # Kafka's own way to write a random id; a leading dash would be taken for an option.
+    cluster_id = "r" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+    command = [*java_command, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id]
+    command += ["-c", str(properties)]
     formatted = subprocess.run(command, capture_output=True, text=True)
     output = (formatted.stdout + formatted.stderr).strip()
     if "No space left" in output:
