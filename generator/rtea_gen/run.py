@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -106,7 +106,9 @@ def run(wanted: Plan, manifest_file: Path | None, *, earlier: Earlier | None = N
             writer = held.enter_context(manifest.Writer(path, earlier.keep_bytes if earlier else 0))
             if not earlier:
                 writer.add(_header(wanted))
-            return _Run(wanted, path, writer, scratch, earlier).go(progress=progress)
+            with interrupts.blocked():  # In the process of Python's own that it starts.
+                made = _Run(wanted, path, writer, scratch, earlier)
+            return made.go(progress=progress)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -194,8 +196,11 @@ class _Run:
             with interrupts.blocked():  # Until a shard has set its own handlers.
                 for process in self._processes:
                     process.start()
-            with suppress(OSError):  # The terminal that shows the progress may be gone.
+            try:
                 self._watch(seen, progress=progress)
+            except OSError as error:
+                if error.errno != errno.EIO:  # The terminal that showed the progress is gone.
+                    raise
             self._stop.set()
             while any(process.is_alive() for process in self._processes):
                 if seen.are_two or (seen.first_s and time.monotonic() > seen.first_s + MOST_SECONDS):
