@@ -53,11 +53,12 @@ def counts_all(config: Config, wanted: int) -> None:
     load.wait_until(lambda: purchases(config) == wanted, 60, f"{wanted} purchases are counted")
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize(
     ("value", "codec"),
-    [(event(page_url="x" * 3_000_000), "gzip"), (b" " * 10_000_000, "lz4")],
-    ids=["3 MB of x", "10 MB of spaces"],
+    [
+        pytest.param(event(page_url="x" * 3_000_000), "gzip", marks=pytest.mark.quick, id="3 MB of x"),
+        pytest.param(b" " * 10_000_000, "lz4", id="10 MB of spaces"),
+    ],
 )
 def test_an_event_that_outgrows_every_letter_costs_no_neighbour(drilled: Config, value: bytes, codec: str) -> None:
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
@@ -94,8 +95,10 @@ def late_events(config: Config) -> int:
     return sum(letter.events for letter in dead_letters.read(config) if letter.reason == "late")
 
 
-@pytest.mark.quick
-@pytest.mark.parametrize("by_topic", [False, True], ids=["by the producer", "by the topic"])
+@pytest.mark.parametrize(
+    "by_topic",
+    [pytest.param(False, marks=pytest.mark.quick, id="by the producer"), pytest.param(True, id="by the topic")],
+)
 def test_every_codec_of_kafka_is_counted(drilled: Config, by_topic: bool) -> None:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
@@ -366,7 +369,6 @@ def test_refused_events_make_few_results_and_the_last_one_tells_all(drilled: Con
     assert told[-1].revision == 120
 
 
-@pytest.mark.quick
 def test_an_original_that_would_count_now_is_not_sent_back(drilled: Config, tmp_path: Path) -> None:
     strict = load.drill_config(drilled, max_event_bytes=300)
     long = event(page_url="x" * 300)
