@@ -121,8 +121,9 @@ def assert_no_secret(config: Config, scratch: Path) -> None:
         )
         assert "kafka" in shown.stdout
         assert not any(word in shown.stdout + shown.stderr for word in words)
-    for private in ("job-config.json", "kafka/server.properties"):
-        assert (Layout.of(config.stack.state_dir).root / private).stat().st_mode & 0o077 == 0
+    root = Layout.of(config.stack.state_dir).root
+    assert (root / "kafka" / "server.properties").stat().st_mode & 0o077 == 0
+    assert not list(root.rglob("job-config.json")), "the settings of a submission are gone with it"
     assert not any(word in (scratch / "m.jsonl").read_text() for word in words)
 
 
