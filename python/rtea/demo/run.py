@@ -62,6 +62,7 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
     layout.clear()
     jars.fetch(config.jars, ("kafka", "flink"))
     with ExitStack() as parts:
+        parts.callback(_stop_children)
         with console.status("starting Kafka and Flink"):
             parts.enter_context(local.running(config))
         with console.status("submitting the job"):
@@ -73,6 +74,18 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
         monitor.watch_stack()
         monitor.watch_process("sink", sink.pid)
         return _send(config, minutes, console, monitor, sink, SINKS[sink_name](config))
+
+
+def _stop_children() -> None:
+    """Stop what still runs: a signal may come between the start of a process and the line that would stop it."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    _, alive = psutil.wait_procs(children, timeout=STOP_SECONDS)
+    for child in alive:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def _send(
