@@ -128,6 +128,9 @@ impl<V: Amount> Bounded<V> {
     #[must_use]
     pub fn others(&self) -> Vec<(&str, V)> {
         let mut others: BTreeMap<&str, V> = self.others.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
+        if self.length <= self.limit {
+            return others.into_iter().collect();
+        }
         self.split().1.iter().for_each(|entry| others.entry(entry.currency).or_default().add(entry.amount));
         others.into_iter().collect()
     }
@@ -208,6 +211,9 @@ impl<V: Amount> Bounded<V> {
                 amount: *amount,
             })
         });
+        if self.length <= self.limit {
+            return (all.collect(), Vec::new());
+        }
         let mut protected = self.held.values().flat_map(BTreeMap::values).filter(|slot| slot.is_protected).count();
         protected = protected.min(self.limit);
         let mut room = [self.limit - protected, protected];

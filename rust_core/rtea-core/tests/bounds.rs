@@ -257,14 +257,14 @@ fn exponent(sizes: [usize; 2], mut work: impl FnMut(usize)) -> f64 {
 #[test]
 fn folding_categories_in_any_order_is_linear_whatever_the_limit() {
     for limit in [1_000, 20_000] {
-        let found = exponent([20_000, 160_000], |size| {
+        let found = exponent([60_000, 480_000], |size| {
             let mut sums = Bounded::<i128>::new(limit);
             for n in (0..size).rev() {
                 sums.add("EUR", &format!("{n:08}"), 1, || false);
             }
             assert_eq!(sums.entries().len(), limit as usize);
         });
-        assert!(found < 1.35, "limit {limit}: time grows by the power of {found:.2}");
+        assert!(found < 1.5, "limit {limit}: time grows by the power of {found:.2}");
     }
 }
 
@@ -283,7 +283,7 @@ fn a_window_of_orders_costs_as_much_as_it_has_orders() {
         held.iter().for_each(|orders| window.merge(orders).unwrap());
         assert_eq!(window.with_orders_counted().counts().map(|(_, counts)| counts[1]).sum::<u64>(), size as u64);
     });
-    assert!(found < 1.35, "time grows by the power of {found:.2}");
+    assert!(found < 1.5, "time grows by the power of {found:.2}");
 }
 
 #[test]
