@@ -68,7 +68,9 @@ def test_a_closed_terminal_stops_everything(tmp_path: Path) -> None:
     outer, inner = pty.openpty()
     # A session of its own, whose terminal is the one that is closed.
     take = (
-        "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "import fcntl, os, signal, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        # These tests may themselves run below nohup.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
         f"os.execv({command[0]!r}, {command!r})"
     )
     with subprocess.Popen(

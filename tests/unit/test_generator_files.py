@@ -190,7 +190,9 @@ def test_a_terminal_shows_progress_and_its_end_leaves_a_whole_manifest() -> None
         "--procs",
         "1",
     ]
-    with subprocess.Popen([*endless, "--progress"], stdin=inner, stdout=inner, stderr=inner) as ran:
+    # These tests may themselves run below nohup.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}
+    with subprocess.Popen([*endless, "--progress"], stdin=inner, stdout=inner, stderr=inner, **heard) as ran:  # type: ignore[call-overload]
         os.close(inner)
         shown = b""
         while b"/s" not in shown:
