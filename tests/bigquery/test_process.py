@@ -63,7 +63,7 @@ def publish(config: Config, *windows: tuple[int, int]) -> None:
             Row("event_count", "page_view_mobile", "", revision, None, None, None),
             Row("unique_visitors", "all", "", None, None, 2, sketch),
         ]
-        value = WindowResult(result.VERSION, number * 60_000, (number + 1) * 60_000, revision, rows)
+        value = WindowResult(result.VERSION, number * 60_000, (number + 1) * 60_000, 1, revision, "", rows)
         producer.produce(config.kafka.results_topic, msgspec.msgpack.encode(value), str(number))
     assert producer.flush(30) == 0
 

@@ -35,7 +35,9 @@ def batch(revision: int = 5, name: str = "b", windows: int = 1) -> Batch:
         Row("revenue", "books", "USD", None, "1250", None, None),
         Row("unique_visitors", "all", "", None, None, 2, sketch),
     ]
-    results = [WindowResult(result.VERSION, n * 60_000, (n + 1) * 60_000, revision, rows) for n in range(windows)]
+    results = [
+        WindowResult(result.VERSION, n * 60_000, (n + 1) * 60_000, 1, revision, "", rows) for n in range(windows)
+    ]
     return Batch(results, (name * 32)[:32])
 
 

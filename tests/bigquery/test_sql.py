@@ -39,7 +39,7 @@ def statements() -> list[str]:
     assert (begin, commit, end) == ("BEGIN TRANSACTION", "COMMIT TRANSACTION", "")
     # The analyzer knows no system variables of scripts.
     of_merge = [statement.replace("@@row_count", "1") for statement in of_merge]
-    own = [sql.ddl(TABLE, 30), sql.make_writer(WRITER), sql.select(TABLE, 0, 60_000), sql.any_row(TABLE)]
+    own = [sql.ddl(TABLE, 30), sql.make_writer(WRITER), sql.select(TABLE, 0, 60_000), sql.look(TABLE)]
     return [*own, *of_merge, *ready]
 
 
@@ -87,7 +87,7 @@ def filled(bigquery_section: BigQuerySection) -> Iterator[tuple[BigQuerySink, li
         ]
         rows += [Row("unique_visitors", "all", "", None, None, 1, aggregate.build_sketch([b"%d" % n]))]
         start_ms = START_MS + n * 600_000
-        windows.append(WindowResult(result.VERSION, start_ms, start_ms + 60_000, 10, rows))
+        windows.append(WindowResult(result.VERSION, start_ms, start_ms + 60_000, 1, 10, "", rows))
     sink.write(Batch(windows, "f" * 32), threading.Event())
     yield sink, windows
     sink.close()
