@@ -21,6 +21,7 @@ COLUMNS = {
     "visitors_sketch": TypeKind.TYPE_BYTES,
     "revision": TypeKind.TYPE_INT64,
     "updated_at": TypeKind.TYPE_TIMESTAMP,
+    "generation": TypeKind.TYPE_INT64,
 }
 
 

@@ -40,7 +40,7 @@ COLUMNS = (
     Column("visitors_sketch", "bytes", False, "HLL++ sketch of the visitors (precision 15), for HLL_COUNT."),
     Column("revision", "int64", True, "Events that went into the window: a correction has a greater one."),
     Column("updated_at", "timestamp", True, "When the row was written."),
-    Column("generation", "int64", False, "When the job's settings were first submitted, ms: newer replaces older."),
+    Column("generation", "int64", False, "When these settings were first submitted, ms: newer replaces older."),
 )
 KEY = ("window_start", "metric", "dimension", "currency")
 

@@ -23,7 +23,7 @@ def ddl(table_id: str, partition_expiration_days: int) -> str:
     """The statement that makes the table; `table_id` is project.dataset.table."""
     columns = ",\n".join(
         f"  {column.name} {TYPES[column.kind]}{' NOT NULL' * column.required} "
-        f"OPTIONS (description = '{column.description}')"
+        f"OPTIONS (description = {_text(column.description)})"
         for column in table.COLUMNS
     )
     options = [f"description = '{DESCRIPTION}'"]
@@ -127,6 +127,16 @@ def look(table_id: str) -> str:
         "SELECT CURRENT_TIMESTAMP() AS now, (SELECT TIMESTAMP_DIFF(window_end, window_start, MILLISECOND) "
         f"FROM `{table_id}` WHERE window_start >= {timestamp(0)} LIMIT 1) AS window_ms"
     )
+
+
+def _text(text: str) -> str:
+    """A string literal.
+
+    >>> print(_text("a shop's"))
+    'a shop\\'s'
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _day(ms: int) -> str:
