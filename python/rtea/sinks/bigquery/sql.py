@@ -130,10 +130,10 @@ def look(table_id: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A string literal.
+    r"""A string literal.
 
     >>> print(_text("a shop's"))
-    'a shop\\'s'
+    'a shop\'s'
     """
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
