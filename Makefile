@@ -70,8 +70,8 @@ $(JAR): $(VENV)/built jars/maven.toml jars/build.py $(shell find jars/src -name 
 
 setup: ## Install dependencies, build the extension, fetch and build the jars.
 	@# Packages come over the network while Rust keeps the processors busy.
-	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled
-	@$(MAKE) --no-print-directory $(JAR)
+	@$(MAKE) --silent --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled
+	@$(MAKE) --silent --no-print-directory $(JAR)
 
 demo: setup ## Run the whole pipeline for three minutes and prove its rows.
 	$(BIN)/rtea demo $(DEMO)

@@ -287,7 +287,7 @@ def stored(sink: Sink, start_ms: int) -> dict[tuple[int, bool], tuple[tuple[int,
 STARTS = count(0, 120_000)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_newer_result_replaces_its_window_as_a_whole_whatever_the_batches(sink: Sink, data: st.DataObject) -> None:
     start_ms = next(STARTS)

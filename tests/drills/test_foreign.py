@@ -244,7 +244,6 @@ def test_a_resumed_run_refuses_a_topic_made_again(drilled: Config, tmp_path: Pat
     assert "start a new run without --resume" in resumed.stderr
 
 
-@pytest.mark.quick
 def test_a_second_job_on_the_same_topics_is_refused_unless_wanted(drilled: Config) -> None:
     with pipeline.submitted(drilled) as job_id:
         with pytest.raises(JobError, match=f"job {job_id} writes topic .* already: .* --another"):
