@@ -33,7 +33,7 @@ STOP_SECONDS = 5
 """How long a run that was stopped waits for acknowledgements that are missing."""
 
 NUDGE_SECONDS = 0.05
-"""How long `flush` may run without an acknowledgement: while the broker is silent it keeps a processor busy."""
+"""How long `flush` may run without an acknowledgement: after it, waiting is left to `poll`."""
 
 
 class StoppedError(Exception):
@@ -103,6 +103,7 @@ class KafkaOutlet(Outlet):
         self._already = _core.SentNumbers.from_bytes(already, config.generator.seed) if already else None
         self._is_plain = not config.faults.spoil and self._idle is None and self._already is None
         self._producer = Producer(producer_settings(plan))
+        self._stuck_at, self._nudge_s = -1, 0.0
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
@@ -198,11 +199,14 @@ class KafkaOutlet(Outlet):
         self._producer.poll(seconds)
 
     def hasten(self, seconds: float) -> None:
-        """Flush for a while, and wait idly while the broker does not answer."""
+        """Flush for a while, and only wait while the broker does not answer."""
         end_s = time.monotonic() + seconds
         while (outstanding := len(self._producer)) and (left_s := end_s - time.monotonic()) > 0:
-            if self._producer.flush(min(NUDGE_SECONDS, left_s)) == outstanding:
-                self._producer.poll(min(10 * NUDGE_SECONDS, max(0.0, end_s - time.monotonic())))
+            if outstanding != self._stuck_at or time.monotonic() >= self._nudge_s:
+                self._stuck_at = self._producer.flush(min(NUDGE_SECONDS, left_s))
+                self._nudge_s = time.monotonic() + 20 * NUDGE_SECONDS
+            else:
+                self._producer.poll(min(NUDGE_SECONDS, left_s))
 
     def close(self) -> None:
         """Wait for the acknowledgements; what has none when the patience is over has failed."""
