@@ -63,15 +63,17 @@ $(VENV)/built: $(VENV)/packages $(VENV)/compiled
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(JAR): $(VENV)/built jars/maven.toml jars/build.py $(shell find jars/src -name '*.java')
+# Neither needs the extension, which may still compile.
+$(JAR): $(VENV)/packages jars/maven.toml jars/build.py $(shell find jars/src -name '*.java')
 	@echo "setup: fetching Kafka's and Flink's jars, 200 MB, unless they are in the cache"
-	@$(BIN)/rtea jars fetch
-	@$(BIN)/python jars/build.py
+	@PYTHONPATH=python $(BIN)/python -m rtea jars fetch
+	@PYTHONPATH=python $(BIN)/python jars/build.py
+	@touch $@
 
 setup: ## Install dependencies, build the extension, fetch and build the jars.
-	@# Packages come over the network while Rust keeps the processors busy.
-	@$(MAKE) --silent --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled
-	@$(MAKE) --silent --no-print-directory $(JAR)
+	@# Packages and jars come over the network while Rust keeps the processors busy.
+	@$(MAKE) --silent --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled $(JAR)
+	@$(MAKE) --silent --no-print-directory $(VENV)/built
 
 demo: setup ## Run the whole pipeline for three minutes and prove its rows.
 	$(BIN)/rtea demo $(DEMO)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-import rtea
 from rtea import config as configuration
 from rtea.cli import root
 from rtea.errors import ConfigError
@@ -15,7 +14,7 @@ from rtea_gen import plan as plans
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(rtea.__version__, prog_name="rtea-gen")
+@click.version_option(package_name="rtea", prog_name="rtea-gen")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration file [default: rtea.toml].")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeatable.")
 @click.option("--procs", "generator__procs", type=int, help="Processes [default: 2].")

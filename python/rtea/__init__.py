@@ -4,16 +4,13 @@ Importing this package needs neither Java nor PyFlink. The path of an event thro
 described in ARCHITECTURE.md; `rtea.events` and `rtea.aggregate` are the faces of the Rust core.
 """
 
-import warnings
 from importlib import metadata
 
-from rtea import _core
+__version__: str
 
-__version__ = metadata.version("rtea")
 
-if _core.DEBUG_BUILD:
-    warnings.warn(
-        "rtea._core is a debug build, about ten times slower: build it with `maturin develop --release`",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for: set-up fetches jars while the extension still compiles."""
+    if name == "__version__":
+        return metadata.version("rtea")
+    raise AttributeError(f"module 'rtea' has no attribute {name!r}")

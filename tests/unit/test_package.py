@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rtea
-from rtea import events
+from rtea import _core, events
 from rtea.errors import RteaError
 from rtea.flink import jar
 
@@ -68,7 +68,7 @@ def test_our_jar_holds_a_class_for_each_source() -> None:
 
 
 def test_the_extension_is_a_release_build() -> None:
-    assert not rtea._core.DEBUG_BUILD
+    assert not _core.DEBUG_BUILD
 
 
 def test_the_readme_s_sample_event_is_valid_and_its_exit_codes_are_ours() -> None:

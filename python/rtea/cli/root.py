@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-import rtea
 from rtea import config as configuration
 from rtea.config import Config
 from rtea.errors import ConfigError, RteaError, StackError
@@ -54,7 +53,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(rtea.__version__, prog_name="rtea")
+@click.version_option(package_name="rtea", prog_name="rtea")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration file [default: rtea.toml].")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeatable.")
 @click.pass_context

@@ -27,11 +27,6 @@ class Written(msgspec.Struct, frozen=True):
     rows: int
     readable_at_ms: int
 
-    @property
-    def freshness_s(self) -> float:
-        """Seconds from the window's end to its rows being readable."""
-        return (self.readable_at_ms - self.window_end_ms) / 1000
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -49,6 +44,8 @@ class Monitor:
 
     config: Config
     job_id: str
+    behind_ms: int = 0
+    """How far the events' times are behind the clock."""
     samples: list[Sample] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -105,12 +102,16 @@ class Monitor:
         seconds = recent[-1].at_s - recent[0].at_s if recent else 0.0
         return (recent[-1].records - recent[0].records) / seconds if seconds else 0.0
 
-    def freshness_s(self) -> list[float]:
+    def freshness_s(self, written: Written) -> float:
+        """Seconds from a window's end to its rows being readable."""
+        return (written.readable_at_ms - written.window_end_ms - self.behind_ms) / 1000
+
+    def freshness_of_windows_s(self) -> list[float]:
         """Seconds from each window's end to its first rows being readable, in window order."""
         first: dict[int, Written] = {}
         for written in list(self.written):
             first.setdefault(written.window_start_ms, written)
-        return [first[start_ms].freshness_s for start_ms in sorted(first)]
+        return [self.freshness_s(first[start_ms]) for start_ms in sorted(first)]
 
 
 def _tree_seconds(process: psutil.Process) -> float:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import psutil
 from rich.console import Console
@@ -27,6 +28,10 @@ from rtea.stack import jars, local, supervisor
 from rtea.stack.layout import Layout
 
 FRAME_SECONDS = 1.0
+FIRST_WINDOW_MS = 10_000
+"""How much the first window holds at most: the times of a demo's events lie up to a window behind the clock, so that
+nobody waits a minute for the first rows."""
+
 STOP_SECONDS = 60
 CATCH_UP_SECONDS = 60
 """How long the last finished window's rows may take to appear before they count as missing."""
@@ -94,6 +99,7 @@ def _send(
     layout = Layout.of(config.stack.state_dir)
     path = layout.root / "manifest.jsonl"
     arguments = ["rtea_gen", "--duration", str(minutes * 60), "--manifest", str(path), "--no-progress"]
+    arguments += ["--start", str(start_ms(round(time.time() * 1000), config.job.window_ms))]
     with (
         _process(config, layout, "generator", *arguments) as generator,
         Live(console=console, auto_refresh=False) as live,
@@ -102,6 +108,8 @@ def _send(
         started_s = time.time()
         while generator.poll() is None:
             _require_alive(sink, layout)
+            if path.exists() and not monitor.behind_ms:
+                monitor.behind_ms = _behind_ms(path)
             monitor.sample()
             live.update(view.draw(monitor, "sending"), refresh=True)
             _wait(generator, FRAME_SECONDS)
@@ -115,6 +123,25 @@ def _send(
         monitor.sample()
         live.update(view.draw(monitor, "done"), refresh=True)
     return summaries.summarize(monitor, sent, report, seconds)
+
+
+def start_ms(now_ms: int, window_ms: int) -> int:
+    """The newest time at which a window has `FIRST_WINDOW_MS` left, or all of it if it is shorter than that.
+
+    >>> start_ms(1_000_000, 60_000), start_ms(1_020_000, 60_000), start_ms(1_000_999, 5_000)
+    (950000, 1010000, 1000000)
+    """
+    before_ms = min(FIRST_WINDOW_MS, window_ms)
+    return (now_ms + before_ms) // window_ms * window_ms - before_ms
+
+
+def _behind_ms(path: Path) -> int:
+    """How far events are behind the clock; 0 while the generator has not told."""
+    try:
+        header = manifest.read_cut(path).header
+    except RteaError:
+        return 0
+    return header.began_ms - header.start_ms
 
 
 def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:

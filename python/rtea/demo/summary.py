@@ -38,7 +38,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 def summarize(monitor: Monitor, sent: Manifest, report: Report, seconds: float) -> Summary:
     """Sum up a run of `seconds` of sending."""
-    freshness = monitor.freshness_s() or [float("nan")]
+    freshness = monitor.freshness_of_windows_s() or [float("nan")]
     lags = [sample.lag for sample in monitor.samples] or [float("nan")]
     third = max(1, len(lags) // 3)
     return Summary(

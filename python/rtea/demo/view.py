@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 
-from rtea.demo.monitor import Monitor, Written
+from rtea.demo.monitor import Monitor
 
 NEWEST = 8
 
@@ -22,15 +22,14 @@ def draw(monitor: Monitor, phase: str) -> Group:
         _clock(sample.watermark_ms) if sample and sample.watermark_ms > 0 else "-",
         str(len({written.window_start_ms for written in monitor.written})),
     )
-    return Group(Panel(head, title=f"rtea demo: {phase}"), _windows(monitor.written[-NEWEST:]))
+    return Group(Panel(head, title=f"rtea demo: {phase}"), _windows(monitor))
 
 
-def _windows(written: list[Written]) -> Table:
+def _windows(monitor: Monitor) -> Table:
     table = Table("window", "events", "rows", "readable after its end", title="newest windows")
-    for entry in reversed(written):
-        table.add_row(
-            _clock(entry.window_start_ms), f"{entry.revision:,}", str(entry.rows), f"{entry.freshness_s:.2f} s"
-        )
+    for entry in reversed(monitor.written[-NEWEST:]):
+        freshness = f"{monitor.freshness_s(entry):.2f} s"
+        table.add_row(_clock(entry.window_start_ms), f"{entry.revision:,}", str(entry.rows), freshness)
     return table
 
 
