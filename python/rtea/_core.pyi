@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 DEBUG_BUILD: bool
+
+def minor_digits(currency: str) -> int:
+    """Decimals of a currency by ISO 4217; 2 for an unknown one."""
+
 REASONS: list[str]
 SKETCH_STANDARD_ERROR: float
 

@@ -35,7 +35,7 @@ class Device(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
-    """One line of a cart or an order; `price` is of one piece, in major units, two decimals."""
+    """One line of a cart or an order; `price` is of one piece, in major units, with the decimals of its currency."""
 
     product_id: str
     category: str
@@ -44,9 +44,11 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
-    """One event. `event_time` is in ms since the epoch, UTC. Field order is the schema's."""
+    """One event. `event_time` is in ms since the epoch, UTC. Field order is the schema's. An event without an id is
+    known by its record's topic, partition and offset.
+    """
 
-    event_id: str
+    event_id: str | None
     event_type: str
     source: Literal["mobile", "website"]
     event_time: int

@@ -53,8 +53,8 @@ class GaItem(msgspec.Struct, frozen=True):
 class GaParameters(msgspec.Struct, frozen=True):
     """The event's parameters."""
 
-    event_id: str
     source: str
+    event_id: str | None = None
     schema_version: int = 1
     session_id: str | None = None
     page_location: str | None = None

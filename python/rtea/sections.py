@@ -211,8 +211,8 @@ class GeneratorSection(Section):
     search_terms: Strings = ()
     """What is searched for, in place of the model's terms, each as often."""
     categories: Annotated[list[tuple[str, UInt32, UInt32]], BeforeValidator(_parsed)] = []
-    """Categories of the catalogue, in place of the model's: name, lowest and highest price in minor units (hundredths
-    of every currency). More than `job.max_dimensions` pairs of currency and category are not all kept by the job."""
+    """Categories of the catalogue, in place of the model's: name, lowest and highest price in minor units of
+    the currency. More than `job.max_dimensions` pairs of currency and category are not all kept by the job."""
     lanes: int = Field(200_000, ge=1, le=4_000_000)
     """Visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""
     daily: float = Field(0.0, ge=0, le=1)

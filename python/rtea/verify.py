@@ -7,12 +7,11 @@ error, and the sketch's bytes must say what the row says.
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from rtea import aggregate
+from rtea import aggregate, money
 from rtea.manifest import Window
 from rtea.sinks.contract import Sink, StoredRow
 from rtea.sinks.result import DEAD_LETTERS
@@ -69,7 +68,7 @@ def compare(window: Window, rows: list[StoredRow]) -> list[str]:
     problems += _mixtures(rows)
     counts = {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
     problems += _differences("event_count", window.event_count, counts)
-    expected = {(r.category, r.currency): Decimal(r.minor).scaleb(-2) for r in window.revenue}
+    expected = {(r.category, r.currency): money.major_units(r.minor, r.currency) for r in window.revenue}
     revenue = {(row.dimension, row.currency): row.revenue for row in rows if row.metric == "revenue"}
     problems += _differences("revenue", expected, revenue)
     problems += _visitor_problems(window, [row for row in rows if row.metric == "unique_visitors"])

@@ -5,6 +5,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def test_rows_are_readable_as_they_were_written(sink: Sink) -> None:
         ("unique_visitors", "all", ""),
     ]
     assert {(row.window_start_ms, row.window_end_ms, row.revision) for row in rows} == {(0, 60_000, 5)}
-    assert str(rows[1].revenue) == "1000000000000000000.05"
+    assert rows[1].revenue == Decimal("1000000000000000000.05")
     assert rows[2].visitors_sketch == aggregate.build_sketch([b"a", b"b"])
 
 

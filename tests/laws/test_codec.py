@@ -22,10 +22,10 @@ items = st.builds(
 )
 all_events = st.builds(
     Event,
-    event_id=texts,
+    event_id=maybe,
     event_type=st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True),
     source=st.sampled_from(["mobile", "website"]),
-    event_time=st.integers(0, 2**47),
+    event_time=st.integers(0, 499_999_999) | st.integers(10**11, 2**47),
     visitor_id=texts,
     schema_version=st.integers(1, 9),
     session_id=maybe,
@@ -36,7 +36,7 @@ all_events = st.builds(
     campaign=maybe,
     device=st.none() | st.builds(Device, maybe, maybe, maybe, maybe, maybe, maybe),
     items=st.lists(items, min_size=1, max_size=3),
-    currency=st.none() | st.sampled_from(["USD", "EUR"]),
+    currency=st.none() | st.sampled_from(["USD", "EUR", "KWD"]),
     order_id=maybe,
 )
 

@@ -3,12 +3,15 @@ releases are used on, and any text comes back as it was."""
 
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from rtea.sinks import result
+from rtea.errors import SinkError
+from rtea.sinks import duckdb as duckdb_sink
+from rtea.sinks import result, table
 from rtea.sinks.contract import Batch
 from rtea.sinks.duckdb import DuckDbSink
 from rtea.sinks.result import Row, WindowResult
@@ -63,4 +66,32 @@ def test_a_table_of_an_earlier_release_is_used_on(tmp_path: Path) -> None:
     assert [(row.dimension, row.generation, row.revision) for row in sink.read(0, 10**9)] == [("gone", 0, 99)]
     sink.write(Batch([window(["books"])], "b"), NEVER)
     found = [(row.dimension, row.generation, row.revision, str(row.revenue)) for row in sink.read(0, 10**9)]
-    assert found == [("books", 1, 1, "1234567890123.45")]
+    assert found == [("books", 1, 1, "1234567890123.4500")]
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"), [("revenue", "DOUBLE"), ("window_start", "TIMESTAMP"), ("dimension", "BLOB")]
+)
+def test_a_table_of_other_types_is_refused_and_left_alone(tmp_path: Path, column: str, kind: str) -> None:
+    path = tmp_path / "metrics.duckdb"
+    kinds = {each.name: duckdb_sink.TYPES[each.kind] for each in table.COLUMNS} | {column: kind}
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"CREATE TABLE theirs ({', '.join(map(' '.join, kinds.items()))})")
+    with pytest.raises(SinkError, match=f"column {column} is {kind}, expected .*: name another table with --table"):
+        DuckDbSink(path, "theirs").open()
+    with duckdb.connect(str(path)) as connection:
+        found = dict(
+            connection.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'theirs'"
+            ).fetchall()
+        )
+    assert found == kinds
+
+
+def test_amounts_keep_the_decimals_of_their_currency(sink: DuckDbSink) -> None:
+    amounts = {"JPY": "1235", "USD": "1235", "KWD": "1235", "CLF": "-12345"}
+    rows = [Row("revenue", "books", currency, None, minor, None, None) for currency, minor in amounts.items()]
+    sink.write(Batch([WindowResult(2, 60_000, 120_000, 1, 1, "", rows)], "b"), NEVER)
+    found = {row.currency: row.revenue for row in sink.read(60_000, 60_001)}
+    assert found == {name: Decimal(text) for name, text in
+                     (("JPY", "1235"), ("USD", "12.35"), ("KWD", "1.235"), ("CLF", "-1.2345"))}  # fmt: skip

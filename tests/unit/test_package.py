@@ -121,3 +121,18 @@ def test_every_file_of_drills_proves_a_promise() -> None:
     drills = [path.name for path in (ROOT / "tests" / "drills").glob("test_*.py")]
     assert len(drills) >= 8
     assert [name for name in drills if f"tests/drills/{name}" not in page] == []
+
+
+def test_the_documented_reasons_are_those_of_the_decoder_in_its_order() -> None:
+    listed = (ROOT / "ARCHITECTURE.md").read_text().split("Reasons of dead letters:")[1].split(".\n")[0]
+    assert tuple(re.findall(r"`(\w+)`", listed)) == events.REASONS
+
+
+def test_every_crate_that_the_wheel_holds_is_listed_with_its_licence() -> None:
+    tree = ["cargo", "tree", "--package", "rtea-py", "--edges", "normal,no-proc-macro", "--target", "all", "--locked"]
+    lines = subprocess.check_output([*tree, "--prefix", "none", "--format", "| {p} | {l} |"], cwd=ROOT, text=True)
+    linked = set(re.findall(r"^\| (\S+) v(\S+) \| (.+?) \|", lines, re.MULTILINE))
+    listed = (ROOT / "docs" / "third_party_licenses.md").read_text()
+    assert set(re.findall(r"^\| (\S+) \| (\d\S*) \| (.+) \|$", listed, re.MULTILINE)) == {
+        crate for crate in linked if not crate[0].startswith("rtea")
+    }

@@ -26,6 +26,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from rtea import money
 from rtea.errors import DiskSpaceError, SinkError
 from rtea.sinks import result, table
 from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
@@ -41,12 +42,13 @@ WARNING_SECONDS = 10.0
 """Time between warnings while writing waits."""
 
 TYPES: dict[table.Kind, str] = {
-    "timestamp": "TIMESTAMPTZ",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
     "string": "VARCHAR",
     "int64": "BIGINT",
-    "decimal": "DECIMAL(38, 2)",
+    "decimal": f"DECIMAL(38,{money.DECIMALS})",
     "bytes": "BLOB",
 }
+"""Types as `DESCRIBE` names them."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -93,6 +95,7 @@ class DuckDbSink(Sink):
 
         def make(connection: duckdb.DuckDBPyConnection) -> bool:
             connection.execute(ddl)
+            self._require_types(connection)
             for column in table.COLUMNS:
                 if not column.required:  # Tables of earlier releases lack some.
                     connection.execute(
@@ -103,6 +106,20 @@ class DuckDbSink(Sink):
             return connection.execute(f"SELECT 1 FROM {self._table} LIMIT ?", [1]).fetchone() is None
 
         return self._with_file(make, stop=stop)
+
+    def _require_types(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Refuse a table with other types; give the revenue of an earlier release's table more decimals."""
+        found = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()}
+        if found.get("revenue") == "DECIMAL(38,2)":
+            connection.execute(f"ALTER TABLE {self._table} ALTER revenue TYPE {TYPES['decimal']}")
+            found["revenue"] = TYPES["decimal"]
+        for column in table.COLUMNS:
+            wanted, kind = TYPES[column.kind], found.get(column.name)
+            if kind != wanted and (kind is not None or column.required):
+                raise SinkError(
+                    f"table {self._table_name} in {self._path}: column {column.name} is {kind or 'missing'}, expected "
+                    f"{wanted}: name another table with --table"
+                )
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
         """Replace windows in one transaction; a window yields to newer results only. About 40,000 rows a second."""
@@ -197,13 +214,19 @@ class DuckDbSink(Sink):
             raise SinkError(f"a result does not fit the table in {self._path}: {error}") from error
 
 
+_UNITS = 10**money.DECIMALS
+
 # Of a column: its type in a file of rows as JSON, and the expression that gives its value. Text is slow to read as a
 # time or as a decimal of 38 digits (100 us each, DuckDB 1.5), whole numbers are not.
 _LOADED: dict[table.Kind, tuple[str, str]] = {
     "timestamp": ("BIGINT", "make_timestamptz({0})"),
     "string": ("VARCHAR", "{0}"),
     "int64": ("BIGINT", "{0}"),
-    "decimal": ("HUGEINT", "({0} // 100)::DECIMAL(38, 2) + ({0} % 100)::DECIMAL(3, 0) * 0.01::DECIMAL(2, 2)"),
+    "decimal": (
+        "HUGEINT",
+        f"({{0}} // {_UNITS})::{TYPES['decimal']} + ({{0}} % {_UNITS})::DECIMAL({money.DECIMALS + 1}, 0) "
+        f"* {1 / _UNITS}::DECIMAL({money.DECIMALS}, {money.DECIMALS})",
+    ),
     "bytes": ("VARCHAR", "from_base64({0})"),
 }
 
@@ -234,7 +257,7 @@ def _microseconds(time: datetime) -> int:
 def _plain(value: table.Value) -> str | int | bytes | None:
     if isinstance(value, datetime):
         return _microseconds(value)
-    return str(int(value * 100)) if isinstance(value, Decimal) else value
+    return str(int(value * _UNITS)) if isinstance(value, Decimal) else value
 
 
 def _is_locked(error: BaseException) -> bool:

@@ -26,7 +26,7 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 class Row(msgspec.Struct, frozen=True, array_like=True):
     """One row of the table; fields that do not belong to the metric are None.
 
-    `revenue_minor` is a decimal string of hundredths of the currency: sums may exceed 64 bits.
+    `revenue_minor` is a decimal string in minor units of the currency (ISO 4217): sums may exceed 64 bits.
     """
 
     metric: str

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from rtea import money
 from rtea.errors import SinkError
 from rtea.sinks.result import WindowResult
 
@@ -84,7 +85,7 @@ def rows(result: WindowResult, written_at: datetime) -> list[tuple[Value, ...]]:
             row.dimension,
             row.currency,
             row.event_count,
-            None if row.revenue_minor is None else Decimal(row.revenue_minor).scaleb(-2),
+            None if row.revenue_minor is None else money.major_units(row.revenue_minor, row.currency),
             row.unique_visitors,
             row.visitors_sketch,
             result.revision,

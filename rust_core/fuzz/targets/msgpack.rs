@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         _ => None,
     };
     let text = |index, name| field(index, name).and_then(|value| value.as_str().map(str::to_owned));
-    assert_eq!(text(0, "event_id").as_deref(), Some(&*event.event_id));
+    assert_eq!(text(0, "event_id").as_deref(), event.event_id.as_deref());
     assert_eq!(text(1, "event_type").as_deref(), Some(&*event.event_type));
     assert_eq!(text(2, "source").as_deref(), Some(event.source.name()));
     assert_eq!(text(4, "visitor_id").as_deref(), Some(&*event.visitor_id));

@@ -27,8 +27,11 @@ pub const PURCHASE: &str = "purchase";
 /// Currency of a purchase that names none.
 pub const DEFAULT_CURRENCY: &str = "USD";
 
-/// Highest price of one item, in minor units (one billion major units).
-pub const MAX_PRICE_MINOR: i64 = 100_000_000_000;
+/// Highest price of one item, in major units.
+pub const MAX_PRICE: i64 = 1_000_000_000;
+
+/// Highest price of one item in minor units: times [`MAX_QUANTITY`] it is below 2^63, whatever the currency.
+pub const MAX_PRICE_MINOR: i64 = 9_000_000_000_000;
 
 /// Highest quantity of one item.
 pub const MAX_QUANTITY: i64 = 1_000_000;
@@ -36,6 +39,10 @@ pub const MAX_QUANTITY: i64 = 1_000_000;
 /// Times lie in `[0, MAX_TIME_MS)`, 1970 to 9998, so that every table can hold their windows. Whoever
 /// writes microseconds is told so by a dead letter.
 pub const MAX_TIME_MS: i64 = 253_370_764_800_000;
+
+/// Times in this span of January to March 1970 are refused: they are seconds of the years 1985 to 5138 that somebody
+/// took for milliseconds.
+pub const SECONDS: std::ops::Range<i64> = 500_000_000..100_000_000_000;
 
 /// Where an event came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,7 +103,7 @@ pub struct Item<'a> {
     pub product_id: Cow<'a, str>,
     /// The product's category, 1 to 64 characters.
     pub category: Cow<'a, str>,
-    /// Price of one piece in minor units (hundredths of the currency).
+    /// Price of one piece in minor units of the event's currency ([`minor_digits`]).
     pub price_minor: i64,
     /// Number of pieces, at least 1.
     pub quantity: i64,
@@ -105,8 +112,8 @@ pub struct Item<'a> {
 /// One valid event. Borrows from the bytes it was decoded from where it can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Unique id, 1 to 64 characters.
-    pub event_id: Cow<'a, str>,
+    /// Unique id, 1 to 64 characters. An event without one is known by its record's topic, partition and offset.
+    pub event_id: Option<Cow<'a, str>>,
     /// `[a-z][a-z0-9_]{0,63}`.
     pub event_type: Cow<'a, str>,
     /// Mobile app or website.
@@ -159,4 +166,23 @@ pub fn is_event_type(name: &str) -> bool {
 #[must_use]
 pub fn is_currency(code: &str) -> bool {
     code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// Decimals of a currency's amounts by ISO 4217: none for JPY, three for KWD, two for most and for an unknown code.
+///
+/// ```
+/// use rtea_core::event::minor_digits;
+/// assert_eq!(["JPY", "USD", "KWD", "XQZ"].map(minor_digits), [0, 2, 3, 2]);
+/// ```
+#[must_use]
+pub fn minor_digits(currency: &str) -> u32 {
+    iso_currency::Currency::from_code(currency).and_then(iso_currency::Currency::exponent).map_or(2, u32::from)
+}
+
+impl Event<'_> {
+    /// Decimals of the event's prices.
+    #[must_use]
+    pub fn price_digits(&self) -> u32 {
+        minor_digits(self.currency.as_deref().unwrap_or(DEFAULT_CURRENCY))
+    }
 }

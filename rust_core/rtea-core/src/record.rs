@@ -14,8 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::aggregate::Partial;
 use crate::pack::Frame;
 use crate::part;
-use crate::refused::LATE;
-use crate::reject::Reject;
+use crate::reject::{Reason, Reject};
 
 /// Version of the dead letter's layout.
 pub const DEAD_LETTER_VERSION: u32 = 1;
@@ -121,7 +120,7 @@ fn late_letter(part: &Partial, topic: &str, room: usize) -> Vec<u8> {
     let fits = bytes.len() <= room;
     let letter = LateLetter {
         version: DEAD_LETTER_VERSION,
-        reason: LATE,
+        reason: Reason::Late.code(),
         topic,
         window_start_ms: part.window_start_ms,
         events: part.events(),

@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Partial;
+use crate::reject::Reason;
 use crate::state::StateError;
 
 /// First byte of the state bytes.
 pub const REFUSED_VERSION: u8 = 1;
-
-/// The reason of events that came after the allowed lateness of their window.
-pub const LATE: &str = "late";
 
 /// Counts of one window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +34,7 @@ impl Refused {
     #[must_use]
     pub fn late(partial: &Partial) -> Self {
         let mut refused = Self::new(partial.window_start_ms);
-        refused.add(LATE, partial.events());
+        refused.add(Reason::Late.code(), partial.events());
         refused
     }
 

@@ -13,6 +13,8 @@ pub enum Reason {
     TooLarge,
     /// A string, or the JSON text itself, is not UTF-8.
     InvalidUtf8,
+    /// Bytes of a schema registry's serializer stand before the event.
+    ConfluentPrefix,
     /// Not one complete JSON text.
     InvalidJson,
     /// Not one complete MessagePack value.
@@ -27,17 +29,20 @@ pub enum Reason {
     TimestampMismatch,
     /// The record's timestamp was ahead of the clock by more than `max_skew_ms`.
     FutureTimestamp,
+    /// The event came after the allowed lateness of its window.
+    Late,
     /// The decoder panicked: a bug of ours, which must not cost the neighbours.
     InternalError,
 }
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::NullValue,
         Self::Empty,
         Self::TooLarge,
         Self::InvalidUtf8,
+        Self::ConfluentPrefix,
         Self::InvalidJson,
         Self::InvalidMsgpack,
         Self::MissingField,
@@ -45,6 +50,7 @@ impl Reason {
         Self::InvalidValue,
         Self::TimestampMismatch,
         Self::FutureTimestamp,
+        Self::Late,
         Self::InternalError,
     ];
 
@@ -60,6 +66,7 @@ impl Reason {
             Self::Empty => "empty",
             Self::TooLarge => "too_large",
             Self::InvalidUtf8 => "invalid_utf8",
+            Self::ConfluentPrefix => "confluent_prefix",
             Self::InvalidJson => "invalid_json",
             Self::InvalidMsgpack => "invalid_msgpack",
             Self::MissingField => "missing_field",
@@ -67,6 +74,7 @@ impl Reason {
             Self::InvalidValue => "invalid_value",
             Self::TimestampMismatch => "timestamp_mismatch",
             Self::FutureTimestamp => "future_timestamp",
+            Self::Late => "late",
             Self::InternalError => "internal_error",
         }
     }

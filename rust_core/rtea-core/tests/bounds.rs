@@ -63,7 +63,7 @@ fn read(sums: &Bounded<i128>) -> (BTreeMap<(String, String), i128>, BTreeMap<Str
 
 fn order(id: &str, visitor: u8, category: &str, price_minor: i64) -> Event<'static> {
     Event {
-        event_id: format!("{id}-{visitor}").into(),
+        event_id: Some(format!("{id}-{visitor}").into()),
         event_type: "purchase".into(),
         source: if visitor.is_multiple_of(2) { Source::Mobile } else { Source::Website },
         event_time_ms: 0,

@@ -196,9 +196,10 @@ enum Odd {
 /// The required fields alone, with an odd visitor's id or none.
 fn write_short(event: &Event<'_>, format: Format, visitor: Option<&Odd>, out: &mut Vec<u8>) {
     let time = event.event_time_ms;
+    let event_id = event.event_id.as_deref().unwrap_or_default();
     if format == Format::Msgpack {
         out.push(if visitor.is_some() { 0x95 } else { 0x94 });
-        for text in [&*event.event_id, &*event.event_type, event.source.name()] {
+        for text in [event_id, &*event.event_type, event.source.name()] {
             // Each is shorter than 256 bytes.
             out.extend([0xd9, u8::try_from(text.len()).unwrap_or(0)]);
             out.extend(text.as_bytes());
@@ -213,8 +214,7 @@ fn write_short(event: &Event<'_>, format: Format, visitor: Option<&Odd>, out: &m
         return;
     }
     let head = format!(
-        r#"{{"event_id":"{}","event_type":"{}","source":"{}","event_time":{time}"#,
-        event.event_id,
+        r#"{{"event_id":"{event_id}","event_type":"{}","source":"{}","event_time":{time}"#,
         event.event_type,
         event.source.name()
     );

@@ -182,7 +182,7 @@ impl Scribe {
         let campaign_place = choice / mixes.referrers.total();
         let referrer = if website && is_guest { mixes.referrers.at(choice).as_deref() } else { None };
         Event {
-            event_id: Cow::Borrowed(&self.event_id),
+            event_id: Some(Cow::Borrowed(&self.event_id)),
             event_type: KNOWN_TYPES[step.action as usize].into(),
             source: step.source,
             event_time_ms: time_ms,

@@ -4,12 +4,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use rtea_core::codec::{self, Format};
+use rtea_core::event;
 use rtea_core::reject::Reason;
 
 use crate::errors::Error;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("REASONS", Reason::ALL.map(Reason::code).to_vec())?;
+    module.add_function(wrap_pyfunction!(minor_digits, module)?)?;
     module.add_function(wrap_pyfunction!(transcode, module)?)
 }
 
@@ -18,6 +20,11 @@ pub(crate) fn format_named(name: &str) -> Result<Format, Error> {
         let known = Format::ALL.map(Format::name).join(" or ");
         Error::Argument(format!("format {name:?} is unknown: expected {known}"))
     })
+}
+
+#[pyfunction]
+fn minor_digits(currency: &str) -> u32 {
+    event::minor_digits(currency)
 }
 
 #[pyfunction]

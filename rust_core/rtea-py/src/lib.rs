@@ -16,8 +16,7 @@ use std::ffi::CStr;
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 
-const SLOW: &CStr =
-    c"rtea._core is a debug build, about ten times slower: build it with `maturin develop --release`";
+const SLOW: &CStr = c"rtea._core is a debug build, about ten times slower: build it with `maturin develop --release`";
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

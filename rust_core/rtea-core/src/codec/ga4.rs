@@ -36,9 +36,13 @@ pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b",\"events\":[{\"name\":");
     string(event_name(&event.event_type), out);
-    out.extend_from_slice(b",\"params\":{\"event_id\":");
-    string(&event.event_id, out);
-    out.extend_from_slice(b",\"source\":");
+    out.extend_from_slice(b",\"params\":{");
+    if let Some(event_id) = &event.event_id {
+        out.extend_from_slice(b"\"event_id\":");
+        string(event_id, out);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"source\":");
     string(event.source.name(), out);
     out.extend_from_slice(b",\"schema_version\":");
     integer(i64::from(event.schema_version), out);
@@ -76,7 +80,7 @@ fn write_items(event: &Event<'_>, out: &mut Vec<u8>) {
     if event.event_type == PURCHASE {
         let total = event.items.iter().map(|item| item.price_minor.saturating_mul(item.quantity));
         out.extend_from_slice(b",\"value\":");
-        amount(total.fold(0, i64::saturating_add), out);
+        amount(total.fold(0, i64::saturating_add), event.price_digits(), out);
     }
     if event.items.is_empty() {
         return;
@@ -88,7 +92,7 @@ fn write_items(event: &Event<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"item_category\":");
         string(&item.category, out);
         out.extend_from_slice(b",\"price\":");
-        amount(item.price_minor, out);
+        amount(item.price_minor, event.price_digits(), out);
         out.extend_from_slice(b",\"quantity\":");
         integer(item.quantity, out);
         out.push(b'}');

@@ -22,9 +22,33 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     let mut raw = RawEvent::default();
     let shape = Fill::<_, false>(&mut raw).deserialize(&mut reader);
     match shape.and_then(|shape| reader.end().map(|()| shape)) {
-        Ok(shape) => rules::validate(shape, raw),
+        Ok(shape) => rules::validate(shape, raw).and_then(|event| {
+            let has_zero = event.items.iter().any(|item| item.price_minor == 0);
+            if has_zero && has_vanishing_price(text) {
+                Err(rules::INVALID_PRICE)
+            } else {
+                Ok(event)
+            }
+        }),
         Err(_) => Err(Reject::whole(Reason::InvalidJson, "one complete JSON object")),
     }
+}
+
+/// Whether a price is zero only because no float is as small as what is written, like 1e-400.
+fn has_vanishing_price(text: &str) -> bool {
+    let Some(items) = field(text, "items") else { return false };
+    sonic_rs::to_array_iter(&items).filter_map(Result::ok).filter_map(|item| field(item.as_raw_str(), "price")).any(
+        |price| {
+            let digits = price.split(['e', 'E']).next().unwrap_or_default();
+            price.parse() == Ok(0.0) && digits.bytes().any(|byte| matches!(byte, b'1'..=b'9'))
+        },
+    )
+}
+
+/// The text of an object's field, the last of that name.
+fn field(object: &str, key: &str) -> Option<String> {
+    let named = sonic_rs::to_object_iter(object).filter_map(Result::ok).filter(|(name, _)| name == key);
+    named.last().map(|(_, value)| value.as_raw_str().to_owned())
 }
 
 const MAX_DEPTH: usize = 128;
@@ -56,12 +80,16 @@ fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Appends one JSON object, fields in schema order, absent ones left out, prices with two
-/// decimals.
+/// Appends one JSON object, fields in schema order, absent ones left out, prices with the
+/// decimals of their currency.
 pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"event_id\":");
-    string(&event.event_id, out);
-    out.extend_from_slice(b",\"event_type\":");
+    out.push(b'{');
+    if let Some(event_id) = &event.event_id {
+        out.extend_from_slice(b"\"event_id\":");
+        string(event_id, out);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"event_type\":");
     string(&event.event_type, out);
     out.extend_from_slice(b",\"source\":");
     string(event.source.name(), out);
@@ -81,12 +109,13 @@ pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
         device_object(device, out);
     }
     if !event.items.is_empty() {
+        let digits = event.price_digits();
         out.extend_from_slice(b",\"items\":[");
         for (index, item) in event.items.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
-            item_object(item, out);
+            item_object(item, digits, out);
         }
         out.push(b']');
     }
@@ -110,23 +139,31 @@ fn device_object(device: &Device<'_>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn item_object(item: &Item<'_>, out: &mut Vec<u8>) {
+fn item_object(item: &Item<'_>, digits: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"product_id\":");
     string(&item.product_id, out);
     out.extend_from_slice(b",\"category\":");
     string(&item.category, out);
     out.extend_from_slice(b",\"price\":");
-    amount(item.price_minor, out);
+    amount(item.price_minor, digits, out);
     out.extend_from_slice(b",\"quantity\":");
     integer(item.quantity, out);
     out.push(b'}');
 }
 
-/// Appends minor units as major units with two decimals.
-pub(super) fn amount(minor: i64, out: &mut Vec<u8>) {
-    integer(minor / 100, out);
-    let cents = u8::try_from(minor % 100).unwrap_or(0);
-    out.extend_from_slice(&[b'.', b'0' + cents / 10, b'0' + cents % 10]);
+/// Appends minor units as major units with that many decimals.
+pub(super) fn amount(minor: i64, digits: u32, out: &mut Vec<u8>) {
+    let mut unit = 10_i64.pow(digits);
+    integer(minor / unit, out);
+    let mut rest = minor % unit;
+    if digits > 0 {
+        out.push(b'.');
+    }
+    while unit > 1 {
+        unit /= 10;
+        out.push(b'0' + u8::try_from(rest / unit).unwrap_or(0));
+        rest %= unit;
+    }
 }
 
 pub(super) fn integer(value: i64, out: &mut Vec<u8>) {

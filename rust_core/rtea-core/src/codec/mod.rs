@@ -58,6 +58,15 @@ impl Format {
     }
 }
 
+/// A zero byte and the schema's id in four bytes.
+const CONFLUENT_PREFIX_BYTES: usize = 5;
+
+const CONFLUENT: Reject = Reject {
+    reason: Reason::ConfluentPrefix,
+    field: "",
+    expected: "an event alone, without a schema registry's five bytes before it: use a serializer without a registry",
+};
+
 /// Decodes and validates one event of either format. Linear in the value's length.
 ///
 /// # Errors
@@ -72,6 +81,9 @@ impl Format {
 pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     if value.is_empty() {
         return Err(Reject::whole(Reason::Empty, "a JSON object or a MessagePack array"));
+    }
+    if value[0] == 0 && value.len() > CONFLUENT_PREFIX_BYTES {
+        return Err(CONFLUENT);
     }
     match Format::of(value) {
         Format::Msgpack => msgpack::decode(value),

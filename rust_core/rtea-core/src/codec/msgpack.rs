@@ -5,7 +5,7 @@
 
 use rmp::encode as write;
 use rmp_serde::decode::{Deserializer, Error};
-use serde::de::{Deserialize, DeserializeSeed, IgnoredAny};
+use serde::de::{Deserialize, DeserializeSeed};
 
 use super::raw::Fill;
 use super::rules::{self, RawEvent};
@@ -21,8 +21,8 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     let mut reader = Deserializer::from_read_ref(value);
     let mut raw = RawEvent::default();
     let shape = Fill::<_, true>(&mut raw).deserialize(&mut reader).map_err(|_| invalid)?;
-    match IgnoredAny::deserialize(&mut reader) {
-        // No marker to read: the value ended where the event did.
+    // Reads a marker and no further: a part of a second value must not pass for the end of the first.
+    match <()>::deserialize(&mut reader) {
         Err(Error::InvalidMarkerRead(_)) => rules::validate(shape, raw),
         _ => Err(invalid),
     }
@@ -31,7 +31,7 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
 /// Appends one event as an array of 16 elements; absent fields are nil.
 pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     array(16, out);
-    text(&event.event_id, out);
+    optional(event.event_id.as_deref(), out);
     text(&event.event_type, out);
     text(event.source.name(), out);
     integer(event.event_time_ms, out);
@@ -51,7 +51,8 @@ pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
         nil(out);
     } else {
         array(event.items.len(), out);
-        event.items.iter().for_each(|found| item(found, out));
+        let unit = 10_f64.powi(event.price_digits().cast_signed());
+        event.items.iter().for_each(|found| item(found, unit, out));
     }
     optional(event.currency.as_deref(), out);
     optional(event.order_id.as_deref(), out);
@@ -67,12 +68,12 @@ fn device(device: &Device<'_>, out: &mut Vec<u8>) {
     optional(device.country.as_deref(), out);
 }
 
-fn item(item: &Item<'_>, out: &mut Vec<u8>) {
+fn item(item: &Item<'_>, unit: f64, out: &mut Vec<u8>) {
     array(4, out);
     text(&item.product_id, out);
     text(&item.category, out);
     #[allow(clippy::cast_precision_loss)]
-    let price = item.price_minor as f64 / 100.0;
+    let price = item.price_minor as f64 / unit;
     let Ok(()) = write::write_f64(out, price) else { unreachable!("a vector takes every write") };
     integer(item.quantity, out);
 }

@@ -56,6 +56,10 @@ impl<'de> Visitor<'de> for TokenVisitor {
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
         Ok(Token::Number(value))
     }
+    fn visit_f32<E>(self, value: f32) -> Result<Self::Value, E> {
+        // As its shortest decimal, not as what the missing bits make of it: 32.01, not 32.0099983.
+        Ok(Token::Number(value.to_string().parse().unwrap_or(f64::NAN)))
+    }
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
         Ok(Token::Text(Cow::Borrowed(value)))
     }
@@ -224,7 +228,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl<'de> Visitor<'de> for Key {
     type Value = Option<usize>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
@@ -235,11 +239,30 @@ impl Visitor<'_> for Key {
     fn visit_bytes<E>(self, _: &[u8]) -> Result<Self::Value, E> {
         Ok(None)
     }
+    // MessagePack has keys of every type.
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
         Ok(None)
     }
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
         Ok(None)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
+        IgnoredAny::deserialize(inner).map(|_| None)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        TokenVisitor.visit_seq(seq).map(|_| None)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        TokenVisitor.visit_map(map).map(|_| None)
     }
 }
 

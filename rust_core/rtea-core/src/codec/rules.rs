@@ -145,13 +145,14 @@ pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Rej
     if shape != Shape::Found {
         return Err(Reject::whole(Reason::WrongType, "an object (JSON) or an array in schema order (MessagePack)"));
     };
-    let event_id = required_identity(raw.event_id, "event_id", 64, "a string of 1 to 64 characters, not all blank")?;
+    let event_id = event_id(raw.event_id)?;
     let event_type = event_type(raw.event_type)?;
     let source = source(raw.source)?;
     let event_time_ms = event_time_ms(raw.event_time)?;
     let visitor_id = required_identity(raw.visitor_id, "visitor_id", 128, ID_128)?;
     let schema_version = schema_version(&raw.schema_version)?;
-    let items = items(raw.items_shape, raw.items_are_records, raw.items)?;
+    let currency = currency(raw.currency)?;
+    let items = items(raw.items_shape, raw.items_are_records, raw.items, currency.as_deref())?;
     if items.is_empty() && event_type == event::PURCHASE {
         return Err(Reject::of(Reason::MissingField, "items", "at least one item in a purchase"));
     }
@@ -170,7 +171,7 @@ pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Rej
         campaign: optional_text(raw.campaign, "campaign")?,
         device: device(raw.device_shape, raw.device)?,
         items,
-        currency: currency(raw.currency)?,
+        currency,
         order_id: optional_identity(raw.order_id, "order_id")?,
     })
 }
@@ -200,6 +201,13 @@ fn optional_identity<'a>(token: Token<'a>, field: &'static str) -> Result<Option
     let found = optional_text(token, field)?;
     found.as_deref().map_or(Ok(()), |id| not_blank(id, field, "a string that is not blank, or no such field"))?;
     Ok(found)
+}
+
+fn event_id(token: Token<'_>) -> Result<Option<Cow<'_, str>>, Reject> {
+    if token == Token::Absent {
+        return Ok(None);
+    }
+    required_identity(token, "event_id", 64, "a string of 1 to 64 characters, not all blank").map(Some)
 }
 
 fn required_identity<'a>(
@@ -244,17 +252,16 @@ fn source(token: Token<'_>) -> Result<Source, Reject> {
 }
 
 fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
-    const EXPECTED: &str = "integer ms since the epoch, or an RFC 3339 string";
+    const EXPECTED: &str = "an integer of ms since the epoch, or RFC 3339 like 2026-10-09T08:53:27.920Z";
     let found = match token {
-        Token::Integer(ms) => Ok(ms),
-        Token::Text(text) => OffsetDateTime::parse(&text, &Rfc3339)
-            .ok()
-            .and_then(|time| i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok())
-            .ok_or(Reject::of(Reason::InvalidValue, "event_time", EXPECTED)),
+        Token::Text(text) => date_time_ms(&text).ok_or(Reject::of(Reason::InvalidValue, "event_time", EXPECTED)),
         Token::Absent => Err(Reject::of(Reason::MissingField, "event_time", EXPECTED)),
         Token::BadText => Err(Reject::of(Reason::InvalidUtf8, "event_time", "a UTF-8 string")),
-        Token::Number(_) | Token::Other => Err(Reject::of(Reason::WrongType, "event_time", EXPECTED)),
+        token => whole(&token, "event_time", EXPECTED),
     }?;
+    if event::SECONDS.contains(&found) {
+        return Err(Reject::of(Reason::InvalidValue, "event_time", "ms since the epoch, and these look like seconds"));
+    }
     if (0..event::MAX_TIME_MS).contains(&found) {
         Ok(found)
     } else {
@@ -262,17 +269,37 @@ fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
     }
 }
 
+/// A time by RFC 3339, in ms; of the separators that the parser takes between date and time only those of the RFC.
+fn date_time_ms(text: &str) -> Option<i64> {
+    if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
+        return None;
+    }
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
+}
+
+/// A whole number, however it is written: 2, 2.0 and 2e0 are one.
+fn whole(token: &Token<'_>, field: &'static str, expected: &'static str) -> Result<i64, Reject> {
+    // 2^63, the first float beyond.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    match token {
+        Token::Integer(number) => Ok(*number),
+        Token::Number(number) if number.fract() != 0.0 => Err(Reject::of(Reason::WrongType, field, expected)),
+        #[allow(clippy::cast_possible_truncation)]
+        Token::Number(number) if (-BEYOND..BEYOND).contains(number) => Ok(*number as i64),
+        Token::Number(_) => Err(Reject::of(Reason::InvalidValue, field, expected)),
+        _ => Err(Reject::of(Reason::WrongType, field, expected)),
+    }
+}
+
 fn schema_version(token: &Token<'_>) -> Result<u32, Reject> {
     const EXPECTED: &str = "an integer of at least 1";
-    match token {
-        Token::Absent => Ok(event::SCHEMA_VERSION),
-        Token::Integer(version) => u32::try_from(*version).ok().filter(|version| *version >= 1).ok_or(Reject::of(
-            Reason::InvalidValue,
-            "schema_version",
-            EXPECTED,
-        )),
-        _ => Err(Reject::of(Reason::WrongType, "schema_version", EXPECTED)),
+    if *token == Token::Absent {
+        return Ok(event::SCHEMA_VERSION);
     }
+    let found = whole(token, "schema_version", EXPECTED)?;
+    let invalid = Reject::of(Reason::InvalidValue, "schema_version", EXPECTED);
+    u32::try_from(found).ok().filter(|version| *version >= 1).ok_or(invalid)
 }
 
 fn currency(token: Token<'_>) -> Result<Option<Cow<'_, str>>, Reject> {
@@ -300,52 +327,67 @@ fn device<'a>(shape: Shape, found: RawDevice<'a>) -> Result<Option<Device<'a>>, 
     }))
 }
 
-fn items<'a>(shape: Shape, all_records: bool, rows: Vec<RawItem<'a>>) -> Result<Vec<Item<'a>>, Reject> {
+fn items<'a>(
+    shape: Shape,
+    all_records: bool,
+    rows: Vec<RawItem<'a>>,
+    currency: Option<&str>,
+) -> Result<Vec<Item<'a>>, Reject> {
     match shape {
         Shape::Absent => Ok(Vec::new()),
-        Shape::Found if all_records => rows.into_iter().map(item).collect(),
+        Shape::Found if all_records && !rows.is_empty() => {
+            let digits = event::minor_digits(currency.unwrap_or(event::DEFAULT_CURRENCY));
+            rows.into_iter().map(|row| item(row, digits)).collect()
+        }
+        Shape::Found if all_records => Ok(Vec::new()),
         Shape::Found | Shape::Wrong => Err(Reject::of(Reason::WrongType, "items", "an array of objects")),
     }
 }
 
-fn item(RawItem([product_id, category, price, quantity]): RawItem<'_>) -> Result<Item<'_>, Reject> {
+fn item(RawItem([product_id, category, price, quantity]): RawItem<'_>, digits: u32) -> Result<Item<'_>, Reject> {
     Ok(Item {
         product_id: required_identity(product_id, "items.product_id", 128, ID_128)?,
         category: required_text(category, "items.category", 64, "a string of 1 to 64 characters")?,
-        price_minor: price_minor(&price)?,
+        price_minor: price_minor(&price, digits)?,
         quantity: quantity_of(&quantity)?,
     })
 }
 
-/// A price in minor units; a float is taken when it lies within 10^-4 of a whole minor unit: two
-/// decimals have no exact binary form, and at 10^9 the nearest one is 10^-5 of a minor unit away.
-fn price_minor(token: &Token<'_>) -> Result<i64, Reject> {
-    const EXPECTED: &str = "a number from 0 to 10^9 with at most 2 decimals";
-    let invalid = Reject::of(Reason::InvalidValue, "items.price", EXPECTED);
+const PRICE: &str = "a number from 0 to 10^9 with at most the decimals of its currency (2 of USD, 0 of JPY, 3 of KWD)";
+
+pub(super) const INVALID_PRICE: Reject = Reject { reason: Reason::InvalidValue, field: "items.price", expected: PRICE };
+
+/// A price in minor units. Decimals have no exact binary form, so a float is taken when it lies a few
+/// floats from a whole number of minor units: 19.989999999999998 is 19.99.
+fn price_minor(token: &Token<'_>, digits: u32) -> Result<i64, Reject> {
+    let invalid = INVALID_PRICE;
+    let limited = |minor| if minor <= event::MAX_PRICE_MINOR { Ok(minor) } else { Err(invalid) };
+    let unit = 10_i64.pow(digits);
     match token {
-        Token::Integer(major) => {
-            major.checked_mul(100).filter(|minor| (0..=event::MAX_PRICE_MINOR).contains(minor)).ok_or(invalid)
-        }
-        Token::Number(major) => {
-            let minor = (major * 100.0).round();
-            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-            if (0.0..=event::MAX_PRICE_MINOR as f64).contains(&minor) && (major * 100.0 - minor).abs() <= 1e-4 {
-                Ok(minor as i64)
+        Token::Integer(major) if (0..=event::MAX_PRICE).contains(major) => limited(major * unit),
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+        Token::Number(major) if (0.0..=event::MAX_PRICE as f64).contains(major) => {
+            let unit = unit as f64;
+            let minor = (major * unit).round();
+            let is_near = (major - minor / unit).abs() <= 2.0 * f64::EPSILON * major;
+            if is_near {
+                limited(minor as i64)
             } else {
                 Err(invalid)
             }
         }
-        Token::Absent => Err(Reject::of(Reason::MissingField, "items.price", EXPECTED)),
-        _ => Err(Reject::of(Reason::WrongType, "items.price", EXPECTED)),
+        Token::Integer(_) | Token::Number(_) => Err(invalid),
+        Token::Absent => Err(Reject::of(Reason::MissingField, "items.price", PRICE)),
+        _ => Err(Reject::of(Reason::WrongType, "items.price", PRICE)),
     }
 }
 
 fn quantity_of(token: &Token<'_>) -> Result<i64, Reject> {
     const EXPECTED: &str = "an integer from 1 to 10^6";
-    match token {
-        Token::Absent => Ok(1),
-        Token::Integer(quantity) if (1..=event::MAX_QUANTITY).contains(quantity) => Ok(*quantity),
-        Token::Integer(_) => Err(Reject::of(Reason::InvalidValue, "items.quantity", EXPECTED)),
-        _ => Err(Reject::of(Reason::WrongType, "items.quantity", EXPECTED)),
+    if *token == Token::Absent {
+        return Ok(1);
     }
+    let found = whole(token, "items.quantity", EXPECTED)?;
+    let invalid = Reject::of(Reason::InvalidValue, "items.quantity", EXPECTED);
+    Some(found).filter(|quantity| (1..=event::MAX_QUANTITY).contains(quantity)).ok_or(invalid)
 }

@@ -1,0 +1,17 @@
+"""Amounts of money: minor units, in which the job counts, as the major units of tables and queries."""
+
+from decimal import Decimal
+
+from rtea import _core
+
+DECIMALS = 4
+"""The most decimals of any currency (ISO 4217)."""
+
+
+def major_units(minor: int | str, currency: str) -> Decimal:
+    """Minor units of a currency in major units, with as many decimals as the currency has.
+
+    >>> major_units(1250, "USD"), major_units("1250", "JPY"), major_units(1250, "KWD")
+    (Decimal('12.50'), Decimal('1250'), Decimal('1.250'))
+    """
+    return Decimal(minor).scaleb(-_core.minor_digits(currency))
