@@ -39,7 +39,7 @@ from rtea.job import submit as job
 from rtea.sinks import result
 from rtea.sinks.contract import Batch
 from rtea.sinks.duckdb import DuckDbSink
-from rtea.stack import local
+from rtea.stack import local, rest
 
 LEAST_RATE_HZ = 800_000
 LEAST_RATIO = 2.0
@@ -193,7 +193,7 @@ def _source_metric(config: Config, job_id: str, vertex_id: str) -> str:
     """Name of the source operator's record count; Flink lists it some seconds after the start."""
 
     def ask() -> str | None:
-        address = f"{local.rest_address(config)}/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics"
+        address = f"{rest.address(config)}/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics"
         names = [metric["id"] for metric in requests.get(address, timeout=10).json()]
         return next((name for name in names if re.fullmatch(r"Source__\S*[.]numRecordsOut", name)), None)
 

@@ -1,9 +1,8 @@
 """`rtea bigquery`: ready SQL, and a check of a real project."""
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from rtea.cli import output
 from rtea.cli.root import resolve
 
 
@@ -25,11 +24,8 @@ def check(context: click.Context, /, **flags: object) -> int:
     from rtea.sinks.bigquery import check as checks
 
     findings = checks.check(resolve(context, **flags).bigquery)
-    report = Table("check", "expected", "found", title="rtea bigquery check")
-    for finding in findings:
-        style = None if finding.passed else "red"
-        report.add_row(finding.name, finding.expected, finding.found, style=style)
-    Console().print(report)
+    rows = [(each.name, "yes" if each.passed else "NO", each.expected, each.found) for each in findings]
+    output.show_table(["check", "passed", "expected", "found"], rows, title="rtea bigquery check")
     passed = sum(finding.passed for finding in findings)
     click.echo(f"{passed} of {len(findings)} checks passed")
     return 0 if passed == len(findings) else 1

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
+from rtea.cli import output
 from rtea.cli.root import resolve
 from rtea.errors import InputError
 
@@ -43,12 +42,8 @@ def show(context: click.Context, reasons: tuple[str, ...], limit: int | None, as
             sys.stdout.buffer.write(msgspec.json.encode(letter.with_text()) + b"\n")
         sys.stdout.buffer.flush()
         return
-    # Patterns that were expected have brackets, which are no markup.
-    console = Console(markup=False)
-    table = Table("reason", "field", "expected", "place", "time", "value")
-    for letter in chosen:
-        table.add_row(letter.reason, letter.field, letter.expected, *_described(letter))
-    (console if console.is_terminal else Console(width=240, markup=False)).print(table)
+    rows = [(letter.reason, letter.field, letter.expected, *_described(letter)) for letter in chosen]
+    output.show_table(["reason", "field", "expected", "place", "time", "value"], rows)
 
 
 def _described(letter: "DeadLetter") -> tuple[str, str, str]:

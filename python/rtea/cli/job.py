@@ -3,9 +3,8 @@
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from rtea.cli import output
 from rtea.cli.root import parse_ms, resolve
 
 
@@ -59,14 +58,12 @@ def status(context: click.Context) -> int:
 
     config = resolve(context)
     jobs = submission.jobs(config)
-    table = Table("job", "name", "state", "checkpoints", "failed", "trouble")
+    rows = []
     for job in jobs:
         health = submission.health(config, job.id)
         trouble = health.last_failure or (submission.root_cause(config, job.id) if job.state == "RESTARTING" else "")
-        table.add_row(
-            job.id, job.name, job.state, str(health.completed_checkpoints), str(health.failed_checkpoints), trouble
-        )
-    Console(markup=False).print(table)
+        rows.append((job.id, job.name, job.state, health.completed_checkpoints, health.failed_checkpoints, trouble))
+    output.show_table(["job", "name", "state", "checkpoints", "failed", "trouble"], rows)
     return 0 if any(job.state == "RUNNING" for job in jobs) else 1
 
 
@@ -74,7 +71,9 @@ def status(context: click.Context) -> int:
 @click.argument("job_id")
 @click.pass_context
 def stop(context: click.Context, job_id: str) -> None:
-    """Stop a job with a savepoint, and print its address: `rtea job submit --savepoint` goes on from there."""
+    """Stop a job with a savepoint, and print its address: `rtea job submit --savepoint` goes on from there. The first
+    characters of JOB_ID are enough.
+    """
     from rtea.job import submit as submission
 
     click.echo(submission.stop(resolve(context), job_id))
@@ -84,8 +83,9 @@ def stop(context: click.Context, job_id: str) -> None:
 @click.argument("job_id")
 @click.pass_context
 def cancel(context: click.Context, job_id: str) -> None:
-    """Cancel a job. A job submitted later reads the topic from `job.start_from` again."""
+    """Cancel a job. A job submitted later reads the topic from `job.start_from` again. The first characters of JOB_ID
+    are enough.
+    """
     from rtea.job import submit as submission
 
-    submission.cancel(resolve(context), job_id)
-    click.echo(f"job {job_id} has ended")
+    click.echo(f"job {submission.cancel(resolve(context), job_id)} has ended")

@@ -1,16 +1,13 @@
 """`rtea query`: look at the rows of the DuckDB sink."""
 
+import sys
 from pathlib import Path
 
 import click
-import duckdb
-from rich.console import Console
-from rich.table import Table
 
+from rtea.cli import output
 from rtea.cli.root import resolve
-from rtea.errors import SinkError
-
-PIPE_COLUMNS = 200
+from rtea.sinks.duckdb import DuckDbSink
 
 NEWEST_WINDOW = """
 SELECT window_start, metric, dimension, currency, coalesce(event_count, unique_visitors) AS number, revenue
@@ -22,21 +19,17 @@ ORDER BY metric, dimension, currency"""
 @click.command
 @click.argument("sql", required=False)
 @click.option("--path", "sink__duckdb_path", type=click.Path(path_type=Path), help="The DuckDB file.")
+@click.option("--format", "format_", type=click.Choice(output.FORMATS), default="table", show_default=True)
 @click.pass_context
-def command(context: click.Context, /, sql: str | None, **flags: object) -> None:
-    """Run SQL on the DuckDB file, read-only; without SQL, show the newest window."""
+def command(context: click.Context, /, sql: str | None, format_: output.Format, **flags: object) -> None:
+    """Run SQL on the DuckDB file, read-only; with - as SQL, read it from standard input; without SQL, show the newest
+    window. Waits up to a minute for a file that another process holds.
+    """
     config = resolve(context, **flags)
-    path = config.sink.duckdb_path
-    if not path.exists():
-        raise SinkError(f"DuckDB file {path} not found: run `rtea demo`, or name one with --path")
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            found = connection.execute(sql or NEWEST_WINDOW.format(table=config.sink.table))
-            table = Table(*(column[0] for column in found.description or []))
-            for row in found.fetchall():
-                table.add_row(*("" if value is None else str(value) for value in row))
-    except duckdb.Error as error:
-        raise SinkError(f"query failed: {str(error).splitlines()[0]}") from error
-    console = Console()
-    # A pipe has no width to fit into.
-    (console if console.is_terminal else Console(width=PIPE_COLUMNS)).print(table)
+    statement = sys.stdin.read() if sql == "-" else sql or NEWEST_WINDOW.format(table=config.sink.table)
+    sink = DuckDbSink(config.sink.duckdb_path, config.sink.table)
+    names, rows = sink.select(statement)
+    if format_ == "table":
+        output.show_table(names, rows)
+    else:
+        click.echo(output.write_rows(names, rows, format_), nl=False)

@@ -1,9 +1,8 @@
 """`rtea stack`: the local Kafka and Flink."""
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from rtea.cli import output
 from rtea.cli.root import resolve
 
 
@@ -16,11 +15,11 @@ def group() -> None:
 @click.pass_context
 def up(context: click.Context) -> None:
     """Start Kafka and Flink and wait until they are ready."""
-    from rtea.stack import local
+    from rtea.stack import local, rest
 
     config = resolve(context)
     started = local.up(config)
-    click.echo(f"stack {'is up' if started else 'was up already'}: Flink {local.rest_address(config)}")
+    click.echo(f"stack {'is up' if started else 'was up already'}: Flink {rest.address(config)}")
 
 
 @group.command
@@ -33,10 +32,8 @@ def status(context: click.Context) -> int:
     if not processes:
         click.echo("stack is down: start it with `rtea stack up`")
         return 1
-    table = Table("process", "state", "pid", "CPU s")
-    for process in processes:
-        table.add_row(process.name, process.state, str(process.pid or "-"), f"{process.cpu_seconds:.1f}")
-    Console().print(table)
+    rows = [(each.name, each.state, each.pid or "-", f"{each.cpu_seconds:.1f}") for each in processes]
+    output.show_table(["process", "state", "pid", "CPU s"], rows)
     return 0
 
 

@@ -24,7 +24,7 @@ from rtea.errors import DeliveryError, RteaError, StackError
 from rtea.job import submit as job
 from rtea.sinks.contract import Sink
 from rtea.sinks.registry import SINKS
-from rtea.stack import jars, local, supervisor
+from rtea.stack import jars, local, rest, supervisor
 from rtea.stack.layout import Layout
 
 FRAME_SECONDS = 1.0
@@ -72,7 +72,7 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
             parts.enter_context(local.running(config))
         with console.status("submitting the job"):
             monitor = Monitor(config, job.submit(config))
-        console.print(f"Flink's web page: {local.rest_address(config)}")
+        console.print(f"Flink's web page: {rest.address(config)}")
         sink = parts.enter_context(_process(config, layout, "sink", "rtea", "sink", sink_name, "--progress", "json"))
         if sink.stdout:
             monitor.read_progress(sink.stdout)

@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rtea import config as configuration
 from rtea import topics
 from rtea.config import Config
-from rtea.errors import ConfigError, JobError, StackError
+from rtea.errors import ConfigError, JobError
 from rtea.flink import jar
 from rtea.job import generation as generations
 from rtea.job.generation import Known
 from rtea.job.names import GENERATION, JOB_NAME, LIVE, SETTINGS, written_topics
-from rtea.stack import flink, jars, local
+from rtea.stack import flink, jars, rest
 from rtea.stack.layout import Layout
 
 START_SECONDS = 90
@@ -223,15 +222,7 @@ def _wait_until_it_goes_on(config: Config, job_id: str) -> None:
 
 
 def _get(config: Config, path: str) -> Any:
-    address = f"{local.rest_address(config)}{path}"
-    try:
-        answer = requests.get(address, timeout=10)
-        answer.raise_for_status()
-        return answer.json()
-    except requests.HTTPError as error:
-        raise JobError(f"Flink refuses {path}: {error.response.status_code} {error.response.reason}") from error
-    except requests.RequestException as error:
-        raise StackError(f"no Flink cluster answers at {address}: start one with `rtea stack up`") from error
+    return rest.get(config, path)
 
 
 def jobs(config: Config) -> list[Job]:
@@ -306,9 +297,8 @@ def stop(config: Config, job_id: str) -> str:
         StackError: no cluster answers.
         JobError: the job is unknown or does not run, or the savepoint failed; then it runs on.
     """
-    _require_known(config, job_id)
-    address = f"{local.rest_address(config)}/jobs/{job_id}/stop"
-    answer = requests.post(address, json={"drain": False}, timeout=10)
+    job_id = _known(config, job_id)
+    answer = rest.post(config, f"/jobs/{job_id}/stop", {"drain": False})
     if not answer.ok:
         raise JobError(f"job {job_id} cannot be stopped: Flink answers {answer.status_code} {answer.reason}")
     path = f"/jobs/{job_id}/savepoints/{answer.json()['request-id']}"
@@ -327,21 +317,26 @@ def stop(config: Config, job_id: str) -> str:
     return str(operation["location"])
 
 
-def _require_known(config: Config, job_id: str) -> None:
-    if job_id not in {job.id for job in jobs(config)}:
-        raise JobError(f"job {job_id} is unknown to the cluster: `rtea job status` lists its jobs")
+def _known(config: Config, job_id: str) -> str:
+    """The id of the only job that begins with these characters."""
+    found = [job.id for job in jobs(config) if job_id and job.id.startswith(job_id)]
+    if len(found) != 1:
+        problem = f"means {len(found)} jobs of the cluster" if found else "is unknown to the cluster"
+        raise JobError(f"job {job_id} {problem}: `rtea job status` lists its jobs")
+    return found[0]
 
 
-def cancel(config: Config, job_id: str) -> None:
-    """Cancel a job and wait until it has ended.
+def cancel(config: Config, job_id: str) -> str:
+    """Cancel a job and wait until it has ended; returns its id. Of an id the first characters are enough.
 
     Raises:
         StackError: no cluster answers.
         JobError: it did not end in time.
     """
-    _require_known(config, job_id)
-    requests.patch(f"{local.rest_address(config)}/jobs/{job_id}", timeout=10)
+    job_id = _known(config, job_id)
+    rest.patch(config, f"/jobs/{job_id}")
     _wait_until_ended(config, job_id)
+    return job_id
 
 
 def _wait_until_ended(config: Config, job_id: str) -> None:

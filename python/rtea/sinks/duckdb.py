@@ -162,15 +162,34 @@ class DuckDbSink(Sink):
         """Read the rows back, in key order."""
         query = (
             f"SELECT epoch_ms(window_start), epoch_ms(window_end), metric, dimension, currency, event_count, revenue, "
-            f"unique_visitors, visitors_sketch, revision, epoch_ms(updated_at), coalesce(generation, 0) "
+            f"unique_visitors, visitors_sketch, revision, epoch_ms(updated_at), coalesce({{generation}}, 0) "
             f"FROM {self._table} "
             f"WHERE window_start >= make_timestamptz(?) AND window_start < make_timestamptz(?) "
             f"ORDER BY {', '.join(table.KEY)}"
         )
-        rows = self._with_file(
-            lambda connection: connection.execute(query, [start_ms * 1000, end_ms * 1000]).fetchall(), read_only=True
-        )
-        return [StoredRow(*row) for row in rows]
+
+        def fetch(connection: duckdb.DuckDBPyConnection) -> list[StoredRow]:
+            # A table of an earlier release has no generations until a sink of this one opens it.
+            has_generation = any(
+                name == "generation" for name, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()
+            )
+            chosen = query.format(generation="generation" if has_generation else "NULL")
+            return [StoredRow(*row) for row in connection.execute(chosen, [start_ms * 1000, end_ms * 1000]).fetchall()]
+
+        return self._with_file(fetch, read_only=True)
+
+    def select(self, statement: str) -> tuple[list[str], list[tuple[object, ...]]]:
+        """Run any statement, read-only: names of the columns, and all rows.
+
+        Raises:
+            SinkError: there is no such file, it stays locked, or the statement fails.
+        """
+
+        def run(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[object, ...]]]:
+            found = connection.execute(statement)
+            return [column[0] for column in found.description or []], found.fetchall()
+
+        return self._with_file(run, read_only=True)
 
     def close(self) -> None:
         """Nothing to release: the file is open during calls only."""
@@ -192,7 +211,9 @@ class DuckDbSink(Sink):
         patient = stop is not None
         stop = stop or threading.Event()
         if read_only and not self._path.exists():
-            raise SinkError(f"DuckDB file {self._path} not found: start `rtea sink duckdb` first")
+            raise SinkError(
+                f"DuckDB file {self._path} not found: start `rtea sink duckdb`, or name another with --path"
+            )
         waiting = Retrying(
             retry=retry_if_exception(_is_locked),
             stop=stop_when_event_set(stop) if patient else stop_after_delay(self._lock_patience_s),
@@ -264,11 +285,12 @@ def _is_locked(error: BaseException) -> bool:
     """Whether another holds the file: another process, or a reader or writer of this one."""
     if isinstance(error, duckdb.ConnectionException):
         return "different configuration" in str(error)
-    return isinstance(error, duckdb.IOException) and "lock" in str(error)
+    # The path is part of the message, and may hold any word.
+    return isinstance(error, duckdb.IOException) and str(error).startswith("IO Error: Could not set lock on file")
 
 
 def _explained(error: duckdb.Error, path: Path) -> SinkError | DiskSpaceError:
-    first_line = str(error).splitlines()[0]
+    first_line = (str(error).splitlines() or ["no reason given"])[0]
     if "No space left" in first_line:
         return DiskSpaceError(f"no room on the disk of {path}: free some space; nothing is lost, the sink catches up")
     if _is_locked(error):

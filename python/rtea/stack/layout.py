@@ -1,6 +1,7 @@
 """Where the stack's files lie below its state directory."""
 
 import configparser
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,9 +92,7 @@ class Layout:
         Raises:
             ConfigError: it holds files of somebody else.
         """
-        is_made = self.root.exists() and not self._is_ours()
-        # A demo's directory, which lies within, may have been there first.
-        if is_made and any(not (path.is_dir() and Layout(path)._is_ours()) for path in self.root.iterdir()):
+        if self.root.exists() and not self._is_ours() and any(map(_holds_others_files, self.root.iterdir())):
             raise ConfigError(
                 f"{self.root} was not made by RTEA and is not empty: set stack.state_dir to a new directory"
             )
@@ -135,3 +134,14 @@ class Layout:
         flink = (self.flink_conf, self.checkpoints, self.high_availability, self.zookeeper, self.flink_tmp)
         for path in (self.logs, self.kafka, *flink):
             path.mkdir(parents=True, exist_ok=True)
+
+
+def _holds_others_files(path: Path) -> bool:
+    """Whether a path is a file, or a directory with files. A demo's directory may have been there before the stack's,
+    and so may empty ones: a disk's mount point, its lost+found.
+    """
+    if not path.is_dir() or path.is_symlink():
+        return True
+    if Layout(path)._is_ours():
+        return False
+    return any(files for _, _, files in os.walk(path))

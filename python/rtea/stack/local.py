@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
-import requests
 from tenacity import RetryError, retry_if_result, stop_after_delay, wait_fixed
 from tenacity import Retrying as Waiting
 
 from rtea import topics
 from rtea.config import Config
-from rtea.errors import BrokerError, ConfigError, DiskSpaceError, StackError
-from rtea.stack import flink, kafka, supervisor
+from rtea.errors import BrokerError, ConfigError, DiskSpaceError, JobError, StackError
+from rtea.stack import flink, kafka, rest, supervisor
 from rtea.stack.layout import Layout
 
 START_SECONDS = 90
@@ -147,8 +146,8 @@ def _kafka_answers(config: Config) -> bool:
 
 def _flink_answers(config: Config) -> bool:
     try:
-        overview = requests.get(f"{rest_address(config)}/overview", timeout=2).json()
-    except requests.RequestException:
+        overview = rest.get(config, "/overview", timeout_s=2)
+    except (StackError, JobError):
         return False
     return bool(overview.get("slots-total", 0) >= config.stack.slots)
 
@@ -156,11 +155,6 @@ def _flink_answers(config: Config) -> bool:
 def broker_address(config: Config) -> str:
     """Address of the stack's own broker."""
     return f"{kafka.LOOPBACK}:{config.stack.kafka_port}"
-
-
-def rest_address(config: Config) -> str:
-    """Base address of Flink's REST interface and web page."""
-    return f"http://{kafka.LOOPBACK}:{config.stack.rest_port}"
 
 
 def down(config: Config) -> bool:
