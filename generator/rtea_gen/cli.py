@@ -40,8 +40,8 @@ from rtea_gen import plan as plans
 @click.option("--metrics-port", "generator__metrics_port", type=int, help="Serve Prometheus metrics on 127.0.0.1:PORT.")
 @click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
 @click.option("--topic", "kafka__events_topic", help="Topic [default: ecommerce_clickstream].")
-@click.option("--duration", "duration_s", type=click.FloatRange(min=0), help="Seconds of event time.")
-@click.option("--events", type=click.IntRange(min=0), help="Number of events.")
+@click.option("--duration", "duration_s", type=root.FiniteRange(min=0, max=10**9), help="Seconds of event time.")
+@click.option("--events", type=click.IntRange(min=0, max=10**15), help="Number of events.")
 @click.option("--start", metavar="TIME", help="Event time of the first event, RFC 3339 or ms since the epoch.")
 @click.option(
     "--manifest",

@@ -3,6 +3,7 @@
 Precedence: defaults < `rtea.toml` < environment (`RTEA_SECTION__KEY`) < flags. `rtea.sections` has the settings.
 """
 
+import difflib
 import json
 import os
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rtea.errors import ConfigError
@@ -41,11 +43,15 @@ class Config(Section):
     jars: JarsSection = JarsSection()
 
 
+_DEFAULTS = Config()
+
+
 def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
     """Resolve the configuration.
 
     Args:
-        file: a TOML file that must exist; by default `rtea.toml` where there is one.
+        file: a TOML file that must exist; by default the `rtea.toml` of this folder or of the nearest one above. Its
+            relative paths are those of its folder.
         flags: values by dotted name, for example `{"job.window_ms": 10_000}`; None is "not given".
 
     Raises:
@@ -54,12 +60,14 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
     >>> load(flags={"job.window_ms": 10_000}).job.window_ms
     10000
     """
-    chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    chosen = file or _found_upwards(DEFAULT_FILE)
     if chosen is not None and not chosen.is_file():
         raise ConfigError(f"configuration file {chosen} not found: name an existing file with --config")
 
     class Loader(BaseSettings, Config):
-        model_config = SettingsConfigDict(env_prefix="RTEA_", env_nested_delimiter="__", extra="forbid")
+        model_config = SettingsConfigDict(
+            env_prefix="RTEA_", env_nested_delimiter="__", extra="forbid", enable_decoding=False
+        )
 
         @classmethod
         def settings_customise_sources(
@@ -70,7 +78,7 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
             *_: PydanticBaseSettingsSource,
             **__: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=chosen)
+            return init_settings, env_settings, _FileSource(settings_cls, chosen)
 
     try:
         resolved = Loader(**_nested(flags or {}))  # type: ignore[arg-type]
@@ -78,7 +86,65 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
         raise ConfigError(_first_problem(error, chosen)) from error
     except ValueError as error:
         raise ConfigError(f"configuration file {chosen} is not valid TOML: {error}") from error
-    return Config(**{name: getattr(resolved, name) for name in Config.model_fields})
+    except OSError as error:
+        raise ConfigError(f"configuration file {chosen} cannot be read: {error.strerror}") from error
+    return _with_found_state(Config(**{name: getattr(resolved, name) for name in Config.model_fields}))
+
+
+class _FileSource(TomlConfigSettingsSource):
+    """The file's settings."""
+
+    def __init__(self, settings_cls: type[BaseSettings], file: Path | None) -> None:
+        super().__init__(settings_cls, toml_file=file)
+        if file is None or file.parent == Path():
+            return
+        for (section, key), field in _fields().items():
+            values = self.init_kwargs.get(section)
+            if (
+                field.annotation in (Path, Path | None)
+                and isinstance(values, dict)
+                and isinstance(values.get(key), str)
+            ):
+                values[key] = str(file.parent / Path(values[key]).expanduser())
+
+
+def _fields() -> dict[tuple[str, str], FieldInfo]:
+    """Every setting by section and key."""
+    return {
+        (section, key): field
+        for section in Config.model_fields
+        for key, field in type(getattr(_DEFAULTS, section)).model_fields.items()
+    }
+
+
+def _found_upwards(name: Path) -> Path | None:
+    """A file of the working directory, or of the nearest folder above that has it."""
+    if name.exists():
+        return name
+    here = Path.cwd()
+    return next((folder / name for folder in here.parents if (folder / name).exists()), None)
+
+
+def _with_found_state(config: Config) -> Config:
+    """The stack that was started in a folder is found from the folders below, too."""
+    if "state_dir" in config.stack.model_fields_set:
+        return config
+    marker = _found_upwards(config.stack.state_dir / ".rtea-state")
+    if marker is None:
+        return config
+    return config.model_copy(update={"stack": config.stack.model_copy(update={"state_dir": marker.parent})})
+
+
+def unknown_variables() -> list[str]:
+    """What is wrong with environment variables that begin with RTEA_ and are no setting, a line each."""
+    known = {f"RTEA_{section}__{key}".upper() for section, key in _fields()}
+    problems = []
+    for name in sorted(os.environ):
+        if name.startswith("RTEA_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            hint = f"did you mean {near[0]}?" if near else "docs/configuration.md lists every setting"
+            problems.append(f"environment variable {name} is unknown and has no effect: {hint}")
+    return problems
 
 
 def _nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,8 @@ The Rust extension maps its error data to the classes below the line; the comman
 class RteaError(Exception):
     """Base of all; the message is one line that says what was found and what to do."""
 
-    exit_code = 1
+    exit_code = 70
+    """A bug of ours, unless a class below says otherwise."""
 
 
 class ConfigError(RteaError):
@@ -77,6 +78,12 @@ class InputError(RteaError):
     exit_code = 12
 
 
+class SystemRefusalError(RteaError):
+    """The operating system refuses something: a permission, a limit."""
+
+    exit_code = 13
+
+
 # Raised by rtea._core.
 
 
@@ -88,6 +95,8 @@ class InvalidEventError(RteaError, ValueError):
         field: dotted field name, `""` for the event as a whole.
         expected: what the schema expects there.
     """
+
+    exit_code = InputError.exit_code
 
     def __init__(self, reason: str, field: str, expected: str) -> None:
         super().__init__(f"{reason}: {field or 'event'}: expected {expected}")

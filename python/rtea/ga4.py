@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from rtea.errors import RteaError
+from rtea.errors import InputError
 from rtea.events import Device, Event, Item
 
 
@@ -92,7 +92,7 @@ def read(payload: bytes) -> Event:
     """The event that a payload was written from.
 
     Raises:
-        RteaError: it is no payload of ours.
+        InputError: it is no payload of ours.
 
     >>> from rtea import events
     >>> event = Event("1", "product_view", "mobile", 7, "v", items=[Item("p", "books", 9.99)])
@@ -103,7 +103,7 @@ def read(payload: bytes) -> Event:
         found = _decoder.decode(payload)
         (event,) = found.events
     except (msgspec.DecodeError, ValueError) as error:
-        raise RteaError(f"not a payload of one event as rtea-gen writes it: {error}") from error
+        raise InputError(f"not a payload of one event as rtea-gen writes it: {error}") from error
     parameters = event.params
     items = [Item(item.item_id, item.item_category, item.price, item.quantity) for item in parameters.items or ()]
     named: dict[str, Any] = {

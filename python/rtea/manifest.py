@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import msgspec
 
-from rtea.errors import ConfigError, RteaError
+from rtea.errors import ConfigError, InputError
 
 VERSION = 1
 
@@ -154,17 +154,17 @@ def read(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        RteaError: the file is missing, damaged, or cut off.
+        InputError: the file is missing, damaged, or cut off.
     """
     try:
         with open(path, "rb") as file:
             lines = [_line.decode(line) for line in file]
     except OSError as error:
-        raise RteaError(f"manifest {path} cannot be read: {error.strerror}") from error
+        raise InputError(f"manifest {path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise RteaError(f"manifest {path} is damaged or cut off: {error}: {_GO_ON}") from error
+        raise InputError(f"manifest {path} is damaged or cut off: {error}: {_GO_ON}") from error
     if len(lines) < 2 or not isinstance(lines[0], Header) or not isinstance(lines[-1], End):
-        raise RteaError(f"manifest {path} is cut off, without its end: {_GO_ON}")
+        raise InputError(f"manifest {path} is cut off, without its end: {_GO_ON}")
     windows = [line for line in lines if isinstance(line, Window)]
     return Manifest(lines[0], windows, lines[-1])
 
@@ -187,7 +187,7 @@ def read_cut(path: Path) -> Cut:
     """Read a manifest that may be cut off anywhere.
 
     Raises:
-        RteaError: the file is missing or damaged, or not even its header is there.
+        InputError: the file is missing or damaged, or not even its header is there.
     """
     lines: list[Header | Window] = []
     sizes, size, end = [], 0, None
@@ -204,9 +204,9 @@ def read_cut(path: Path) -> Cut:
                 lines.append(line)
                 sizes.append(size)
     except OSError as error:
-        raise RteaError(f"manifest {path} cannot be read: {error.strerror}") from error
+        raise InputError(f"manifest {path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise RteaError(f"manifest {path} is damaged: {error}") from error
+        raise InputError(f"manifest {path} is damaged: {error}") from error
     if not lines or not isinstance(header := lines[0], Header):
-        raise RteaError(f"manifest {path} has no header: start the run anew, without --resume")
+        raise InputError(f"manifest {path} has no header: start the run anew, without --resume")
     return Cut(header, [line for line in lines[1:] if isinstance(line, Window)], end, sizes)

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 
 class Section(BaseModel):
-    """A table of the configuration file; unknown keys are errors, values never change."""
+    """A table of the configuration file; unknown keys are errors, values never change, and numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def _parsed(value: Any) -> Any:
@@ -27,6 +27,15 @@ def _parsed(value: Any) -> Any:
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_parsed)]
 UInt32 = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+    @field_validator("*")
+    @classmethod
+    def _fits(cls, value: Any) -> Any:
+        # Java and Rust take no longer integers; a seed is one without a sign.
+        if isinstance(value, int) and value >= 2**64:
+            raise ValueError(f"{value} is too large: expected an integer below 2^64")
+        return value
 
 
 class KafkaSection(Section):
@@ -167,7 +176,7 @@ class GeneratorSection(Section):
     """Compression of the sinks `stdout` and `file`."""
     metrics_port: int | None = Field(None, ge=1, le=65535)
     """Serve Prometheus metrics on 127.0.0.1 at this port."""
-    rate: int = Field(50_000, ge=1)
+    rate: int = Field(50_000, ge=1, le=100_000_000)
     """Events per second of event time."""
     speed: float = Field(1.0, ge=0)
     """Event time per real time; 0 sends as fast as possible."""

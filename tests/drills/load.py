@@ -185,8 +185,8 @@ def runs_since(config: Config, job_id: str, time_ms: int) -> bool:
 
 def chaos(seed: int) -> random.Random:
     """Where a drill says random, it means this: other runs, other moments, but each can be repeated."""
-    seed = int(os.environ.get("RTEA_DRILL_SEED", seed))
-    print(f"RTEA_DRILL_SEED={seed}", file=sys.stderr)
+    seed = int(os.environ.get("DRILL_SEED", seed))
+    print(f"DRILL_SEED={seed}", file=sys.stderr)
     return random.Random(seed)
 
 

@@ -117,3 +117,27 @@ def test_lists_are_json_and_what_is_not_is_one_line_without_the_value() -> None:
         configuration.load(flags={"stack.kafka_properties": "s3cr3t"})
     assert "s3cr3t" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_file_and_state_are_found_from_folders_below_and_paths_are_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, below = tmp_path / "shop", tmp_path / "shop" / "a" / "b"
+    below.mkdir(parents=True)
+    (shop / ".rtea").mkdir()
+    (shop / ".rtea" / ".rtea-state").touch()
+    monkeypatch.chdir(below)
+    assert configuration.load().stack.state_dir == shop / ".rtea"
+    assert configuration.load(flags={"stack.state_dir": ".rtea"}).stack.state_dir == Path(".rtea")
+    (shop / "rtea.toml").write_text("[sink]\nduckdb_path = 'x.duckdb'\n[kafka]\nssl_ca = '/ca.pem'\n")
+    found = configuration.load(flags={"generator.path": "events.ndjson"})
+    assert found.sink.duckdb_path == shop / "x.duckdb"
+    assert (found.kafka.ssl_ca, found.generator.path) == (Path("/ca.pem"), Path("events.ndjson"))
+
+
+def test_a_list_in_the_environment_is_json_and_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTEA_JOB__CATEGORIES", '["a", "b"]')
+    assert configuration.load().job.categories == ("a", "b")
+    monkeypatch.setenv("RTEA_JOB__CATEGORIES", "a,b")
+    with pytest.raises(ConfigError, match=r'setting job.categories: expected JSON, such as \["a", "b"\]'):
+        configuration.load()

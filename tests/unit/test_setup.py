@@ -261,7 +261,7 @@ def without_extras(python: Path, *arguments: str) -> "subprocess.CompletedProces
     return subprocess.run([python, "-m", *arguments], env=environment, capture_output=True, text=True, timeout=60)
 
 
-FLINK_COMMANDS = {"stack status": "supervisor", "job status": "supervisor", "demo": "supervisor"}
+FLINK_COMMANDS = {"stack status": "supervisor", "demo": "supervisor"}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -287,6 +287,7 @@ def test_commands_that_need_flink_name_the_extra(base_python: Path, command: str
         (["rtea", "sink", "bigquery", "--print-ddl", "--project", "p"], 0),
         (["rtea", "query"], 10),
         (["rtea", "sink", "duckdb", "--bootstrap-servers", "127.0.0.1:1"], 3),
+        (["rtea", "job", "status"], 8),
         (["rtea", "dlq", "show"], 3),
         (["rtea", "topics", "create"], 3),
         (["rtea_gen", "--sink", "stdout", "--events", "100"], 0),

@@ -6,13 +6,15 @@ import click
 import msgspec
 from rich.console import Console
 
-from rtea.cli.root import resolve
+from rtea.cli.root import FiniteRange, resolve
 from rtea.sinks.registry import SINKS
 
 
 @click.command
 @click.option("--rate", "generator__rate", type=int, help="Events per second [default: 50000].")
-@click.option("--minutes", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="How long to send.")
+@click.option(
+    "--minutes", type=FiniteRange(min=0.1, max=100_000), default=3.0, show_default=True, help="How long to send."
+)
 @click.option("--procs", "generator__procs", type=int, help="Generator processes [default: 2].")
 @click.option("--sink", "sink_name", type=click.Choice(sorted(SINKS)), default="duckdb", show_default=True)
 @click.option("--project", "bigquery__project", help="The BigQuery project [default: that of the credentials].")

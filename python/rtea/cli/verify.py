@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rtea.cli.root import resolve
+from rtea.cli.root import FiniteRange, resolve
 from rtea.sinks.registry import SINKS
 
 
@@ -13,7 +13,7 @@ from rtea.sinks.registry import SINKS
 @click.option("--sink", "sink_name", type=click.Choice(sorted(SINKS)), default="duckdb", show_default=True)
 @click.option("--path", "sink__duckdb_path", type=click.Path(path_type=Path), help="The DuckDB file.")
 @click.option("--table", "sink__table", help="The table.")
-@click.option("--wait", "wait_s", default=0.0, help="Seconds to wait for the rows to match.")
+@click.option("--wait", "wait_s", type=FiniteRange(min=0), default=0.0, help="Seconds to wait for the rows to match.")
 @click.pass_context
 def command(context: click.Context, /, manifest: Path, sink_name: str, wait_s: float, **flags: object) -> int:
     """Compare every finished window of MANIFEST with the sink; exit code 1 when one differs."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,7 @@ from rtea.demo import summary as summaries
 from rtea.demo import view
 from rtea.demo.monitor import Monitor
 from rtea.demo.summary import Summary
-from rtea.errors import DeliveryError, RteaError, StackError
+from rtea.errors import ConfigError, DeliveryError, RteaError, SinkError, StackError
 from rtea.job import submit as job
 from rtea.sinks.contract import Sink
 from rtea.sinks.registry import SINKS
@@ -59,6 +59,7 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
     Raises:
         RteaError: a part did not start, or failed on the way; everything is stopped.
     """
+    _require_a_window(config, minutes)
     layout = Layout.of(config.stack.state_dir)
     if supervisor.Supervisor(layout).states() is not None:
         stop = f"rtea --set stack.state_dir={layout.root} stack down"
@@ -66,6 +67,9 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
     supervisor.require_no_leftovers(layout)
     layout.clear()
     jars.fetch(config.jars, ("kafka", "flink"))
+    table = SINKS[sink_name](config)
+    with closing(table):  # Credentials, or a table of somebody else: better now than after a minute.
+        table.open()
     with ExitStack() as parts:
         parts.callback(_stop_children)
         with console.status("starting Kafka and Flink"):
@@ -79,6 +83,15 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
         monitor.watch_stack()
         monitor.watch_process("sink", sink.pid)
         return _send(config, minutes, console, monitor, sink, SINKS[sink_name](config))
+
+
+def _require_a_window(config: Config, minutes: float) -> None:
+    needed_s = (min(FIRST_WINDOW_MS, config.job.window_ms) + config.job.watermark_delay_ms) / 1000 + 1
+    if minutes * 60 < needed_s:
+        raise ConfigError(
+            f"--minutes {minutes} is {minutes * 60:.0f} s, too short for a window to finish: expected at least "
+            f"{needed_s / 60:.2f}"
+        )
 
 
 def _stop_children() -> None:
@@ -151,7 +164,7 @@ def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:
 
 def _require_alive(sink: "subprocess.Popen[bytes]", layout: Layout) -> None:
     if sink.poll() is not None:
-        raise RteaError(f"the sink ended early: {supervisor.tail(layout.logs / 'sink.log', 1)}")
+        raise SinkError(f"the sink ended early: {supervisor.tail(layout.logs / 'sink.log', 1)}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -53,6 +54,8 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
         JobError: Flink refused it, or it failed at once.
     """
     _check(config)
+    if savepoint and _is_missing(savepoint):
+        raise JobError(f"savepoint {savepoint} not found: name the address that `rtea job stop` printed")
     with _one_at_a_time(config):
         if not another:
             _require_alone(config)
@@ -70,6 +73,12 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
         cancel(config, job_id)
         raise
     return job_id
+
+
+def _is_missing(savepoint: str) -> bool:
+    """Whether an address on this machine names nothing; of others only Flink knows."""
+    parts = urlsplit(savepoint)
+    return parts.scheme in ("", "file") and not Path(unquote(parts.path)).exists()
 
 
 @contextmanager
@@ -172,7 +181,7 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
     found = re.search(r"JobID ([0-9a-f]{32})", ran.stdout)
     if ran.returncode or not found:
         log = layout.logs / "submit.log"
-        log.parent.mkdir(exist_ok=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(ran.stdout + ran.stderr)
         raise JobError(f"Flink refused the job: {_cause(ran.stdout + ran.stderr)} (see {log})")
     return found[1]

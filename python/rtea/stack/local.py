@@ -4,6 +4,7 @@ Everything listens on the loopback, lives below one state directory, and is supe
 that dies is started again.
 """
 
+import errno
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from tenacity import Retrying as Waiting
 
 from rtea import topics
 from rtea.config import Config
-from rtea.errors import BrokerError, ConfigError, DiskSpaceError, JobError, StackError
+from rtea.errors import BrokerError, ConfigError, DiskSpaceError, JobError, StackError, SystemRefusalError
 from rtea.stack import flink, kafka, rest, supervisor
 from rtea.stack.layout import Layout
 
@@ -67,8 +68,9 @@ def up(config: Config) -> bool:
         flink.prepare(config, layout)
         supervisor.write(layout, commands, flink.environment(layout))
     except OSError as error:
-        raise DiskSpaceError(
-            f"cannot write to {layout.root}: {error.strerror}: free some space or set stack.state_dir"
+        kind = DiskSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SystemRefusalError
+        raise kind(
+            f"cannot write to {layout.root}: {error.strerror}: free some space, allow writing, or set stack.state_dir"
         ) from error
     try:
         supervisor.start(layout)

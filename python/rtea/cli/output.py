@@ -1,0 +1,66 @@
+"""What commands print: tables, and query results in formats that other programs read."""
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timezone
+from typing import Literal
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Format = Literal["table", "csv", "json", "ndjson"]
+FORMATS: tuple[Format, ...] = ("table", "csv", "json", "ndjson")
+
+WIDE_COLUMNS = 100_000
+"""Width of what is no terminal: nothing is cut there."""
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127) if chr(code) not in "\n\t"}
+"""Control characters as escapes: a terminal must not take a cell for a command."""
+
+
+def show_table(names: Iterable[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Print a table; cells are plain text. On a terminal long cells are folded, elsewhere they stay on one line."""
+    table = Table(title=title)
+    for name in names:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console = Console()
+    (console if console.is_terminal else Console(width=WIDE_COLUMNS)).print(table)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).translate(_CONTROLS)
+
+
+def write_rows(names: Sequence[str], rows: Sequence[Sequence[object]], format: Format) -> str:
+    r"""Rows as text: CSV by RFC 4180 with a header, a JSON array of objects, or an object a line. Times are ISO 8601,
+    bytes base64.
+
+    >>> write_rows(["a", "b"], [[1, None], ["x,y", b"z"]], "csv")
+    'a,b\r\n1,\r\n"x,y",eg==\r\n'
+    >>> write_rows(["a"], [[1], [None]], "ndjson")
+    '{"a":1}\n{"a":null}\n'
+    """
+    if format == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(names)
+        writer.writerows([_plain(value) for value in row] for row in rows)
+        return text.getvalue()
+    encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+    objects = [dict(zip(names, row, strict=True)) for row in rows]
+    written = encoder.encode_lines(objects) if format == "ndjson" else encoder.encode(objects) + b"\n"
+    return written.decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
