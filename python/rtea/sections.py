@@ -15,6 +15,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
+    @field_validator("*")
+    @classmethod
+    def _fits(cls, value: Any) -> Any:
+        # Java and Rust take no longer integers; a seed is one without a sign.
+        if isinstance(value, int) and value >= 2**64:
+            raise ValueError(f"{value} is too large: expected an integer below 2^64")
+        return value
+
 
 def _parsed(value: Any) -> Any:
     """A table or list given as text, on the command line or in the environment, is JSON."""
@@ -27,15 +35,6 @@ def _parsed(value: Any) -> Any:
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_parsed)]
 UInt32 = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-    @field_validator("*")
-    @classmethod
-    def _fits(cls, value: Any) -> Any:
-        # Java and Rust take no longer integers; a seed is one without a sign.
-        if isinstance(value, int) and value >= 2**64:
-            raise ValueError(f"{value} is too large: expected an integer below 2^64")
-        return value
 
 
 class KafkaSection(Section):
