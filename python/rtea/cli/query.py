@@ -32,4 +32,6 @@ def command(context: click.Context, /, sql: str | None, format_: output.Format, 
     if format_ == "table":
         output.show_table(names, rows)
     else:
-        click.echo(output.write_rows(names, rows, format_), nl=False)
+        # Always UTF-8, and every byte of it: click would take escape sequences away.
+        sys.stdout.buffer.write(output.write_rows(names, rows, format_).encode())
+        sys.stdout.buffer.flush()
