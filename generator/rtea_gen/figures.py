@@ -86,5 +86,5 @@ def percentile_ms(buckets: list[int], share: float) -> float | None:
 
 
 def spawning() -> SpawnContext:
-    """The way processes are started: anew, so that no thread or lock is copied."""
+    """How processes start: as new interpreters, so that no thread or lock is copied."""
     return multiprocessing.get_context("spawn")

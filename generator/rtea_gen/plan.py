@@ -81,7 +81,7 @@ def rhythm(generator: GeneratorSection) -> _core.Rhythm:
 
 
 def faults(config: Config) -> _core.Faults | None:
-    """How events are spoiled, from the settings; None when they are not.
+    """The fault injection that the settings ask for; None without one.
 
     Raises:
         ConfigError: the shares exceed 1, or an event out of order would come too late to count.

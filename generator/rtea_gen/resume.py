@@ -42,7 +42,7 @@ def read(config: Config, path: Path, events: int | None) -> Resumed:
     header, end = cut.header, cut.end
     wanted = events if events is not None else header.events
     if end is not None and end.complete and wanted is not None and end.next_number >= wanted:
-        raise ConfigError(f"manifest {path} is complete: there is nothing to resume; start anew without --resume")
+        raise ConfigError(f"manifest {path} is complete: nothing is left to resume: start a new run without --resume")
     if config.generator.sink != "kafka":
         raise ConfigError(f"--resume with the sink {config.generator.sink}: only runs to Kafka can be resumed")
     _compare(header, config, path)

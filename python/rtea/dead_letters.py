@@ -185,7 +185,7 @@ def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
     if letter.timestamp_ms > now_ms + job.max_skew_ms:
         return f"its timestamp_ms {letter.timestamp_ms} lies in the future"
     if letter.timestamp_ms < 0:
-        return f"its timestamp_ms {letter.timestamp_ms} is no time from 1970 to 9998"
+        return f"its timestamp_ms {letter.timestamp_ms} is not a time from 1970 to 9998"
     try:
         event_ms = events.decode(raw).event_time
     except InvalidEventError as error:

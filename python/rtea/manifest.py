@@ -208,5 +208,5 @@ def read_cut(path: Path) -> Cut:
     except msgspec.DecodeError as error:
         raise InputError(f"manifest {path} is damaged: {error}") from error
     if not lines or not isinstance(header := lines[0], Header):
-        raise InputError(f"manifest {path} has no header: start the run anew, without --resume")
+        raise InputError(f"manifest {path} has no header: start a new run, without --resume")
     return Cut(header, [line for line in lines[1:] if isinstance(line, Window)], end, sizes)

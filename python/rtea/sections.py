@@ -43,13 +43,13 @@ class KafkaSection(Section):
     bootstrap_servers: str = "127.0.0.1:9092"
     """Comma-separated brokers, host:port."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """How the brokers are spoken to, by generator, job, sink and tools alike."""
+    """Kafka security protocol of the generator, the job, the sinks and the tools."""
     ssl_ca: Path | None = None
     """PEM file of the authorities that may have signed the brokers' certificates; by default the system's."""
     ssl_identity: Path | None = None
     """PEM file of the client's private key (PKCS 8) and certificates, for brokers that ask for them."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    """How user and password are proven."""
+    """SASL mechanism."""
     sasl_username: str | None = None
     """The user."""
     sasl_password: SecretStr | None = None
@@ -272,7 +272,7 @@ class FaultsSection(Section):
 
     @property
     def spoil(self) -> bool:
-        """Whether events are spoiled at all."""
+        """Whether any fault is injected."""
         shares = (self.duplicate_share, self.disorder_share, self.late_share, self.future_share)
         return any((*shares, self.malformed_share, self.hot_key_share))
 

@@ -1,4 +1,4 @@
-"""The pipeline's topics: made, checked, and read by whoever needs them.
+"""The pipeline's topics: created, checked and read.
 
 Used by the local stack, the job's submission, the generator and the sinks.
 """

@@ -65,3 +65,22 @@ def test_a_table_locked_for_minutes(drilled: Config, tmp_path: Path, undisturbed
         pipeline.assert_rows_match(drilled, sent, least_windows=20)
     assert sink.returncode == 0
     assert "is locked by another process" in (tmp_path / "sink.log").read_text()
+
+
+@pytest.mark.quick
+def test_a_sink_says_what_it_waits_for(drilled: Config, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    with sinking(drilled, first), sinking(drilled, second):
+        # Whichever came second.
+        load.wait_until(
+            lambda: b"another sink writes to" in first.read_bytes() + second.read_bytes(), 60, "one stands by"
+        )
+        broker = psutil.Process(pipeline.pid_of(drilled, "kafka"))
+        broker.suspend()
+        try:
+            for log in (first, second):
+                load.wait_until(lambda log=log: b"no Kafka broker answers" in log.read_bytes(), 60, "it names Kafka")
+        finally:
+            broker.resume()
+        for log in (first, second):
+            load.wait_until(lambda log=log: b"Kafka answers again" in log.read_bytes(), 60, "it goes on")

@@ -202,7 +202,7 @@ def test_a_run_is_resumed_only_as_it_was_begun(pipeline_config: Config, tmp_path
     with start(pipeline_config, path, "--events", "2000") as ran:
         assert ran.wait() == 0
     for arguments, line in (
-        ([], "is complete: there is nothing to resume"),
+        ([], "is complete: nothing is left to resume"),
         (["--seed", "2", "--events", "4000"], "generator.seed is 2, but"),
         (["--sink", "file", "--events", "4000"], "only runs to Kafka can be resumed"),
     ):

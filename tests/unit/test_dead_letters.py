@@ -102,7 +102,7 @@ GOOD = b'{"event_id":"e","event_type":"search","source":"mobile","event_time":10
         (GOOD.replace(b"mobile", b"kiosk"), 1_000, "invalid_value: source"),
         (GOOD, 1_000_000, "too far from timestamp_ms"),
         (GOOD, 2_300_001, "lies in the future"),
-        (GOOD, -1, "is no time from 1970 to 9998"),
+        (GOOD, -1, "is not a time from 1970 to 9998"),
         (GOOD, 2**62, "lies in the future"),
         (GOOD + b" " * 300_000, 1_000, "job.max_event_bytes is 262144"),
         (b"", 1_000, "it has no value"),

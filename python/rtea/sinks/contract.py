@@ -4,7 +4,7 @@
 
 1. `open` before anything else, and again whenever partitions are assigned. It makes the table when it is
    missing and the settings allow it, and says whether the table is empty: then the committed offsets are
-   set back to the topic's start before the first `write`, so that a table made anew misses no window,
+   set back to the topic's start before the first `write`, so that a new table misses no window,
    whenever a run may crash. The first gives up on a silent server after a while; those after it are
    given `stop` and wait.
 2. `write` with a batch of results, as large and as frequent as the sink's `limits` say. When it
@@ -24,7 +24,7 @@ A table knows the length of its windows and refuses results of another length (`
 
 A server that does not answer is waited for, however long: `write` tries again until the `stop` event is
 set, and then raises `AbandonedError`; nothing is committed, and the next run reads the same results again.
-Each further try counts in `rtea.sinks.metrics.RETRIES`. What trying again cannot mend is a `SinkError` that
+Each further try counts in `rtea.sinks.metrics.RETRIES`. An error that a retry cannot fix is a `SinkError` that
 names the remedy, and ends the runner.
 
 Offsets belong to a `destination`: two tables filled in turn do not take each other's windows away.

@@ -105,6 +105,8 @@ def _feed(
         elif partitions:
             for known in _patiently(stop, consumer.committed, partitions, timeout=config.kafka.timeout_ms / 1000):
                 identity.require(known.metadata or topic_id)
+        else:
+            logger.warning("another sink writes to %s: this one stands by", sink.destination)
         consumer.assign(partitions)
 
     def forget(*_: object) -> None:
@@ -129,6 +131,7 @@ class _Identity:
     def __init__(self, config: Config, topic_id: str) -> None:
         self._config, self._id = config, topic_id
         self._next_s = time.monotonic() + IDENTITY_SECONDS
+        self._is_away = False
 
     def look(self) -> None:
         """Ask for the topic's id, every few seconds.
@@ -141,8 +144,15 @@ class _Identity:
         self._next_s = time.monotonic() + IDENTITY_SECONDS
         try:
             found = topics.find_id(self._config.kafka, self._config.kafka.results_topic)
-        except (BrokerError, MissingTopicError):
-            return  # The next look tells whether it comes back as another one.
+        except (BrokerError, MissingTopicError) as error:
+            # The next look tells whether it comes back, or another topic in its place.
+            if not self._is_away:
+                logger.warning("%s: waiting", error)
+            self._is_away = True
+            return
+        if self._is_away:
+            logger.warning("Kafka answers again")
+        self._is_away = False
         self.require(found)
 
     def require(self, found: str) -> None:

@@ -6,7 +6,7 @@
 //! | partition i32 | offset i64 | timestamp ms i64 | length i32, -1 = null | value bytes |
 //! ```
 //!
-//! The partition of a record from the future stands as its complement, a negative number. All other frames of one
+//! The partition of a record from the future is stored as its bitwise complement, a negative number. All other frames of one
 //! batch lie in the same window; the operator sees to that.
 
 /// Bytes of a frame before its value.

@@ -1,6 +1,6 @@
-//! Faults on request: which events are spoiled, and how. Off by default, at no cost.
+//! Fault injection: which events are corrupted, and how. Off by default, at no cost.
 //!
-//! Whether an event is spoiled is a function of the seed and its number, so a run can be repeated
+//! Whether an event is corrupted is a function of the seed and its number, so a run can be repeated
 //! with its faults. [`crate::feed`] applies them; [`crate::truth`] counts them.
 
 use rtea_core::codec::{self, Format};
@@ -72,14 +72,14 @@ impl Fault {
         }
     }
 
-    /// Whether a spoiled event still belongs into its window's rows.
+    /// Whether a corrupted event still belongs into its window's rows.
     #[must_use]
     pub fn counts(self) -> bool {
         matches!(self, Self::Duplicate | Self::Disorder)
     }
 }
 
-/// Which share of the events is spoiled in which way, 0 to 1 in all, and by how much.
+/// Which share of the events is corrupted in which way, 0 to 1 in all, and by how much.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Faults {
     /// Share of [`Fault::Duplicate`].
@@ -161,7 +161,7 @@ impl Faults {
         Fate { fault, delay_ms: 1 + i64::from(random.below(most)), has_hot_key, orders_once: self.orders_once }
     }
 
-    /// Appends the value of an event spoiled like that; `false` for no value at all.
+    /// Appends the value of an event corrupted like that; `false` for no value at all.
     pub fn write(&self, fault: Fault, mut event: Event<'_>, format: Format, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         match fault {

@@ -92,7 +92,7 @@ ROLES_REMEDY = "grant the account roles/bigquery.jobUser on the project and role
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: no answer, overload, quota, or a concurrent update of the table."""
+    """Whether a retry may help: no answer, overload, quota, or a concurrent update of the table."""
     if isinstance(error, JobFailedError | exceptions.BadRequest) and any(word in error.message for word in LOST_RACES):
         return True
     if isinstance(error, JobFailedError):

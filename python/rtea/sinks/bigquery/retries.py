@@ -55,7 +55,7 @@ def patiently(work: Callable[[], T], stop: threading.Event, *, also: tuple[type[
 
     Raises:
         AbandonedError: `stop` was set meanwhile.
-        Exception: what `work` raised, when trying again cannot help.
+        Exception: what `work` raised, when a retry cannot help.
     """
     tries = Retrying(
         retry=retry_if_exception(lambda error: is_transient(error) or isinstance(error, also)),

@@ -116,7 +116,7 @@ class BigQuerySink(Sink):
         statement = sql.merge(self.table_id, staging_id, self._table.writer_id, starts_ms)
         try:
             # The load job itself makes the staging table. Made beforehand, one that another sink has just
-            # dropped would stand there anew and empty, and the MERGE would find nothing to do.
+            # dropped would be there again, empty, and the MERGE would find nothing to do.
             self._jobs.run(f"rtea-load-{name}", lambda job_id: self._submit_load(job_id, staging_id, encoded), stop)
             patiently(lambda: self._let_expire(staging_id), stop)
             job = self._jobs.run(f"rtea-merge-{name}", lambda job_id: self._submit_query(job_id, statement), stop)
