@@ -19,7 +19,7 @@ from tests.flink import pipeline
 
 pytestmark = pytest.mark.timeout(600)
 
-RECOVERY_SECONDS = 15
+RECOVERY_SECONDS = 30
 
 
 def kill_taskmanager(config: Config, job_id: str) -> float:
