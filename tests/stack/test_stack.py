@@ -16,7 +16,7 @@ from rtea import topics
 from rtea.config import Config
 from rtea.errors import BrokerError, ConfigError, JobError, MissingTopicError, PortInUseError, StackError
 from rtea.job import submit as job
-from rtea.stack import local, supervisor
+from rtea.stack import kafka, local, supervisor
 from rtea.stack.layout import Layout
 from tests.conftest import stack_config
 
@@ -57,6 +57,15 @@ def test_starting_a_running_stack_changes_nothing(stack: Config) -> None:
     before = {process.pid for process in local.status(stack)}
     assert local.up(stack) is False
     assert {process.pid for process in local.status(stack)} == before
+
+
+def test_other_ports_than_those_of_a_running_stack_are_named_at_once(stack: Config) -> None:
+    other = stack.model_copy(update={"stack": stack.stack.model_copy(update={"rest_port": 1})})
+    started_s = time.monotonic()
+    with pytest.raises(ConfigError, match=f"stack.rest_port {stack.stack.rest_port} instead of 1: use those ports"):
+        local.up(other)
+    assert time.monotonic() - started_s < 5
+    assert not local.up(stack)
 
 
 def test_a_second_stack_on_the_same_ports_is_refused(stack: Config, tmp_path: Path) -> None:
@@ -208,3 +217,12 @@ def test_a_stack_that_cannot_start_says_why_and_leaves_no_process(tmp_path: Path
         local.up(config)
     assert processes_below(tmp_path) == []
     assert supervisor.Supervisor(Layout.of(config.stack.state_dir)).states() is None
+
+
+def test_kafka_formats_its_storage_in_a_turkish_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=tr -Duser.country=TR")
+    config = stack_config(tmp_path / "state")
+    layout = Layout.of(config.stack.state_dir)
+    layout.make()
+    kafka.prepare(config, layout)
+    assert (layout.kafka / "data" / "meta.properties").exists()

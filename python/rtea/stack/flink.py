@@ -46,6 +46,8 @@ def environment(layout: Layout) -> dict[str, str]:
         "FLINK_LOG_DIR": str(layout.logs),
         "FLINK_PID_DIR": str(layout.flink_tmp),
         "PYTHONPATH": python_path(),
+        # File names in any language, whatever the user's locale.
+        "LC_ALL": "C.UTF-8",
         # Embedded interpreters of one JVM share the allocator: fewer arenas keep memory flat.
         "MALLOC_ARENA_MAX": "4",
     }
@@ -71,7 +73,8 @@ def prepare(config: Config, layout: Layout) -> None:
     yaml = YAML(typ="safe")
     distribution = find_home() / "conf"
     shipped: dict[str, Any] = yaml.load(distribution / "config.yaml")
-    settings = _settings(config, layout) | {"env.java.opts.all": shipped["env"]["java"]["opts"]["all"]}
+    options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE])
+    settings = _settings(config, layout) | {"env.java.opts.all": options}
     with open(layout.flink_conf / "config.yaml", "w") as file:
         yaml.dump(settings, file)
     zookeeper = {

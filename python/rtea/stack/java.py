@@ -10,6 +10,10 @@ from rtea.errors import StackError
 SUPPORTED_MAJOR_VERSIONS = (17, 21)
 
 
+LOCALE = ("-Duser.language=en", "-Duser.country=US", "-Duser.variant=")
+"""JVM options that win over the user's own: in a Turkish locale Kafka does not recognise its own option names."""
+
+
 def find_home() -> Path:
     """The home directory of a runtime that can run Kafka and Flink.
 

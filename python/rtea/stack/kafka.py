@@ -41,7 +41,7 @@ def prepare(config: Config, layout: Layout) -> list[str]:
         file.write(lines)
     (layout.kafka / "log4j2.xml").write_text(LOG4J2)
     class_path = os.pathsep.join(str(path) for path in jars.locate(config.jars, "kafka"))
-    java_command = [str(java.find_home() / "bin" / "java"), "-cp", class_path]
+    java_command = [str(java.find_home() / "bin" / "java"), *java.LOCALE, "-cp", class_path]
     if not (layout.kafka / "data" / "meta.properties").exists():
         _format(java_command, properties)
     heap = ["-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]

@@ -77,6 +77,11 @@ class Layout:
         return self.root / "pids.json"
 
     @property
+    def ports(self) -> Path:
+        """The ports of the stack that runs, or ran last."""
+        return self.root / "ports.json"
+
+    @property
     def supervisor_socket(self) -> Path:
         """The supervisor's control socket."""
         return self.root / "supervisor.sock"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
 import psutil
 from tenacity import RetryError, retry_if_result, stop_after_delay, wait_fixed
 from tenacity import Retrying as Waiting
@@ -50,12 +51,13 @@ def up(config: Config) -> bool:
             f"kafka.bootstrap_servers is {config.kafka.bootstrap_servers}, the stack's broker listens on "
             f"{broker_address(config)}: set kafka.bootstrap_servers or stack.kafka_port"
         )
+    _require_listener(config)
     layout = Layout.of(config.stack.state_dir)
     running = supervisor.Supervisor(layout)
     if running.states() is not None:
+        _require_same_ports(config, layout)
         running.start_again()
-        _wait_until(lambda: _kafka_answers(config), config, "kafka")
-        _wait_until(lambda: _flink_answers(config), config, *FLINK_ROLES)
+        _wait_until(lambda: _missing(config), config)
         running.remember_processes()
         return False
     supervisor.require_no_leftovers(layout)
@@ -67,6 +69,7 @@ def up(config: Config) -> bool:
         commands |= {role: flink.command(role, layout) for role in FLINK_ROLES}
         flink.prepare(config, layout)
         supervisor.write(layout, commands, flink.environment(layout))
+        layout.ports.write_bytes(msgspec.json.encode(_ports(config)))
     except OSError as error:
         kind = DiskSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SystemRefusalError
         raise kind(
@@ -74,9 +77,9 @@ def up(config: Config) -> bool:
         ) from error
     try:
         supervisor.start(layout)
-        _wait_until(lambda: _kafka_answers(config), config, "kafka")
+        _wait_until(lambda: None if _kafka_answers(config) else "kafka", config)
         topics.create(config)
-        _wait_until(lambda: _flink_answers(config), config, *FLINK_ROLES)
+        _wait_until(lambda: _missing(config), config)
         supervisor.Supervisor(layout).remember_processes()
     except BaseException:
         down(config)
@@ -96,6 +99,30 @@ def _ports(config: Config) -> dict[str, int]:
     }
 
 
+def _require_listener(config: Config) -> None:
+    """Check that the broker will speak the protocol of its clients."""
+    protocol = config.kafka.security_protocol
+    listeners = config.stack.kafka_properties.get("listeners")
+    if protocol != "PLAINTEXT" and f"{protocol}://" not in (listeners.get_secret_value() if listeners else ""):
+        raise ConfigError(
+            f"kafka.security_protocol is {protocol}, the stack's broker has no listener for it: add one to "
+            "stack.kafka_properties, or set kafka.security_protocol to PLAINTEXT"
+        )
+
+
+def _require_same_ports(config: Config, layout: Layout) -> None:
+    """Check that a running stack listens where the settings say."""
+    if not layout.ports.exists():
+        return
+    used: dict[str, int] = msgspec.json.decode(layout.ports.read_bytes())
+    differing = {name: port for name, port in _ports(config).items() if used.get(name, port) != port}
+    if differing:
+        listed = ", ".join(f"{name} {used[name]} instead of {port}" for name, port in differing.items())
+        raise ConfigError(
+            f"the stack in {layout.root} runs with {listed}: use those ports, or stop it first with `rtea stack down`"
+        )
+
+
 def _require_disk_space(config: Config, layout: Layout) -> None:
     existing = next(path for path in (layout.root, *layout.root.parents) if path.exists())
     free = shutil.disk_usage(existing).free
@@ -107,27 +134,28 @@ def _require_disk_space(config: Config, layout: Layout) -> None:
         )
 
 
-def _wait_until(ready: Callable[[], bool], config: Config, *roles: str) -> None:
+def _wait_until(missing: Callable[[], str | None], config: Config) -> None:
+    """Wait until no role is missing; `missing` names the first one that is not ready."""
     layout = Layout.of(config.stack.state_dir)
 
-    def check() -> bool:
+    def check() -> str | None:
         states = supervisor.Supervisor(layout).states() or {}
-        for role in roles:
+        for role in ROLES:
             if states.get(role, {}).get("statename") == "FATAL":
                 raise _failed_start(layout, role)
-        return ready()
+        return missing()
 
     waiting = Waiting(
-        retry=retry_if_result(lambda done: not done),
+        retry=retry_if_result(lambda role: role is not None),
         stop=stop_after_delay(START_SECONDS),
         wait=wait_fixed(POLL_SECONDS),
     )
     try:
         waiting(check)
-    except RetryError:
+    except RetryError as error:
         states = supervisor.Supervisor(layout).states() or {}
-        down = [role for role in roles if states.get(role, {}).get("statename") != "RUNNING"]
-        raise _failed_start(layout, [*down, *roles][0]) from None
+        down = [role for role in ROLES if states.get(role, {}).get("statename") != "RUNNING"]
+        raise _failed_start(layout, [*down, error.last_attempt.result()][0]) from None
 
 
 def _failed_start(layout: Layout, role: str) -> StackError | DiskSpaceError:
@@ -146,12 +174,15 @@ def _kafka_answers(config: Config) -> bool:
     return True
 
 
-def _flink_answers(config: Config) -> bool:
+def _missing(config: Config) -> str | None:
+    """The role that is not ready."""
+    if not _kafka_answers(config):
+        return "kafka"
     try:
         overview = rest.get(config, "/overview", timeout_s=2)
     except (StackError, JobError):
-        return False
-    return bool(overview.get("slots-total", 0) >= config.stack.slots)
+        return "jobmanager"
+    return None if overview.get("slots-total", 0) >= config.stack.slots else "taskmanager"
 
 
 def broker_address(config: Config) -> str:
