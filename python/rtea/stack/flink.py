@@ -55,8 +55,9 @@ def environment(layout: Layout) -> dict[str, str]:
 
 def python_path() -> str:
     """Where the embedded interpreter finds packages: it reads no .pth files, so all are named."""
-    package_root = Path(rtea.__file__).parent.parent
-    paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(package_root)]
+    package = Path(rtea.__file__).parent
+    embedded = package / "flink" / "embedded"  # Its sitecustomize.py has to be found first.
+    paths = [str(embedded), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(package.parent)]
     return os.pathsep.join(dict.fromkeys(paths))
 
 
