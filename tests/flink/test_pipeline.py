@@ -30,6 +30,15 @@ def test_every_row_equals_the_manifest(pipeline_config: Config, tmp_path: Path, 
         pipeline.assert_rows_match(config, sent, least_windows=4)
 
 
+def test_the_embedded_interpreter_does_not_load_beam(pipeline_config: Config) -> None:
+    """Its import would be most of a job's start, and of the time that a recovery takes."""
+    with pipeline.submitted(with_job(pipeline_config, python_mode="thread")):
+        libraries = Path(f"/proc/{pipeline.pid_of(pipeline_config, 'taskmanager')}/maps").read_text()
+    assert "_core.abi3.so" in libraries, "the job's Python runs in this process"
+    assert "apache_beam" not in libraries
+    assert "pandas" not in libraries
+
+
 def test_malformed_messages_reach_the_dlq_and_their_neighbours_are_counted(
     pipeline_config: Config, tmp_path: Path
 ) -> None:

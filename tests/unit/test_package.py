@@ -15,6 +15,7 @@ import pytest
 import rtea
 from rtea import _core, events
 from rtea.flink import jar
+from rtea.stack import flink
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -132,3 +133,10 @@ def test_every_crate_that_the_wheel_holds_is_listed_with_its_licence() -> None:
     assert set(re.findall(r"^\| (\S+) \| (\d\S*) \| (.+) \|$", listed, re.MULTILINE)) == {
         crate for crate in linked if not crate[0].startswith("rtea")
     }
+
+
+def test_processes_of_process_mode_still_find_beam() -> None:
+    environment = os.environ | {"PYTHONPATH": flink.python_path()}
+    program = "import sitecustomize, apache_beam.coders; print(sitecustomize.__file__)"
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ran.stdout.strip() == str(ROOT / "python" / "rtea" / "flink" / "embedded" / "sitecustomize.py"), ran.stderr
