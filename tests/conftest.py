@@ -40,6 +40,10 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in sockets]
 
 
+ODD_NAME = 'my shop/50%2F Größe #1; "x" \\y'
+"""A directory's name that breaks whatever does not escape it."""
+
+
 def stack_config(root: Path, **flags: Any) -> Config:
     """A configuration of a stack of its own: free ports, files below `root`."""
     ports = dict(zip(PORT_SETTINGS, free_ports(len(PORT_SETTINGS)), strict=True))
@@ -51,7 +55,7 @@ def stack_config(root: Path, **flags: Any) -> Config:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     """A running Kafka and Flink, shared by the session's tests; every test has topics of its own."""
-    config = stack_config(tmp_path_factory.mktemp("stack"))
+    config = stack_config(tmp_path_factory.mktemp("stack") / ODD_NAME)
     jars.fetch(config.jars, progress=False)
     with local.running(config):
         yield config

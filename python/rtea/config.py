@@ -170,10 +170,14 @@ def _first_problem(error: ValidationError, file: Path | None) -> str:
 
 
 def save(config: Config, path: Path) -> None:
-    """Write the resolved configuration as JSON, readable by its owner alone, for the job to read."""
+    """Write the resolved configuration as JSON, readable by its owner alone, for the job in another directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    values = _revealed(config)
+    for (section, key), field in _fields().items():
+        if field.annotation in (Path, Path | None) and values[section][key] is not None:
+            values[section][key] = str(Path(values[section][key]).absolute())
     with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(_revealed(config), file, indent=2)
+        json.dump(values, file, indent=2)
 
 
 def _revealed(config: Config) -> dict[str, dict[str, Any]]:

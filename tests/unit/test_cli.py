@@ -43,6 +43,7 @@ def own_ports() -> list[str]:
         (["--set", "stack.min_free_bytes=999999999999999", "stack", "up"], 7, "free some space or set stack.state_dir"),
         (["--set", "stack.kafka_port=29092", "stack", "up"], 2, "the stack's broker listens on 127.0.0.1:29092"),
         (["--set", "kafka.bootstrap_servers=kafka.example:9092", "stack", "up"], 2, "set kafka.bootstrap_servers or"),
+        (["--set", "stack.state_dir=a,b", "stack", "up"], 2, "has a comma or a colon"),
         (["--set", "kafka.security_protocol=SSL", "stack", "up"], 2, "the stack's broker has no listener for it"),
         (["--set", "stack.rest_port=1", "job", "cancel", "0" * 32], 8, "no Flink cluster answers"),
         (["job", "submit", "--from", "0"], 2, "--from and --to belong together"),

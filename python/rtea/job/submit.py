@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -24,7 +24,7 @@ from rtea.job import generation as generations
 from rtea.job.generation import Known
 from rtea.job.names import GENERATION, JOB_NAME, LIVE, SETTINGS, written_topics
 from rtea.stack import flink, jars, rest
-from rtea.stack.layout import Layout
+from rtea.stack.layout import INSIDE, Layout
 
 START_SECONDS = 90
 
@@ -77,8 +77,26 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
 
 def _is_missing(savepoint: str) -> bool:
     """Whether an address on this machine names nothing; of others only Flink knows."""
-    parts = urlsplit(savepoint)
-    return parts.scheme in ("", "file") and not Path(unquote(parts.path)).exists()
+    path = _path(savepoint)
+    return path is not None and not path.exists()
+
+
+def _address(savepoint: str, layout: Layout) -> str:
+    """A savepoint's address for Flink, whose processes run in the state directory."""
+    path = _path(savepoint)
+    if path is None:
+        return savepoint
+    path = path.absolute()
+    return f"file://{layout.as_seen_inside(path) if path.is_relative_to(layout.root) else path}"
+
+
+def _path(savepoint: str) -> Path | None:
+    """The path that an address on this machine names, escaped or not; None for other addresses."""
+    scheme, colon, rest = savepoint.partition(":")
+    if colon and scheme != "file":
+        return None
+    plain = Path("/" + rest.lstrip("/") if colon else savepoint)
+    return plain if plain.exists() else Path(unquote(str(plain)))
 
 
 @contextmanager
@@ -169,7 +187,7 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
     jobs(config)
     layout = Layout.of(config.stack.state_dir)
     python = flink.interpreter()
-    start = ["-s", savepoint] if savepoint else []
+    start = ["-s", _address(savepoint, layout)] if savepoint else []
     layout.claim()
     # Each submission has a file of its own, which only the client reads.
     with tempfile.TemporaryDirectory(prefix="submit-", dir=layout.root) as folder:
@@ -177,7 +195,8 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
         configuration.save(config, settings)
         program = ["-py", str(entry), str(settings), *program_arguments]
         command = flink.client_command("run", "-d", *start, "-pyexec", python, "-pyclientexec", python, *program)
-        ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **flink.environment(layout)})
+        environment = {**os.environ, **flink.environment(layout)}
+        ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=layout.root)
     found = re.search(r"JobID ([0-9a-f]{32})", ran.stdout)
     if ran.returncode or not found:
         log = layout.logs / "submit.log"
@@ -323,7 +342,9 @@ def stop(config: Config, job_id: str) -> str:
     if "location" not in operation:
         raise JobError(f"the savepoint of job {job_id} failed: {_cause(operation['failure-cause']['stack-trace'])}")
     _wait_until_ended(config, job_id)
-    return str(operation["location"])
+    location: str = operation["location"]
+    root = str(Layout.of(config.stack.state_dir).root)
+    return root + location.removeprefix(f"file:{INSIDE}") if location.startswith(f"file:{INSIDE}/") else location
 
 
 def _known(config: Config, job_id: str) -> str:

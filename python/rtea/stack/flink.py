@@ -37,17 +37,18 @@ def find_home() -> Path:
 
 
 def environment(layout: Layout) -> dict[str, str]:
-    """What Flink's processes and its client need to find their files and our Python packages."""
+    """What Flink's processes and its client need to find their files and our Python packages. They run in the state
+    directory, and name it so that no character of its path matters: Flink's scripts make addresses and patterns of it.
+    """
     return {
         "JAVA_HOME": str(java.find_home()),
         "FLINK_HOME": str(find_home()),
-        "FLINK_CONF_DIR": str(layout.flink_conf),
-        "FLINK_LIB_DIR": str(layout.flink_lib),
-        "FLINK_LOG_DIR": str(layout.logs),
+        "FLINK_CONF_DIR": layout.as_seen_inside(layout.flink_conf),
+        "FLINK_LIB_DIR": layout.as_seen_inside(layout.flink_lib),
+        "FLINK_LOG_DIR": layout.as_seen_inside(layout.logs),
         "FLINK_PID_DIR": str(layout.flink_tmp),
         "PYTHONPATH": python_path(),
-        # File names in any language, whatever the user's locale.
-        "LC_ALL": "C.UTF-8",
+        **java.ENVIRONMENT,
         # Embedded interpreters of one JVM share the allocator: fewer arenas keep memory flat.
         "MALLOC_ARENA_MAX": "4",
     }
@@ -76,7 +77,7 @@ def prepare(config: Config, layout: Layout) -> None:
     shipped: dict[str, Any] = yaml.load(distribution / "config.yaml")
     options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE])
     settings = _settings(config, layout) | {"env.java.opts.all": options}
-    with open(layout.flink_conf / "config.yaml", "w") as file:
+    with open(layout.flink_conf / "config.yaml", "w", encoding="utf-8") as file:
         yaml.dump(settings, file)
     zookeeper = {
         "dataDir": str(layout.zookeeper),
@@ -87,7 +88,7 @@ def prepare(config: Config, layout: Layout) -> None:
         "admin.enableServer": "false",
         "autopurge.purgeInterval": "24",
     }
-    (layout.flink_conf / "zoo.cfg").write_text("".join(f"{key}={value}\n" for key, value in zookeeper.items()))
+    (layout.flink_conf / "zoo.cfg").write_text(java.properties(zookeeper))
     for name in ("log4j-console.properties", "log4j-cli.properties"):
         shutil.copy(distribution / name, layout.flink_conf / name)
 
@@ -133,7 +134,7 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "zookeeper.sasl.disable": True,
         "high-availability.type": "zookeeper",
         "high-availability.zookeeper.quorum": f"{LOOPBACK}:{stack.zookeeper_port}",
-        "high-availability.storageDir": layout.high_availability.as_uri(),
+        "high-availability.storageDir": f"file://{layout.as_seen_inside(layout.high_availability)}",
         "high-availability.jobmanager.port": str(stack.rpc_port),
         # A killed JobManager's leadership ends with its session: the default of a minute would be most of the
         # outage. A JobManager that pauses for longer than this loses the leadership, and takes it up again.
@@ -144,8 +145,8 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "heartbeat.interval": "2 s",
         "heartbeat.timeout": "8 s",
         "slot.request.timeout": "30 s",
-        "execution.checkpointing.dir": layout.checkpoints.as_uri(),
-        "execution.checkpointing.savepoint-dir": layout.checkpoints.as_uri(),
+        "execution.checkpointing.dir": f"file://{layout.as_seen_inside(layout.checkpoints)}",
+        "execution.checkpointing.savepoint-dir": f"file://{layout.as_seen_inside(layout.checkpoints)}",
         "io.tmp.dirs": str(layout.flink_tmp),
         "metrics.fetcher.update-interval": f"{stack.metrics_interval_ms} ms",
         # A job brings its jars along; those of FLINK_LIB_DIR come first.
@@ -162,7 +163,7 @@ def command(role: str, layout: Layout) -> list[str]:
     scripts = find_home() / "bin"
     if role == "zookeeper":
         # zookeeper.sh would stay as its parent.
-        peer = ["--zkConfigFile", str(layout.flink_conf / "zoo.cfg"), "--peerId", "1"]
+        peer = ["--zkConfigFile", f"{layout.flink_conf.relative_to(layout.root)}/zoo.cfg", "--peerId", "1"]
         return [
             "env",
             f"JVM_ARGS=-Xms64m -Xmx64m {QUICK_START}",

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from rtea.errors import StackError
@@ -12,6 +13,10 @@ SUPPORTED_MAJOR_VERSIONS = (17, 21)
 
 LOCALE = ("-Duser.language=en", "-Duser.country=US", "-Duser.variant=")
 """JVM options that win over the user's own: in a Turkish locale Kafka does not recognise its own option names."""
+
+
+ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+"""With it Java reads and writes file names in any language, whatever the user's locale."""
 
 
 def find_home() -> Path:
@@ -41,3 +46,23 @@ def _major_version(home: Path) -> int | None:
         return None
     found = re.search(r'version "(\d+)', banner)
     return int(found[1]) if found else None
+
+
+def properties(settings: Mapping[str, str]) -> str:
+    r"""Text of a Java properties file, which Java reads as ISO 8859-1 (`java.util.Properties.load`).
+
+    >>> print(properties({"path": "C:\\Größe #1", "lead": "  x"}), end="")
+    path=C:\\Gr\u00f6\u00dfe #1
+    lead=\  x
+    """
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in settings.items())
+
+
+def _escaped(value: str) -> str:
+    value = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    units = value.encode("utf-16-be", "surrogatepass")
+    text = "".join(
+        chr(unit) if unit < 0x7F else f"\\u{unit:04x}"
+        for unit in (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
+    )
+    return f"\\{text}" if text.startswith(" ") else text

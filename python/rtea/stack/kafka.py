@@ -35,7 +35,7 @@ def prepare(config: Config, layout: Layout) -> list[str]:
         DiskSpaceError: the disk is full.
     """
     properties = layout.kafka / "server.properties"
-    lines = "".join(f"{key}={value}\n" for key, value in _properties(config, layout).items())
+    lines = java.properties(_properties(config, layout))
     # Passwords may be among them.
     with open(os.open(properties, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
         file.write(lines)
@@ -45,7 +45,8 @@ def prepare(config: Config, layout: Layout) -> list[str]:
     if not (layout.kafka / "data" / "meta.properties").exists():
         _format(java_command, properties)
     heap = ["-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]
-    log = f"-Dlog4j2.configurationFile={layout.kafka / 'log4j2.xml'}"
+    # Relative to the state directory, where the broker runs: the option takes addresses as well, in which # is special.
+    log = f"-Dlog4j2.configurationFile={layout.kafka.name}/log4j2.xml"
     return [*java_command[:1], *heap, log, *java_command[1:], "kafka.Kafka", str(properties)]
 
 
@@ -77,9 +78,10 @@ def _format(java_command: list[str], properties: Path) -> None:
     cluster_id = "r" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
     command = [*java_command, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id]
     command += ["-c", str(properties)]
-    formatted = subprocess.run(command, capture_output=True, text=True)
+    formatted = subprocess.run(command, capture_output=True, text=True, env=os.environ | java.ENVIRONMENT)
     output = (formatted.stdout + formatted.stderr).strip()
     if "No space left" in output:
         raise DiskSpaceError(f"no room for Kafka's storage in {properties.parent}: free some space")
     if formatted.returncode:
-        raise StackError(f"Kafka's storage in {properties.parent} could not be formatted: {output.splitlines()[-1:]}")
+        reason = next((line for line in output.splitlines() if "xception" in line), output)
+        raise StackError(f"Kafka's storage in {properties.parent} could not be formatted: {reason.strip()}")

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from rtea.errors import ConfigError
 
+INSIDE = "/proc/self/cwd"
+"""The state directory, for processes that run there."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -75,6 +78,17 @@ class Layout:
     def pids(self) -> Path:
         """Ids of the stack's processes, for stopping them when the supervisor is gone."""
         return self.root / "pids.json"
+
+    def as_seen_inside(self, path: Path) -> str:
+        """A path within the root for processes that run there. Whatever the user's path has in it, this has no
+        character that an address, a pattern or a list could take for its own.
+        """
+        return f"{INSIDE}/{path.relative_to(self.root)}"
+
+    @property
+    def scripts(self) -> Path:
+        """What the supervisor runs."""
+        return self.root / "run"
 
     @property
     def ports(self) -> Path:

@@ -53,6 +53,11 @@ def up(config: Config) -> bool:
         )
     _require_listener(config)
     layout = Layout.of(config.stack.state_dir)
+    if any(separator in str(layout.root) for separator in ",:"):
+        raise ConfigError(
+            f"stack.state_dir {layout.root} has a comma or a colon, which Kafka and Flink take for the end of a path: "
+            "name another directory"
+        )
     running = supervisor.Supervisor(layout)
     if running.states() is not None:
         _require_same_ports(config, layout)
@@ -68,7 +73,7 @@ def up(config: Config) -> bool:
         commands = {"kafka": kafka.prepare(config, layout)}
         commands |= {role: flink.command(role, layout) for role in FLINK_ROLES}
         flink.prepare(config, layout)
-        supervisor.write(layout, commands, flink.environment(layout))
+        supervisor.write(layout, commands)
         layout.ports.write_bytes(msgspec.json.encode(_ports(config)))
     except OSError as error:
         kind = DiskSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SystemRefusalError
@@ -76,7 +81,7 @@ def up(config: Config) -> bool:
             f"cannot write to {layout.root}: {error.strerror}: free some space, allow writing, or set stack.state_dir"
         ) from error
     try:
-        supervisor.start(layout)
+        supervisor.start(layout, flink.environment(layout))
         _wait_until(lambda: None if _kafka_answers(config) else "kafka", config)
         topics.create(config)
         _wait_until(lambda: _missing(config), config)

@@ -24,25 +24,29 @@ from rtea.stack.layout import Layout
 STOP_SECONDS = 30
 
 
-def write(layout: Layout, programs: Mapping[str, list[str]], environment: Mapping[str, str]) -> None:
-    """Write the supervisor's settings: the programs in order, all with one environment."""
+def write(layout: Layout, programs: Mapping[str, list[str]]) -> None:
+    """Write the supervisor's settings: the programs in order, each started by a script of its own.
+
+    No path of the user's goes into the settings: they have no escape for ` #` and ` ;`, which begin a comment. All are
+    relative to the state directory, where the supervisor runs.
+    """
+    layout.scripts.mkdir(exist_ok=True)
     conf = configparser.RawConfigParser()
-    # Relative to the supervisor's directory: paths of sockets may have 107 bytes only.
+    # Paths of sockets may have 107 bytes only.
     conf["unix_http_server"] = {"file": f"/proc/self/cwd/{layout.supervisor_socket.name}", "chmod": "0700"}
     conf["supervisord"] = {
-        "logfile": str(layout.logs / "supervisord.log"),
+        "logfile": f"{layout.logs.name}/supervisord.log",
         "logfile_maxbytes": "10MB",
-        "pidfile": str(layout.root / "supervisord.pid"),
-        "directory": str(layout.root),
+        "pidfile": "supervisord.pid",
         "umask": "077",
-        "environment": ",".join(f'{key}="{_escaped(value)}"' for key, value in environment.items()),
     }
     conf["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
     for priority, (name, command) in enumerate(programs.items()):
+        (layout.scripts / f"{name}.sh").write_text(f"exec {shlex.join(command)}\n", "utf-8")
         conf[f"program:{name}"] = {
-            "command": _escaped(shlex.join(command)),
+            "command": f"/bin/sh {layout.scripts.name}/{name}.sh",
             "priority": str(priority),
             "autorestart": "true",
             # Shorter lives than this count as failed starts, and three of those as fatal.
@@ -52,7 +56,7 @@ def write(layout: Layout, programs: Mapping[str, list[str]], environment: Mappin
             "stopasgroup": "true",
             "killasgroup": "true",
             "redirect_stderr": "true",
-            "stdout_logfile": str(layout.logs / f"{name}.log"),
+            "stdout_logfile": f"{layout.logs.name}/{name}.log",
             "stdout_logfile_maxbytes": "50MB",
             "stdout_logfile_backups": "1",
         }
@@ -60,18 +64,14 @@ def write(layout: Layout, programs: Mapping[str, list[str]], environment: Mappin
         conf.write(file)
 
 
-def _escaped(value: str) -> str:
-    return value.replace("%", "%%")
-
-
-def start(layout: Layout) -> None:
-    """Start the supervisor as a daemon of its own session.
+def start(layout: Layout, programs_environment: Mapping[str, str]) -> None:
+    """Start the supervisor as a daemon of its own session; the programs inherit its environment.
 
     Raises:
         StackError: it refused its settings.
     """
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(layout.supervisor_conf)]
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", layout.supervisor_conf.name]
+    environment = {**os.environ, **programs_environment, "PYTHONWARNINGS": "ignore"}
     started = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=layout.root)
     if started.returncode:
         raise StackError(f"supervisord did not start: {(started.stderr or started.stdout).strip()}")
