@@ -20,7 +20,7 @@ BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 
 CONSUMER_GROUP = "rtea-job"
 
-EVER = (-(2**63), 2**63 - 1)
+WHOLE_TOPIC = (-(2**63), 2**63 - 1)
 """The time span of a live job: all of it."""
 
 SHADED = "org.apache.flink.kafka.shaded."
@@ -32,7 +32,7 @@ REQUEST_OVERHEAD_BYTES = 65_536
 LEAST_BUFFER_BYTES = 33_554_432
 
 
-def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[int, int] = EVER) -> DataStream:
+def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[int, int] = WHOLE_TOPIC) -> DataStream:
     """Records of the events topic, with a watermark per partition from their timestamps, those from the future
     left out. With a span `[from, to)` the source ends where the topic ends at its start.
     """
@@ -49,7 +49,7 @@ def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[
         # A replay of dead letters that was given up must not be seen.
         .setProperty("isolation.level", "read_committed")
     )
-    if span_ms == EVER:
+    if span_ms == WHOLE_TOPIC:
         start = offsets.earliest() if job.start_from == "earliest" else offsets.latest()
         builder.setGroupId(CONSUMER_GROUP).setProperty("partition.discovery.interval.ms", "10000")
     else:
@@ -98,7 +98,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = EVER) -> DataStream:
+def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = WHOLE_TOPIC) -> DataStream:
     """Batches of records of one window, in the layout of `rtea-core`'s pack module; with a time span
     `[from, to)`, of its records only.
     """

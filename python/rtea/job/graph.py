@@ -65,7 +65,7 @@ def build(
     longest_records: dict[str, int],
     jars: list[str],
     submission: Submission,
-    span_ms: tuple[int, int] = connect.EVER,
+    span_ms: tuple[int, int] = connect.WHOLE_TOPIC,
 ) -> StreamExecutionEnvironment:
     """The environment with the whole graph; `longest_records` in bytes by topic. With a span of event time
     `[from, to)` the job ends after the windows in it.

@@ -19,7 +19,7 @@ def main(config_file: Path, generation: int, writer: str, *span_ms: int) -> None
     """
     config = configuration.restore(config_file)
     paths = [*jars.locate(config.jars, "flink"), jar.locate()]
-    from_ms, to_ms = span_ms or connect.EVER
+    from_ms, to_ms = span_ms or connect.WHOLE_TOPIC
     longest_records = topics.check(config)
     beside = "" if writer == LIVE else writer
     submission = Submission(config.job.window_ms, generation, generations.digest(config), beside)

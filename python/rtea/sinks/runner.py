@@ -32,7 +32,7 @@ POLL_SECONDS = 0.1
 IDENTITY_SECONDS = 5.0
 """Time between looks at the results topic's id."""
 
-MOVING = frozenset(
+REASSIGNED = frozenset(
     {
         KafkaError.REBALANCE_IN_PROGRESS,
         KafkaError.ILLEGAL_GENERATION,
@@ -42,7 +42,7 @@ MOVING = frozenset(
 )
 """Refusals of a commit by a consumer whose partitions are being, or have been, taken away."""
 
-AWAY = frozenset(
+UNAVAILABLE = frozenset(
     {
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
@@ -81,7 +81,7 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         try:
             _feed(consumer, config, sink, topic_id, stop, observe)
         except KafkaException as error:
-            if not (stop.is_set() and _is_away(error)):
+            if not (stop.is_set() and _is_unavailable(error)):
                 raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
         except AbandonedError:
             pass  # Asked to stop: the next run reads the batch again.
@@ -172,7 +172,7 @@ class _Identity:
 def _patiently(stop: threading.Event, ask: Callable[..., T], *arguments: Any, **options: Any) -> T:
     """Ask the brokers, again and again while they are away, until `stop` is set."""
     asking = Retrying(
-        retry=retry_if_exception(_is_away),
+        retry=retry_if_exception(_is_unavailable),
         stop=stop_when_event_set(stop),
         wait=wait_random_exponential(multiplier=0.1, max=2.0),
         before_sleep=_warn,
@@ -181,8 +181,8 @@ def _patiently(stop: threading.Event, ask: Callable[..., T], *arguments: Any, **
     return asking(ask, *arguments, **options)
 
 
-def _is_away(error: BaseException) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in AWAY
+def _is_unavailable(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in UNAVAILABLE
 
 
 def _warn(state: RetryCallState) -> None:
@@ -197,7 +197,7 @@ def _commit(consumer: Consumer, offsets: list[TopicPartition], stop: threading.E
     try:
         _patiently(stop, consumer.commit, offsets=offsets, asynchronous=False)
     except KafkaException as error:
-        if error.args[0].code() not in MOVING and not _is_away(error):
+        if error.args[0].code() not in REASSIGNED and not _is_unavailable(error):
             raise
 
 
@@ -288,7 +288,7 @@ def _settings(config: Config, sink: Sink) -> topics.ClientSettings:
 def _has_arrived(message: Message) -> bool:
     """Whether it is a record, and not the news that Kafka is away."""
     error = message.error()
-    if error and error.code() not in AWAY:
+    if error and error.code() not in UNAVAILABLE:
         raise KafkaException(error)
     return not error
 
