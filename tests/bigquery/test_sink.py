@@ -151,6 +151,15 @@ def test_a_merge_that_nothing_keeps_apart_is_refused(sink: BigQuerySink) -> None
     assert counts(sink) == {0: (5, 5)}
 
 
+def test_a_writer_s_table_that_expired_is_made_again(sink: BigQuerySink) -> None:
+    sink.write(batch(name="before"), NEVER)
+    sink.client.delete_table(f"{sink.table_id}__writer")
+    sink.write(batch(name="after", revision=6), NEVER)
+    assert counts(sink) == {0: (6, 6)}
+    (row,) = sink.client.query(f"SELECT turn FROM `{sink.table_id}__writer`").result()
+    assert row.turn == 2
+
+
 def test_a_batch_written_by_an_earlier_run_is_written_again(
     bigquery_section: BigQuerySection, sink: BigQuerySink
 ) -> None:

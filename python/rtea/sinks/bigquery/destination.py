@@ -63,7 +63,7 @@ class Destination:
             log.warning(
                 "%s is not partitioned by %s: every MERGE reads all of it", self.table_id, schema.PARTITION_FIELD
             )
-        ask(self._find_or_make_writer, f"table {self.writer_id}", stop)
+        ask(self.find_or_make_writer, f"table {self.writer_id}", stop)
         self.looked_at, self.window_ms = ask(self._look, what, stop)
         ask(self._sweep, f"staging tables of {self.table_id}", stop)
         return self.window_ms is None
@@ -103,7 +103,8 @@ class Destination:
         wanted.description = schema.DESCRIPTION
         self._client.create_table(wanted, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
 
-    def _find_or_make_writer(self) -> None:
+    def find_or_make_writer(self) -> None:
+        """Make the table of the row that every MERGE updates, if there is none: a dataset's default lets it expire."""
         try:
             self._client.get_table(self.writer_id, retry=None, timeout=REQUEST_SECONDS)
         except exceptions.NotFound:

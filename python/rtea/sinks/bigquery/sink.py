@@ -29,8 +29,10 @@ from rtea.sinks.metrics import BYTES_BILLED
 log = logging.getLogger(__name__)
 
 
-class StagingLostError(Exception):
-    """The staging table is gone, as after an outage of more than a day: it has to be loaded again."""
+class TableLostError(Exception):
+    """The staging table is gone, as after an outage of more than a day, or the writer's table: a dataset's default lets
+    it expire. The batch has to be loaded again.
+    """
 
 
 class BigQuerySink(Sink):
@@ -103,7 +105,7 @@ class BigQuerySink(Sink):
                     return self._load_and_merge(f"{batch.id}-a{attempt}", encoded, starts_ms, stop)
 
         try:
-            job = patiently(once, stop, also=(StagingLostError,))
+            job = patiently(once, stop, also=(TableLostError,))
         except FAILURES as error:
             raise explained(error, f"batch {batch.id} for {self.table_id}") from error
         self._table.window_ms = results[0].window_end_ms - results[0].window_start_ms
@@ -124,8 +126,12 @@ class BigQuerySink(Sink):
             self._drop(staging_id)
             raise
         except (JobFailedError, exceptions.NotFound) as error:
-            if staging_id.rpartition(".")[2] in str(error) and "ot found" in str(error):
-                raise StagingLostError(staging_id) from error
+            for lost in (staging_id, self._table.writer_id):
+                if "ot found" in str(error) and lost.rpartition(".")[2] in str(error):
+                    log.warning("table %s is gone, dropped or expired: the batch is written again", lost)
+                    if lost == self._table.writer_id:
+                        patiently(self._table.find_or_make_writer, stop)
+                    raise TableLostError(lost) from error
             raise
         self._drop(staging_id)
         return job
