@@ -227,6 +227,10 @@ fn decimals_are_those_of_the_currency() {
     for (price, currency, minor) in cases {
         assert_eq!(price_minor(price, currency), minor);
     }
+    for currency in ["USD", "EUR", "GBP"] {
+        let listed = iso_currency::Currency::from_code(currency).and_then(iso_currency::Currency::exponent);
+        assert_eq!(Some(rtea_core::event::minor_digits(currency)), listed.map(u32::from));
+    }
     for (price, currency) in [("1235.5", "JPY"), ("1.2355", "KWD"), ("1.235", "USD")] {
         assert_refused(priced(price, currency), Reason::InvalidValue, "items.price");
     }
