@@ -135,7 +135,7 @@ def test_a_directory_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 def test_a_state_directory_of_ours_is_known_also_from_before_the_marker(tmp_path: Path) -> None:
     layout = Layout.of(tmp_path / "state")
     layout.make()
-    layout.claim()
+    (layout.kafka / "server.properties").touch()
     layout.marker.unlink()
     with pytest.raises(ConfigError, match="was not made by RTEA"):
         layout.clear()
@@ -145,6 +145,14 @@ def test_a_state_directory_of_ours_is_known_also_from_before_the_marker(tmp_path
     layout.supervisor_conf.write_text(f"[supervisord]\ndirectory = {layout.root}\n[program:taskmanager]\n")
     layout.clear()
     assert [path.name for path in layout.root.iterdir()] == [layout.marker.name]
+
+
+def test_a_disk_mounted_in_a_new_state_directory_is_taken(tmp_path: Path) -> None:
+    layout = Layout.of(tmp_path / "state")
+    layout.checkpoints.mkdir(parents=True)
+    (layout.root / "lost+found").mkdir()
+    layout.make()
+    assert layout.marker.exists()
 
 
 def test_a_demo_s_directory_does_not_keep_the_stack_s_from_being_made(tmp_path: Path) -> None:
