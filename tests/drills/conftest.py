@@ -23,6 +23,10 @@ def undisturbed(stack: Config, tmp_path_factory: pytest.TempPathFactory) -> load
     with pipeline.submitted(config), pipeline.sinking(config):
         sent = pipeline.generated(config, root / "m.jsonl", *load.arguments(SECONDS, speed="0"))
         pipeline.assert_rows_match(config, sent, least_windows=10)
+        # Counts of what was refused come on their own, up to a second after their window's rows.
+        load.wait_until(
+            lambda: load.refused(config, sent) == load.malformed(config, sent), 60, "all refusals are counted"
+        )
         return load.rows(config, sent)
 
 

@@ -34,6 +34,7 @@ from rtea.config import Config
 from rtea.job import submit as job
 from rtea.manifest import Manifest
 from rtea.sinks.registry import SINKS
+from rtea.sinks.result import DEAD_LETTERS
 from tests.flink import pipeline
 
 START_MS = 1_760_000_000_000
@@ -67,6 +68,17 @@ def rows(config: Config, sent: Manifest) -> Rows:
     """The table's rows of the manifest's finished windows, without revisions' times."""
     windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
     return rows_between(config, windows[0].window_start_ms, windows[-1].window_start_ms + 1)
+
+
+def refused(config: Config, sent: Manifest) -> int:
+    """How many events of the manifest's finished windows the table has as refused."""
+    return sum(value[0] or 0 for key, value in rows(config, sent).items() if key[1] == DEAD_LETTERS)
+
+
+def malformed(config: Config, sent: Manifest) -> int:
+    """How many events of its finished windows the manifest has as malformed."""
+    windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
+    return sum(count for window in windows for fault, count in window.faults.items() if fault in pipeline.MALFORMED)
 
 
 def rows_between(config: Config, start_ms: int, end_ms: int) -> Rows:
