@@ -50,9 +50,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Conf
     (ssl_port,) = free_ports(1)
     plain = stack_config(root / "stack")
     listeners = f"SASL_SSL://127.0.0.1:{plain.stack.kafka_port},SSL://127.0.0.1:{ssl_port}"
-    # A properties file has escapes of its own.
     users = (f'username="broker" password="{BROKERS_PASSWORD}" user_broker="{BROKERS_PASSWORD}" '
-             f'user_rtea="{jaas(PASSWORD)}";').replace("\\", "\\\\")  # fmt: skip
+             f'user_rtea="{jaas(PASSWORD)}";')  # fmt: skip
     properties = {
         "listeners": f"{listeners},CONTROLLER://127.0.0.1:{plain.stack.controller_port}",
         "advertised.listeners": listeners,
