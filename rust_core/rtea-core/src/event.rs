@@ -40,7 +40,7 @@ pub const MAX_QUANTITY: i64 = 1_000_000;
 /// writes microseconds is told so by a dead letter.
 pub const MAX_TIME_MS: i64 = 253_370_764_800_000;
 
-/// Times in this span of January to March 1970 are refused: they are seconds of the years 1985 to 5138 that somebody
+/// Times in this span, January 1970 to March 1973, are refused: they are seconds of the years 1985 to 5138 that somebody
 /// took for milliseconds.
 pub const SECONDS: std::ops::Range<i64> = 500_000_000..100_000_000_000;
 
