@@ -3,13 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod event;
+
+use event::{assert_refused, with, without, VALID};
 use rtea_core::codec::{decode, Format};
 use rtea_core::dimension::Policy;
 use rtea_core::fold::{fold, fold_with, Settings};
 use rtea_core::pack::{write_frame, Frame};
 use rtea_core::reject::Reason;
-
-const VALID: &str = r#"{"event_id":"e","event_type":"page_view","source":"mobile","event_time":5,"visitor_id":"v"}"#;
 
 fn settings() -> Settings {
     Settings {
@@ -20,25 +21,6 @@ fn settings() -> Settings {
         topic: "events".into(),
         policy: Policy::default(),
     }
-}
-
-fn with(field: &str, value: &str) -> String {
-    let mut json: serde_json::Value = serde_json::from_str(VALID).unwrap();
-    json[field] = serde_json::from_str(value).unwrap();
-    json.to_string()
-}
-
-fn without(field: &str) -> String {
-    let mut json: serde_json::Value = serde_json::from_str(VALID).unwrap();
-    json.as_object_mut().unwrap().remove(field);
-    json.to_string()
-}
-
-#[track_caller]
-fn assert_refused(value: impl AsRef<[u8]>, reason: Reason, field: &str) {
-    let value = value.as_ref();
-    let refused = decode(value).expect_err(&String::from_utf8_lossy(value));
-    assert_eq!((refused.reason, refused.field), (reason, field), "{}", String::from_utf8_lossy(value));
 }
 
 #[test]
