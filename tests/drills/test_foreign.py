@@ -16,7 +16,7 @@ from rtea import dead_letters, topics
 from rtea.config import Config
 from rtea.errors import ConfigError, JobError, MissingTopicError
 from rtea.job import submit as job
-from rtea.sinks import result, runner
+from rtea.sinks import identity, result, runner
 from rtea.sinks.registry import SINKS
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
 from tests.drills import load
@@ -209,7 +209,7 @@ def test_a_savepoint_of_another_topic_is_refused_with_the_remedy(drilled: Config
 def test_a_results_topic_made_again_is_refused_by_the_sink_with_the_remedy(
     drilled: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "IDENTITY_SECONDS", 0.5)
+    monkeypatch.setattr(identity, "LOOK_SECONDS", 0.5)
     sink, stop, errors = SINKS["duckdb"](drilled), threading.Event(), []
 
     def run() -> None:

@@ -15,9 +15,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_eve
 
 from rtea import topics
 from rtea.config import Config
-from rtea.errors import BrokerError, MissingTopicError
+from rtea.errors import BrokerError
 from rtea.sinks import metrics, result
 from rtea.sinks.contract import AbandonedError, Batch, Sink
+from rtea.sinks.identity import TopicIdentity
 from rtea.sinks.result import NotAResultError, WindowResult
 
 logger = logging.getLogger(__name__)
@@ -28,9 +29,6 @@ READ_RECORDS = 10
 """Records taken from the consumer at a time: what a batch may pass its limits by."""
 
 POLL_SECONDS = 0.1
-
-IDENTITY_SECONDS = 5.0
-"""Time between looks at the results topic's id."""
 
 REASSIGNED = frozenset(
     {
@@ -72,14 +70,15 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         SinkError: the sink cannot write; what was not written is read again by the next run.
     """
     topic = config.kafka.results_topic
-    topic_id = topics.find_id(config.kafka, topic)
+    identity = TopicIdentity(config)
     with ExitStack() as ending:
+        ending.callback(identity.close)
         ending.callback(sink.close)
         sink.open()
         consumer = Consumer(_settings(config, sink))
         ending.callback(consumer.close)
         try:
-            _feed(consumer, config, sink, topic_id, stop, observe)
+            _feed(consumer, config, sink, identity, stop, observe)
         except KafkaException as error:
             if not (stop.is_set() and _is_unavailable(error)):
                 raise BrokerError(f"results topic {topic} cannot be read: {error.args[0].str()}") from error
@@ -88,11 +87,15 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
 
 
 def _feed(
-    consumer: Consumer, config: Config, sink: Sink, topic_id: str, stop: threading.Event, observe: Observer | None
+    consumer: Consumer,
+    config: Config,
+    sink: Sink,
+    identity: TopicIdentity,
+    stop: threading.Event,
+    observe: Observer | None,
 ) -> None:
     """Write batch after batch until `stop` is set."""
     reader = _Reader(consumer, config.kafka.results_topic, sink)
-    identity = _Identity(config, topic_id)
 
     def start(consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # Asked again: while this run stood by, another may have filled the table.
@@ -100,11 +103,11 @@ def _feed(
             timeout_s = config.kafka.timeout_ms / 1000
             for partition in partitions:
                 partition.offset, _ = _patiently(stop, consumer.get_watermark_offsets, partition, timeout=timeout_s)
-            named = [TopicPartition(each.topic, each.partition, each.offset, topic_id) for each in partitions]
+            named = [TopicPartition(each.topic, each.partition, each.offset, identity.id) for each in partitions]
             _patiently(stop, consumer.commit, offsets=named, asynchronous=False)
         elif partitions:
             for known in _patiently(stop, consumer.committed, partitions, timeout=config.kafka.timeout_ms / 1000):
-                identity.require(known.metadata or topic_id)
+                identity.require(known.metadata or identity.id)
         else:
             logger.warning("another sink writes to %s: this one stands by", sink.destination)
         consumer.assign(partitions)
@@ -114,59 +117,15 @@ def _feed(
 
     consumer.subscribe([config.kafka.results_topic], on_assign=start, on_revoke=forget, on_lost=forget)
     while not stop.is_set():
-        identity.look()
+        identity.check()
         batch = reader.read()
         if batch is None:
             continue
         sink.write(batch, stop)
         if observe:
             observe([result for result in batch.results if result.is_of_events], time.time_ns() // 1_000_000)
-        _commit(consumer, reader.offsets(topic_id), stop)
+        _commit(consumer, reader.offsets(identity.id), stop)
         reader.count_written(batch)
-
-
-class _Identity:
-    """Notices when the results topic was deleted and made again: offsets of the old topic would skip records."""
-
-    def __init__(self, config: Config, topic_id: str) -> None:
-        self._config, self._id = config, topic_id
-        self._next_s = time.monotonic() + IDENTITY_SECONDS
-        self._is_away = False
-
-    def look(self) -> None:
-        """Ask for the topic's id, every few seconds.
-
-        Raises:
-            MissingTopicError: it is another topic.
-        """
-        if time.monotonic() < self._next_s:
-            return
-        self._next_s = time.monotonic() + IDENTITY_SECONDS
-        try:
-            found = topics.find_id(self._config.kafka, self._config.kafka.results_topic)
-        except (BrokerError, MissingTopicError) as error:
-            # The next look tells whether it comes back, or another topic in its place.
-            if not self._is_away:
-                logger.warning("%s: waiting", error)
-            self._is_away = True
-            return
-        if self._is_away:
-            logger.warning("Kafka answers again")
-        self._is_away = False
-        self.require(found)
-
-    def require(self, found: str) -> None:
-        """Compare another id with the topic's.
-
-        Raises:
-            MissingTopicError: they differ.
-        """
-        if found != self._id:
-            kafka, group = self._config.kafka, self._config.sink.group_id
-            raise MissingTopicError(
-                f"topic {kafka.results_topic} was deleted and made again: the sink's offsets are of another topic. To "
-                f"read the new one from its start, choose another sink.group_id than {group}"
-            )
 
 
 def _patiently(stop: threading.Event, ask: Callable[..., T], *arguments: Any, **options: Any) -> T:
