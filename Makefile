@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 # The pinned uv, in an environment of its own; UV=uv takes the one on the path.
 OWN_UV := $(VENV)-uv/bin/uv
 UV ?= $(OWN_UV)
+BOOTSTRAP := install --quiet --disable-pip-version-check --no-deps --require-hashes -r uv-bootstrap.txt
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 JAR := python/rtea/flink/rtea-flink.jar
 RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard rust_core/*/Cargo.toml) Cargo.toml Cargo.lock
@@ -39,8 +40,10 @@ toolchain:
 
 $(OWN_UV): uv-bootstrap.txt | toolchain
 	@echo "setup: installing uv into $(VENV)-uv"
-	@"$(PYTHON)" -m venv --clear $(VENV)-uv
-	@$(VENV)-uv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r uv-bootstrap.txt
+	@# The interpreter's own pip is there at once; one without pip, or with a pip before 22.3, makes a new one.
+	@"$(PYTHON)" -m venv --clear --without-pip $(VENV)-uv
+	@"$(PYTHON)" -m pip --python $(VENV)-uv/bin/python $(BOOTSTRAP) 2>/dev/null || { \
+		"$(PYTHON)" -m venv --clear $(VENV)-uv && $(VENV)-uv/bin/python -m pip $(BOOTSTRAP); }
 	@touch $@
 
 # What builds from source comes first, so that those builds use locked versions as well.
@@ -53,7 +56,12 @@ $(VENV)/packages: $(VENV)/tools
 	@$(INSTALL) --python "$(PYTHON)" --all-extras --no-build-isolation
 	@touch $@
 
-$(VENV)/compiled: $(VENV)/tools pyproject.toml $(RUST)
+build/crates: Cargo.lock | toolchain
+	@echo "setup: fetching Rust's crates from Cargo.lock, unless they are in the cache"
+	@cargo fetch --quiet --locked --target "$$(rustc -vV | sed -n 's/^host: //p')"
+	@mkdir -p $(@D) && touch $@
+
+$(VENV)/compiled: $(VENV)/tools build/crates pyproject.toml $(RUST)
 	@echo "setup: compiling the Rust extension, about a minute on two cores"
 	@$(BIN)/maturin build --quiet --release --locked --out build/compiled
 	@touch $@

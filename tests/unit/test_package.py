@@ -140,3 +140,13 @@ def test_processes_of_process_mode_still_find_beam() -> None:
     program = "import sitecustomize, apache_beam.coders; print(sitecustomize.__file__)"
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert ran.stdout.strip() == str(ROOT / "python" / "rtea" / "flink" / "embedded" / "sitecustomize.py"), ran.stderr
+
+
+def test_a_submission_imports_no_beam() -> None:
+    # What PyFlink imports when a graph gets a Python function (`DataStream.process`).
+    program = (
+        "import sys, rtea.job.main, pyflink.fn_execution.datastream.process.operations\n"
+        "print([name for name in sys.modules if name.partition('.')[0] in ('apache_beam', 'pandas') and sys.modules[name]])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]", ran.stderr

@@ -12,6 +12,10 @@ from rtea.job import graph
 from rtea.job.names import BACKFILL_NAME, JOB_NAME, LIVE
 from rtea.stack import jars
 
+# PyFlink would import Beam, pandas and a MongoDB client with it, only to see whether Beam's compiled coders are there:
+# half of a submission's time, and a graph has no use for them.
+sys.modules["apache_beam"] = None  # type: ignore[assignment]
+
 
 def main(config_file: Path, generation: int, writer: str, *span_ms: int) -> None:
     """Build the graph from a resolved configuration and submit it; with a span of event time, start and
