@@ -58,7 +58,7 @@ $(VENV)/packages: $(VENV)/tools
 
 build/crates: Cargo.lock | toolchain
 	@echo "setup: fetching Rust's crates from Cargo.lock, unless they are in the cache"
-	@cargo fetch --quiet --locked --target "$$(rustc -vV | sed -n 's/^host: //p')"
+	@cargo fetch --quiet --locked
 	@mkdir -p $(@D) && touch $@
 
 $(VENV)/compiled: $(VENV)/tools build/crates pyproject.toml $(RUST)

@@ -146,7 +146,7 @@ def test_a_submission_imports_no_beam() -> None:
     # What PyFlink imports when a graph gets a Python function (`DataStream.process`).
     program = (
         "import sys, rtea.job.main, pyflink.fn_execution.datastream.process.operations\n"
-        "print([name for name in sys.modules if name.partition('.')[0] in ('apache_beam', 'pandas') and sys.modules[name]])"
+        "print([name for name in ('apache_beam', 'pandas') if sys.modules.get(name)])"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.stdout.strip() == "[]", ran.stderr
