@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -88,7 +89,8 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
         raise ConfigError(f"configuration file {chosen} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigError(f"configuration file {chosen} cannot be read: {error.strerror}") from error
-    return _with_found_state(Config(**{name: getattr(resolved, name) for name in Config.model_fields}))
+    found = _with_found_state(Config(**{name: getattr(resolved, name) for name in Config.model_fields}))
+    return _with_jar_cache(found)
 
 
 class _FileSource(TomlConfigSettingsSource):
@@ -133,6 +135,22 @@ def _with_found_state(config: Config) -> Config:
     if marker is None:
         return config
     return config.model_copy(update={"stack": config.stack.model_copy(update={"state_dir": marker.parent})})
+
+
+def _with_jar_cache(config: Config) -> Config:
+    """Jars lie in the user's cache directory; for a user who has none, or cannot write there, beside the stack's."""
+    if config.jars.cache_dir:
+        return config
+    cache = platformdirs.user_cache_path("rtea") / "jars"
+    # Without a home directory it begins with "~".
+    if not (cache.is_absolute() and (cache.is_dir() or _may_be_made(cache))):
+        cache = config.stack.state_dir.with_name(f"{config.stack.state_dir.name}-jars")
+    return config.model_copy(update={"jars": config.jars.model_copy(update={"cache_dir": cache})})
+
+
+def _may_be_made(path: Path) -> bool:
+    existing = next(folder for folder in path.parents if folder.exists())
+    return os.access(existing, os.W_OK | os.X_OK)
 
 
 def unknown_variables() -> list[str]:

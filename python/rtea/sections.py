@@ -313,6 +313,7 @@ class JarsSection(Section):
     mirror: str = Field("https://repo1.maven.org/maven2", pattern=r"^(https?|file)://\S+$")
     """Base address of a Maven repository: Maven Central or a mirror of it."""
     cache_dir: Path | None = None
-    """Directory of downloaded jars; by default the user's cache directory."""
+    """Directory of downloaded jars; by default in the user's cache directory, or beside stack.state_dir if that is not
+    writable."""
     retries: int = Field(4, ge=0)
     """Further tries of a failed download."""

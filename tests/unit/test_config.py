@@ -1,7 +1,9 @@
 """Promise: one configuration, with one precedence, and one clear line when it is wrong."""
 
+import os
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from rtea import config as configuration
@@ -144,3 +146,21 @@ def test_a_list_in_the_environment_is_json_and_another_is_named(monkeypatch: pyt
     monkeypatch.setenv("RTEA_JOB__CATEGORIES", "a,b")
     with pytest.raises(ConfigError, match=r'setting job.categories: expected JSON, such as \["a", "b"\]'):
         configuration.load()
+
+
+@pytest.mark.parametrize(
+    ("home", "expected"), [("made", "made/.cache/rtea/jars"), ("locked", "state-jars"), (None, "state-jars")]
+)
+def test_jars_lie_beside_the_stack_when_there_is_no_cache_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if home:
+        (tmp_path / home).mkdir()
+        monkeypatch.setenv("HOME", str(tmp_path / home))
+    else:
+        # What it gives a user without a home and without a passwd entry.
+        monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: Path("~/.cache") / name)
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "locked")  # Root may write everywhere.
+    found = configuration.load(flags={"stack.state_dir": tmp_path / "state"}).jars.cache_dir
+    assert found == tmp_path / expected

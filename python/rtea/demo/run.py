@@ -1,6 +1,7 @@
 """Runs the whole pipeline once: stack, job, sink, generator; and leaves nothing running."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -194,4 +195,4 @@ def whereabouts(config: Config, sink_name: str) -> str:
     if sink_name == "bigquery":
         return f"rows stay in table {config.bigquery.table_id}; drop it when you have seen enough"
     path = config.sink.duckdb_path
-    return f"rows stay in {path}; look at them with:\n  {sys.argv[0]} query --path {path}"
+    return f"rows stay in {path}; look at them with:\n  {shlex.join([sys.argv[0], 'query', '--path', str(path)])}"

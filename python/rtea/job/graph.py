@@ -6,6 +6,7 @@ and not to a place in the graph.
 
 import platform
 from importlib import util
+from pathlib import Path
 
 from pyflink.common import Configuration, Time, Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
@@ -75,7 +76,7 @@ def build(
         flink.set_string(name, value)
     env = StreamExecutionEnvironment.get_execution_environment(flink)
     env.set_parallelism(config.job.parallelism)
-    env.add_jars(*(f"file://{jar}" for jar in jars))
+    env.add_jars(*(Path(jar).as_uri() for jar in jars))
 
     kafka, job = config.kafka, config.job
     max_letter_bytes = min(longest_records[kafka.dead_letter_topic], MOST_LETTER_BYTES)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -193,7 +194,9 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
     with tempfile.TemporaryDirectory(prefix="submit-", dir=layout.root) as folder:
         settings = Path(folder) / "job-config.json"
         configuration.save(config, settings)
-        program = ["-py", str(entry), str(settings), *program_arguments]
+        # Flink takes a program's path for an address, in which the characters of a user's path may mean something.
+        program_file = layout.as_seen_inside(Path(shutil.copy(entry, folder)))
+        program = ["-py", program_file, str(settings), *program_arguments]
         command = flink.client_command("run", "-d", *start, "-pyexec", python, "-pyclientexec", python, *program)
         environment = {**os.environ, **flink.environment(layout)}
         ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=layout.root)

@@ -45,6 +45,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "FLINK_HOME": str(find_home()),
         "FLINK_CONF_DIR": layout.as_seen_inside(layout.flink_conf),
         "FLINK_LIB_DIR": layout.as_seen_inside(layout.flink_lib),
+        "FLINK_OPT_DIR": layout.as_seen_inside(layout.flink_lib),
         "FLINK_LOG_DIR": layout.as_seen_inside(layout.logs),
         "FLINK_PID_DIR": str(layout.flink_tmp),
         "PYTHONPATH": python_path(),
@@ -75,7 +76,9 @@ def prepare(config: Config, layout: Layout) -> None:
     yaml = YAML(typ="safe")
     distribution = find_home() / "conf"
     shipped: dict[str, Any] = yaml.load(distribution / "config.yaml")
-    options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE])
+    # The user's temporary directory may be full, be swept, or have another user's /tmp/pyflink.
+    temporary = f"-Djava.io.tmpdir={layout.as_seen_inside(layout.flink_tmp)}"
+    options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE, temporary])
     settings = _settings(config, layout) | {"env.java.opts.all": options}
     with open(layout.flink_conf / "config.yaml", "w", encoding="utf-8") as file:
         yaml.dump(settings, file)

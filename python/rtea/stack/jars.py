@@ -4,6 +4,7 @@ Coordinates and checksums come from `maven.toml` (kept in `jars/`); files go to 
 directory and from there to Kafka's and Flink's class paths.
 """
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from rtea.errors import DiskSpaceError, JarError
+from rtea.errors import DiskSpaceError, JarError, SystemRefusalError
 from rtea.sections import JarsSection
 
 Group = Literal["kafka", "flink", "build"]
@@ -59,7 +60,8 @@ def read_manifest(path: Path = MANIFEST) -> list[Jar]:
 
 def cache_dir(settings: JarsSection) -> Path:
     """Where downloaded jars are kept."""
-    return settings.cache_dir or platformdirs.user_cache_path("rtea") / "jars"
+    # Kafka and Flink run in another directory.
+    return (settings.cache_dir or platformdirs.user_cache_path("rtea") / "jars").absolute()
 
 
 def fetch(
@@ -69,7 +71,7 @@ def fetch(
 
     Raises:
         JarError: a download failed after its retries, or its checksum is wrong; no half file stays.
-        DiskSpaceError: the disk is full.
+        DiskSpaceError, SystemRefusalError: the cache cannot be written.
     """
     wanted = [jar for jar in read_manifest() if jar.group in set(groups)]
     missing = [jar for jar in wanted if not _is_intact(jar, settings)]
@@ -114,7 +116,11 @@ def _download(jar: Jar, settings: JarsSection) -> None:
             "the mirror serves another file; nothing was kept"
         ) from error
     except OSError as error:
-        raise DiskSpaceError(f"jar {jar.coordinates} could not be written to {cache_dir(settings)}: {error}") from error
+        kind = DiskSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SystemRefusalError
+        raise kind(
+            f"jar {jar.coordinates} could not be written to {cache_dir(settings)}: {error.strerror}: free some space, "
+            "allow writing, or set jars.cache_dir"
+        ) from error
 
 
 class _FileDownloader:

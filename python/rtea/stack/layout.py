@@ -60,6 +60,11 @@ class Layout:
         return self.root / "flink" / "zookeeper"
 
     @property
+    def kafka_tmp(self) -> Path:
+        """The broker's temporary files."""
+        return self.kafka / "tmp"
+
+    @property
     def flink_tmp(self) -> Path:
         """Flink's working files."""
         return self.root / "flink" / "tmp"
@@ -151,7 +156,9 @@ class Layout:
         """
         self.claim()
         flink = (self.flink_conf, self.checkpoints, self.high_availability, self.zookeeper, self.flink_tmp)
-        for path in (self.logs, self.kafka, *flink):
+        for path in (self.flink_tmp, self.kafka_tmp):
+            shutil.rmtree(path, ignore_errors=True)  # Killed processes left files.
+        for path in (self.logs, self.kafka_tmp, *flink):
             path.mkdir(parents=True, exist_ok=True)
 
 

@@ -3,6 +3,7 @@
 import configparser
 import http.client
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -39,6 +40,8 @@ def write(layout: Layout, programs: Mapping[str, list[str]]) -> None:
         "logfile_maxbytes": "10MB",
         "pidfile": "supervisord.pid",
         "umask": "077",
+        "minfds": str(_at_most(1024, resource.RLIMIT_NOFILE)),
+        "minprocs": str(_at_most(200, resource.RLIMIT_NPROC)),
     }
     conf["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
@@ -62,6 +65,12 @@ def write(layout: Layout, programs: Mapping[str, list[str]]) -> None:
         }
     with open(layout.supervisor_conf, "w") as file:
         conf.write(file)
+
+
+def _at_most(wanted: int, limit: int) -> int:
+    """What is wanted of a resource, or what this user may have."""
+    _, hard = resource.getrlimit(limit)
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def start(layout: Layout, programs_environment: Mapping[str, str]) -> None:
