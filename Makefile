@@ -20,7 +20,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(abspath $(VENV))
 unexport VIRTUAL_ENV
-# With another index than the lock's, uv would resolve anew.
+# With another index than the lock's, uv would resolve again.
 unexport UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL
 INSTALL := $(UV) sync --quiet --locked --no-install-project
 
@@ -88,13 +88,14 @@ demo: setup ## Run the whole pipeline for three minutes and prove its rows.
 
 test: setup lint test-rust fuzz test-python test-oldest-duckdb test-bigquery test-e2e ## Everything CI runs, but the benchmark gate.
 
-lint: setup ## Format, lints, types and the rooms' boundaries.
+lint: setup ## Format, lints, types, the rooms' boundaries and the docs' prose.
 	cargo fmt --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/proselint check --config docs/proselint.json --output-format compact README.md ARCHITECTURE.md CHANGELOG.md $(filter-out docs/STYLE.md,$(wildcard docs/*.md))
 
 test-rust: ## Unit tests, laws and vectors of the Rust crates.
 	cargo test --quiet --workspace --exclude rtea-py --locked

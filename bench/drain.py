@@ -1,7 +1,7 @@
 """How fast the job drains a full topic, and how much faster than Flink SQL.
 
 Loads a 4-partition topic once, then drains it by the RTEA job and by the same windows in Flink SQL,
-on the same cluster, started anew for each so that neither runs on code that the JVM compiled for the
+on the same cluster, restarted for each so that neither runs on code that the JVM compiled for the
 other. The first rounds of each warm the JVM, whose compiler works for some 30 s, and are not counted.
 Every RTEA round's rows are compared with the manifest, and the SQL job's counts as well.
 

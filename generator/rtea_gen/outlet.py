@@ -41,7 +41,7 @@ class StoppedError(Exception):
 
 
 FAULT_HEADER = "rtea_fault"
-"""Header of spoiled records: kind and event number, so that a malformed one can be told as well."""
+"""Header of corrupted records: kind and event number, so that a malformed one can be told as well."""
 
 Record = tuple[bytes, bytes | None, int, int, str | None]
 """Key, value, timestamp in ms, event number, fault."""
@@ -101,7 +101,7 @@ class KafkaOutlet(Outlet):
         self._topic, self._idle = config.kafka.events_topic, config.faults.idle_partition
         self._partitions = topics.list_partitions(config.kafka)[self._topic] if self._idle is not None else 0
         self._already = _core.SentNumbers.from_bytes(already, config.generator.seed) if already else None
-        self._is_plain = not config.faults.spoil and self._idle is None and self._already is None
+        self._is_plain = not config.faults.is_active and self._idle is None and self._already is None
         self._producer = Producer(producer_settings(plan))
         self._stuck_at, self._nudge_s = -1, 0.0
 
@@ -389,7 +389,7 @@ def producer_settings(plan: Plan) -> topics.ClientSettings:
         "batch.size": 1_000_000,
         "queue.buffering.max.messages": 200_000,
         "queue.buffering.max.kbytes": 131_072,
-        # Like Kafka's Java clients, so that a key has one partition whoever sends it.
+        # Like Kafka's Java clients, so that a key has one partition for every sender.
         "partitioner": "murmur2_random",
         # Reports of success would cost more than encoding; failures are what must be counted.
         "delivery.report.only.error": True,

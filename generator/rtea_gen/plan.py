@@ -87,7 +87,7 @@ def faults(config: Config) -> _core.Faults | None:
         ConfigError: the shares exceed 1, or an event out of order would come too late to count.
     """
     section, job = config.faults, config.job
-    if not section.spoil:
+    if not section.is_active:
         return None
     if section.disorder_share and section.disorder_ms > job.allowed_lateness_ms:
         raise ConfigError(
@@ -172,8 +172,8 @@ def stream(config: Config, start_ms: int) -> _core.EventStream:
 
 def hold_ms(config: Config) -> int:
     """How long after its end a window may still gain events or faults."""
-    spoiled = faults(config)
-    return spoiled.hold_ms if spoiled else 0
+    injected = faults(config)
+    return injected.hold_ms if injected else 0
 
 
 def settings(config: Config) -> dict[str, dict[str, Any]]:

@@ -29,7 +29,7 @@ from rtea_gen.truth import Merger, Totals
 POLL_SECONDS = 0.2
 
 MOST_SECONDS = 9.0
-"""How long shards may take to end after Ctrl-C: a pipe that nobody reads holds one up for ever."""
+"""How long shards may take to end after Ctrl-C: a pipe that nobody reads blocks one without end."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def run(wanted: Plan, manifest_file: Path | None, *, earlier: Earlier | None = N
 
 
 def check(config: Config, wanted: Plan) -> None:
-    """Look whether events can be sent where they shall go; nothing is sent.
+    """Check that the destination takes events; nothing is sent.
 
     Raises:
         BrokerError, MissingTopicError, ConfigError: as `run`.

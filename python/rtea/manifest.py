@@ -44,7 +44,7 @@ class Revenue(msgspec.Struct, frozen=True):
 
 class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
     """Expected rows of one window `[window_start_ms, window_end_ms)`; visitors are exact. `faults` counts the
-    spoiled events whose time falls into it; the rows are those that remain.
+    corrupted events whose time falls into it; the rows are those that remain.
     """
 
     window_start_ms: int

@@ -271,7 +271,7 @@ class FaultsSection(Section):
     """A partition that gets no records: they go to the next one."""
 
     @property
-    def spoil(self) -> bool:
+    def is_active(self) -> bool:
         """Whether any fault is injected."""
         shares = (self.duplicate_share, self.disorder_share, self.late_share, self.future_share)
         return any((*shares, self.malformed_share, self.hot_key_share))

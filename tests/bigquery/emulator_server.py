@@ -1,4 +1,4 @@
-"""Starts the emulator, in its own environment, with one mend for the DuckDB it runs on here.
+"""Starts the emulator, in its own environment, with one fix for the DuckDB it runs on here.
 
 Its MERGE finds out whether a transaction is open by trying to begin another. The DuckDB it asks for refuses
 that and goes on; ours refuses it and gives the open transaction up. So the question is asked first.

@@ -1,7 +1,7 @@
 """A proxy before the emulator that spoils single requests: what an emulator cannot do by itself.
 
 Everything passes through until a `Fault` matches: then BigQuery refuses, the answer is lost after the
-work was done, or the request is held until the test lets it go. Two answers are mended: where the emulator
+work was done, or the request is held until the test lets it go. Two answers are corrected: where the emulator
 trips over equal job ids at the same instant, BigQuery says 409, and lost races are worded as BigQuery does.
 """
 

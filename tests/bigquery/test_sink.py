@@ -1,5 +1,5 @@
 """Promises of the BigQuery sink on a real server: rows exactly once whatever fails in between; outages
-are waited out; what waiting cannot mend is one line with the remedy."""
+are waited out; an error that waiting cannot fix is one line with the remedy."""
 
 import threading
 import time

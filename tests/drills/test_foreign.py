@@ -317,9 +317,11 @@ def test_the_topic_as_compaction_leaves_it_makes_the_live_table(drilled: Config,
         newest[key] = found  # What compaction keeps.
         greatest[key] = max(found.age, greatest.get(key, (0, 0)))
     assert {key: found.age for key, found in newest.items()} == greatest
-    anew = config.model_copy(update={"sink": config.sink.model_copy(update={"duckdb_path": tmp_path / "anew.duckdb"})})
-    with pipeline.sinking(anew):
-        load.wait_until(lambda: load.rows(anew, sent) == live, 60, "a table made anew equals the live one")
+    fresh = config.model_copy(
+        update={"sink": config.sink.model_copy(update={"duckdb_path": tmp_path / "fresh.duckdb"})}
+    )
+    with pipeline.sinking(fresh):
+        load.wait_until(lambda: load.rows(fresh, sent) == live, 60, "a new table equals the live one")
 
 
 @pytest.mark.quick

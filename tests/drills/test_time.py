@@ -71,7 +71,7 @@ def test_late_events_are_counted_by_window_also_after_a_recovery(
         before = refused(config, window_ms)
         pipeline.send(config, [(n % 4, late_ms, search(late_ms, n)) for n in range(10)])
         load.wait_until(lambda: refused(config, window_ms) == before | {"late": 10}, 30, "they are counted")
-        # Flink's own checkpoints hold no watermark: without ours, these would open their window anew.
+        # Flink's own checkpoints hold no watermark: without ours, these would open their window again.
         load.wait_s(3)
         before_ms = load.started_ms(config, job_id)
         pipeline.kill(config, "taskmanager")

@@ -139,7 +139,7 @@ def wait_for_windows(ran: "subprocess.Popen[str]", path: Path, count: int) -> No
 
 
 def sent_ids(config: Config) -> Counter[tuple[str, str]]:
-    """Every record of the topic: plain ones by event id, spoiled ones by their header."""
+    """Every record of the topic: plain ones by event id, corrupted ones by their header."""
     consumer = Consumer(topics.connection(config.kafka) | {"group.id": "ids", "auto.offset.reset": "earliest"})
     consumer.subscribe([config.kafka.events_topic])
     found: Counter[tuple[str, str]] = Counter()
@@ -147,20 +147,20 @@ def sent_ids(config: Config) -> Counter[tuple[str, str]]:
         for message in messages:
             mark = dict(message.headers() or []).get(outlet.FAULT_HEADER)
             value = message.value() or b""
-            found["spoiled" if mark else "plain", str(mark) if mark else events.decode(value).event_id] += 1
+            found["corrupted" if mark else "plain", str(mark) if mark else events.decode(value).event_id] += 1
     consumer.close()
     return found
 
 
-SPOILED = ("duplicate", "disorder", "late", "future", "malformed")
+CORRUPTED = ("duplicate", "disorder", "late", "future", "malformed")
 
 
-@pytest.mark.parametrize("spoil", [False, True], ids=["plain", "with faults"])
+@pytest.mark.parametrize("corrupt", [False, True], ids=["plain", "with faults"])
 @pytest.mark.parametrize("victim", ["a shard", "the parent"])
 def test_a_killed_run_goes_on_with_nothing_repeated_and_nothing_missing(
-    pipeline_config: Config, tmp_path: Path, spoil: bool, victim: str
+    pipeline_config: Config, tmp_path: Path, corrupt: bool, victim: str
 ) -> None:
-    shares = [f"--set=faults.{kind}_share=0.02" for kind in SPOILED] if spoil else []
+    shares = [f"--set=faults.{kind}_share=0.02" for kind in CORRUPTED] if corrupt else []
     # Event time passes quickly, so that whole windows lie before and after the kill.
     arguments = ["--speed", "20", "--procs", "3", "--events", "600000", *shares]
     path = tmp_path / "m.jsonl"
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_with_nothing_repeated_and_nothing_missing(
     assert got.end == wanted.end
     assert got.end.complete
     assert got.end.events == sum(found.values())
-    assert set(SPOILED[:4]) <= set(got.end.faults) or not spoil
+    assert set(CORRUPTED[:4]) <= set(got.end.faults) or not corrupt
 
 
 def resume(config: Config, path: Path, *arguments: str) -> "subprocess.Popen[str]":

@@ -14,7 +14,7 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 /**
  * Keeps the watermark in checkpoints, which Flink itself does not, and repeats it before the first
  * record after a recovery: otherwise events that are late beyond the allowed lateness would open
- * their window anew. Stands before the windows, in one instance, where the watermarks of all
+ * their window again. Stands before the windows, in one instance, where the watermarks of all
  * partitions are one.
  */
 public final class WatermarkKeeper extends AbstractStreamOperator<byte[]>

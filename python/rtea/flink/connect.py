@@ -109,7 +109,7 @@ def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = WHOLE_TO
 
 
 def guard_topic(batches: DataStream, config: Config) -> DataStream:
-    """The same batches, of one topic for ever: the job fails when the topic is made again under its name."""
+    """The same batches, always of one topic: the job fails when the topic is made again under its name."""
     jvm = get_gateway().jvm
     properties = jvm.java.util.Properties()
     for name, value in _connection(config.kafka).items():

@@ -44,7 +44,7 @@ def settings(config: Config, python: str, submission: Submission) -> dict[str, s
         "python.client.executable": python,
         # Process mode only: elements are whole batches, so bundles are kept short for freshness.
         "python.fn-execution.bundle.time": "100",
-        # Whoever submits another job asks the running ones for these (`rtea.job.submit`).
+        # A submission of another job asks the running ones for these (`rtea.job.submit`).
         "pipeline.global-job-parameters": ",".join(f"{name}:{value}" for name, value in told.items()),
         # Elements are immutable byte arrays; copies between chained operators would be waste.
         "pipeline.object-reuse": "true",

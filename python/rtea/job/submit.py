@@ -70,7 +70,7 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
         if savepoint:
             _wait_until_it_goes_on(config, job_id)
     except JobError:
-        # Left alone, it would try for ever and hold on to the slots it could get.
+        # Left alone, it would retry without end and keep the slots it could get.
         cancel(config, job_id)
         raise
     return job_id

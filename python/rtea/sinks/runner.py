@@ -113,7 +113,7 @@ def _feed(
         consumer.assign(partitions)
 
     def forget(*_: object) -> None:
-        reader.clear()  # Whoever gets the partitions reads these records again.
+        reader.clear()  # The next owner of the partitions reads these records again.
 
     consumer.subscribe([config.kafka.results_topic], on_assign=start, on_revoke=forget, on_lost=forget)
     while not stop.is_set():

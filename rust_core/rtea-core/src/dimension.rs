@@ -93,7 +93,7 @@ struct Slot<V> {
 /// Amounts of at most `limit` dimensions, and what the rest adds up to by currency.
 ///
 /// Up to twice as many are held, so that dropping the last ones costs a constant time for each name that comes,
-/// in whatever order they come; whoever reads sees `limit` of them. A name that was dropped and comes again is
+/// in whatever order they come; a reader sees `limit` of them. A name that was dropped and comes again is
 /// dropped again: the names before it stay.
 #[derive(Debug, Clone)]
 pub struct Bounded<V> {

@@ -36,8 +36,8 @@ pub const MAX_PRICE_MINOR: i64 = 9_000_000_000_000;
 /// Highest quantity of one item.
 pub const MAX_QUANTITY: i64 = 1_000_000;
 
-/// Times lie in `[0, MAX_TIME_MS)`, 1970 to 9998, so that every table can hold their windows. Whoever
-/// writes microseconds is told so by a dead letter.
+/// Times lie in `[0, MAX_TIME_MS)`, 1970 to 9998, so that every table can hold their windows. Microseconds
+/// become a dead letter that says so.
 pub const MAX_TIME_MS: i64 = 253_370_764_800_000;
 
 /// Times in this span, January 1970 to March 1973, are refused: they are seconds of the years 1985 to 5138 that somebody

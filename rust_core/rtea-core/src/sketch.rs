@@ -1,7 +1,7 @@
 //! HyperLogLog++ sketches in the ZetaSketch format, which BigQuery's `HLL_COUNT` functions read.
 //!
-//! The only module that knows the `zetasketch` crate. Precision 15 and sparse precision 20 are
-//! fixed for ever: sketches of other precisions would not merge with those already in tables.
+//! The only module that knows the `zetasketch` crate. Precision 15 and sparse precision 20
+//! never change: sketches of other precisions would not merge with those already in tables.
 //!
 //! Source: Heule, Nunkesser, Hall, "HyperLogLog in Practice" (EDBT 2013); byte format of
 //! google/zetasketch, held by the vectors in `tests/vectors/hll`.

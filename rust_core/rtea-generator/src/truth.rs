@@ -29,7 +29,7 @@ pub struct Window {
     pub revenue: BTreeMap<(u32, [u8; 3]), i64>,
     /// Numbers of the visitors' ids seen, by source.
     pub visitors: [RoaringBitmap; 2],
-    /// Spoiled events whose time falls into the window, by fault.
+    /// Corrupted events whose time falls into the window, by fault.
     pub faults: [u64; FAULTS],
 }
 

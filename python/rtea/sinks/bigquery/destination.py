@@ -139,7 +139,7 @@ class Destination:
         return list(job.result(retry=None, timeout=REQUEST_SECONDS))
 
     def _sweep(self) -> None:
-        """Drop old staging tables: one whose sink was killed before it had an expiration stays for ever."""
+        """Drop old staging tables: one whose sink was killed before it had an expiration would stay."""
         if self.looked_at is None:
             raise RuntimeError("the server's clock is read first")
         for entry in self._client.list_tables(self.dataset_id, retry=None, timeout=REQUEST_SECONDS):

@@ -1,7 +1,7 @@
 """BigQuery jobs with ids of our own, so that submitting one twice runs it once.
 
 An answer may be lost after BigQuery took a job. Sending the same id again is then refused as a
-duplicate, and the job that exists is waited for instead. An id is used once for ever: after a failure the
+duplicate, and the job that exists is waited for instead. An id is used only once: after a failure the
 next attempt has the next id.
 """
 
