@@ -112,14 +112,14 @@ def faults(config: Config) -> _core.Faults | None:
         raise ConfigError(f"faults: {error}") from error
 
 
-def cast(generator: GeneratorSection) -> _core.Cast:
+def population_settings(generator: GeneratorSection) -> _core.PopulationSettings:
     """Who takes part, from the settings.
 
     Raises:
         ConfigError: transitions, mixes or catalogue do not fit the model.
     """
     try:
-        return _core.Cast(
+        return _core.PopulationSettings(
             mobile_share=generator.mobile_share,
             both_share=generator.both_share,
             account_share=generator.account_share,
@@ -143,7 +143,7 @@ def cast(generator: GeneratorSection) -> _core.Cast:
 
 def categories(generator: GeneratorSection) -> list[str]:
     """Names of the catalogue's categories, by their number."""
-    return [name for name, *_ in cast(generator).model()["categories"]]
+    return [name for name, *_ in population_settings(generator).model()["categories"]]
 
 
 def stream(config: Config, start_ms: int) -> _core.EventStream:
@@ -165,7 +165,7 @@ def stream(config: Config, start_ms: int) -> _core.EventStream:
         activity=generator.activity,
         popularity=generator.popularity,
         rhythm=rhythm(generator),
-        cast=cast(generator),
+        population_settings=population_settings(generator),
         faults=faults(config),
     )
 

@@ -34,7 +34,7 @@ def preview(plan: Plan) -> None:
     click.echo(f"event time: from {_time(plan.start_ms)} {end}")
     click.echo(f"rate: {generator.rate:,}/s of event time at speed {generator.speed:g}, {mean_bytes:.0f} bytes each")
     click.echo(f"sink: {generator.sink}, format {generator.format}, {plan.procs} processes")
-    for name, found in plans.cast(generator).model().items():
+    for name, found in plans.population_settings(generator).model().items():
         click.echo(f"{name}: " + msgspec.json.encode(found, order="sorted").decode())
     for value in values[:3]:
         click.echo(f"sample: {(value or b'').decode('utf-8', 'backslashreplace')}")

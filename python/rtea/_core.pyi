@@ -62,7 +62,7 @@ class EventClock:
     def time_ms(self, number: int) -> int: ...
     def number_at(self, time_ms: int) -> int: ...
 
-class Cast:
+class PopulationSettings:
     def __new__(
         cls,
         *,
@@ -82,7 +82,7 @@ class Cast:
         campaigns: Mapping[str, Sequence[tuple[str, int]]],
         search_terms: Sequence[str],
         categories: Sequence[tuple[str, int, int]],
-    ) -> Cast: ...
+    ) -> PopulationSettings: ...
     def model(self) -> dict[str, Any]: ...
 
 class Faults:
@@ -131,7 +131,7 @@ class EventStream:
         activity: float = 0.5,
         popularity: float = 0.9,
         rhythm: Rhythm | None = None,
-        cast: Cast | None = None,
+        population_settings: PopulationSettings | None = None,
         faults: Faults | None = None,
     ) -> EventStream: ...
     def time_ms(self, number: int) -> int: ...

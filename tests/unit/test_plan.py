@@ -38,14 +38,17 @@ def test_the_model_in_the_documentation_is_one_that_can_be_made(tmp_path: Path) 
     (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "generator.md").read_text(), re.DOTALL)
     (tmp_path / "rtea.toml").write_text(block)
     generator = configuration.load(tmp_path / "rtea.toml").generator
-    model, own = plans.cast(generator).model(), plans.cast(configuration.Config().generator).model()
+    model, own = (
+        plans.population_settings(generator).model(),
+        plans.population_settings(configuration.Config().generator).model(),
+    )
     changed = {"countries", "referrers", "campaigns", "categories", "transitions"}
     assert {name for name in model if model[name] != own[name]} == changed == generator.model_fields_set
 
 
 def test_the_job_keeps_the_models_categories_and_currencies_before_others() -> None:
     config = configuration.Config()
-    model = plans.cast(config.generator).model()
+    model = plans.population_settings(config.generator).model()
     assert [name for name, *_ in model["categories"]] == list(config.job.categories)
     assert {currency for _, _, currency, _ in model["countries"]} == set(config.job.currencies)
 

@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use rtea_core::codec::{self, Format};
 use rtea_generator::clock::Rhythm;
-use rtea_generator::fault::Fate;
+use rtea_generator::fault::Injection;
 use rtea_generator::feed::Feed;
 use rtea_generator::population::Population;
-use rtea_generator::stream::{Moment, Scribe, Settings, Stream};
+use rtea_generator::stream::{EventWriter, Moment, Settings, Stream};
 use rtea_generator::truth::Ledger;
 
 const EVENTS: u32 = 400_000;
@@ -44,11 +44,11 @@ fn measure(mut round: impl FnMut()) -> f64 {
 }
 
 fn encode_all(moments: &[Moment], format: Format, population: &Population) -> u64 {
-    let (mut scribe, mut out, mut size) = (Scribe::default(), Vec::new(), 0);
+    let (mut event_writer, mut out, mut size) = (EventWriter::default(), Vec::new(), 0);
     for batch in moments.chunks(BATCH as usize) {
         out.clear();
         for moment in batch {
-            codec::encode(&scribe.write(moment, 1, population), format, &mut out);
+            codec::encode(&event_writer.write(moment, 1, population), format, &mut out);
         }
         size += black_box(&out).len() as u64;
     }
@@ -75,7 +75,7 @@ fn main() {
     figures.push(format!("\"model_ns\": {model:.1}"));
     let truth = measure(|| {
         let mut ledger = Ledger::new(60_000);
-        moments.iter().for_each(|moment| ledger.add(moment, Fate::NONE, &population));
+        moments.iter().for_each(|moment| ledger.add(moment, Injection::NONE, &population));
         black_box(ledger);
     });
     figures.push(format!("\"truth_ns\": {truth:.1}"));

@@ -108,7 +108,7 @@ pub struct Faults {
 
 /// What happens to one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fate {
+pub struct Injection {
     /// What is wrong with it.
     pub fault: Option<Fault>,
     /// How long [`Fault::Disorder`] is held back.
@@ -119,7 +119,7 @@ pub struct Fate {
     pub orders_once: bool,
 }
 
-impl Fate {
+impl Injection {
     /// An event as it should be.
     pub const NONE: Self = Self { fault: None, delay_ms: 0, has_hot_key: false, orders_once: false };
 }
@@ -135,7 +135,7 @@ impl Faults {
 
     /// What happens to an event of a stream.
     #[must_use]
-    pub fn fate(&self, seed: u64, number: u64) -> Fate {
+    pub fn on_event(&self, seed: u64, number: u64) -> Injection {
         let mut random = Random::of(seed ^ 0x6661_756c_7473, number);
         let has_hot_key = random.unit() < self.hot_key;
         let mut place = random.unit();
@@ -158,7 +158,7 @@ impl Faults {
             None
         };
         let most = u32::try_from(self.disorder_ms).unwrap_or(u32::MAX).max(1);
-        Fate { fault, delay_ms: 1 + i64::from(random.below(most)), has_hot_key, orders_once: self.orders_once }
+        Injection { fault, delay_ms: 1 + i64::from(random.below(most)), has_hot_key, orders_once: self.orders_once }
     }
 
     /// Appends the value of an event corrupted like that; `false` for no value at all.

@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use rtea_core::codec::{self, Format};
 
-use crate::fault::{Fate, Fault, Faults};
-use crate::stream::{Moment, Scribe, Settings, Stream};
+use crate::fault::{Fault, Faults, Injection};
+use crate::stream::{EventWriter, Moment, Settings, Stream};
 use crate::truth::Ledger;
 
-/// The key of the records with [`Fate::has_hot_key`].
+/// The key of the records with [`Injection::has_hot_key`].
 pub const HOT_KEY: &str = "hot";
 
 /// One record; the ranges lie in its batch's buffer.
@@ -35,7 +35,7 @@ pub struct Record {
 struct Held {
     due_ms: i64,
     moment: Moment,
-    fate: Fate,
+    injection: Injection,
 }
 
 impl Held {
@@ -68,7 +68,7 @@ impl Ord for Held {
 #[derive(Debug)]
 pub struct Feed {
     stream: Stream,
-    scribe: Scribe,
+    event_writer: EventWriter,
     ledger: Ledger,
     faults: Option<Faults>,
     window_ms: i64,
@@ -80,7 +80,7 @@ impl Feed {
     #[must_use]
     pub fn new(settings: Settings, window_ms: i64, faults: Option<Faults>) -> Self {
         let (stream, ledger) = (Stream::new(settings), Ledger::new(window_ms));
-        Self { stream, scribe: Scribe::default(), ledger, faults, window_ms, held: BinaryHeap::new() }
+        Self { stream, event_writer: EventWriter::default(), ledger, faults, window_ms, held: BinaryHeap::new() }
     }
 
     /// Appends the values alone, for files: JSON a line each, MessagePack end to end. A tombstone or empty value is
@@ -120,20 +120,20 @@ impl Feed {
         for number in (first..).step_by(stride).take(count) {
             let moment = self.stream.moment(number);
             let Some(faults) = self.faults else {
-                self.put(&moment, Fate::NONE, format, buffer, records);
+                self.put(&moment, Injection::NONE, format, buffer, records);
                 continue;
             };
             self.release(moment.time_ms, format, buffer, records);
-            let fate = faults.fate(self.stream.settings().seed, number);
-            let due_ms = match fate.fault {
-                Some(Fault::Disorder) => moment.time_ms + fate.delay_ms,
+            let injection = faults.on_event(self.stream.settings().seed, number);
+            let due_ms = match injection.fault {
+                Some(Fault::Disorder) => moment.time_ms + injection.delay_ms,
                 Some(Fault::Late) => self.window_end_ms(moment.time_ms) + faults.late_ms,
                 _ => moment.time_ms,
             };
             if due_ms > moment.time_ms {
-                self.held.push(Held { due_ms, moment, fate });
+                self.held.push(Held { due_ms, moment, injection });
             } else {
-                self.put(&moment, fate, format, buffer, records);
+                self.put(&moment, injection, format, buffer, records);
             }
         }
     }
@@ -142,9 +142,9 @@ impl Feed {
     /// now; what would not yet be late by then is never sent, and not counted.
     pub fn finish(&mut self, end_ms: i64, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
         self.release(end_ms, format, buffer, records);
-        while let Some(Held { moment, fate, .. }) = self.held.pop() {
-            if fate.fault == Some(Fault::Disorder) {
-                self.put(&moment, fate, format, buffer, records);
+        while let Some(Held { moment, injection, .. }) = self.held.pop() {
+            if injection.fault == Some(Fault::Disorder) {
+                self.put(&moment, injection, format, buffer, records);
             }
         }
     }
@@ -155,21 +155,28 @@ impl Feed {
 
     fn release(&mut self, time_ms: i64, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
         while self.held.peek().is_some_and(|held| held.due_ms <= time_ms) {
-            if let Some(Held { moment, fate, .. }) = self.held.pop() {
-                self.put(&moment, fate, format, buffer, records);
+            if let Some(Held { moment, injection, .. }) = self.held.pop() {
+                self.put(&moment, injection, format, buffer, records);
             }
         }
     }
 
-    fn put(&mut self, moment: &Moment, fate: Fate, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
+    fn put(
+        &mut self,
+        moment: &Moment,
+        injection: Injection,
+        format: Format,
+        buffer: &mut Vec<u8>,
+        records: &mut Vec<Record>,
+    ) {
         let population = self.stream.pattern().population();
-        self.ledger.add(moment, fate, population);
-        let event = self.scribe.write(moment, self.stream.settings().seed, population);
+        self.ledger.add(moment, injection, population);
+        let event = self.event_writer.write(moment, self.stream.settings().seed, population);
         let start = buffer.len();
-        let key = if fate.has_hot_key { HOT_KEY } else { &event.visitor_id };
+        let key = if injection.has_hot_key { HOT_KEY } else { &event.visitor_id };
         buffer.extend_from_slice(key.as_bytes());
         let (key, value_start) = (start..buffer.len(), buffer.len());
-        let has_value = match (fate.fault, self.faults) {
+        let has_value = match (injection.fault, self.faults) {
             (Some(fault), Some(faults)) => faults.write(fault, event, format, buffer),
             _ => {
                 codec::encode(&event, format, buffer);
@@ -177,13 +184,13 @@ impl Feed {
             }
         };
         let value = has_value.then_some(value_start..buffer.len());
-        let is_duplicate = fate.fault == Some(Fault::Duplicate);
-        let fault = if is_duplicate { None } else { fate.fault };
+        let is_duplicate = injection.fault == Some(Fault::Duplicate);
+        let fault = if is_duplicate { None } else { injection.fault };
         let record = Record { number: moment.number, key, value, time_ms: moment.time_ms, fault };
         if is_duplicate {
             records.push(record.clone());
         }
-        records.push(if is_duplicate { Record { fault: fate.fault, ..record } } else { record });
+        records.push(if is_duplicate { Record { fault: injection.fault, ..record } } else { record });
     }
 }
 

@@ -6,8 +6,8 @@
 //! idea of the NEXMark generators). [`truth`] counts what the model meant, without the codec and
 //! without the job's aggregation, which makes it an oracle for both.
 //!
-//! Read [`stream`] first; [`clock`] says when, [`loom`] who, [`session`] and [`behaviour`] what they do;
-//! [`population`], [`visitor`], [`mixes`] and [`catalogue`] are the cast. [`feed`] makes records of it, with the
+//! Read [`stream`] first; [`clock`] says when, [`interleaver`] who, [`session`] and [`behaviour`] what they do;
+//! [`population`], [`visitor`], [`mixes`] and [`catalogue`] are the population. [`feed`] makes records of it, with the
 //! faults of [`fault`].
 
 pub mod behaviour;
@@ -15,7 +15,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod fault;
 pub mod feed;
-pub mod loom;
+pub mod interleaver;
 pub mod mixes;
 pub mod partition;
 pub mod population;

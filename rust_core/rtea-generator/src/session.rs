@@ -1,6 +1,6 @@
 //! Sessions: walks through the states of [`crate::behaviour`], step by step from their seed.
 //!
-//! A walk starts a session, and another, of another visitor, whenever one ends; [`crate::loom`] decides
+//! A walk starts a session, and another, of another visitor, whenever one ends; [`crate::interleaver`] decides
 //! when each step is taken.
 //!
 //! Order is causal: nothing is removed that was not added, no checkout with an empty cart, no payment

@@ -10,7 +10,7 @@ use rtea_core::event::{self, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
 use crate::behaviour::Action;
 use crate::catalogue::Catalogue;
 use crate::clock::{Clock, Rhythm};
-use crate::loom::{Loom, Pattern, LOOMS};
+use crate::interleaver::{Interleaver, Pattern, INTERLEAVERS};
 use crate::population::Population;
 use crate::random::mix;
 use crate::session::{self, Step};
@@ -29,7 +29,7 @@ pub struct Settings {
     pub rate_hz: u64,
     /// How the rate changes over time.
     pub rhythm: Rhythm,
-    /// Visitors active at a time, rounded up to a multiple of [`loom::LOOMS`]; each has an event every
+    /// Visitors active at a time, rounded up to a multiple of [`interleaver::INTERLEAVERS`]; each has an event every
     /// `lanes / rate_hz` seconds on average.
     pub lanes: u64,
     /// Standard deviation of the natural logarithm of the pauses between a visitor's events.
@@ -55,7 +55,7 @@ pub struct Stream {
     settings: Settings,
     clock: Clock,
     pattern: Pattern,
-    looms: Vec<Loom>,
+    interleavers: Vec<Interleaver>,
 }
 
 impl Stream {
@@ -64,7 +64,7 @@ impl Stream {
     pub fn new(settings: Settings) -> Self {
         let pattern = Pattern::new(settings.seed, settings.lanes, settings.pause_sigma, settings.population.clone());
         let clock = Clock::new(settings.start_ms, settings.rate_hz, settings.rhythm);
-        Self { settings, clock, pattern, looms: (0..LOOMS).map(Loom::numbered).collect() }
+        Self { settings, clock, pattern, interleavers: (0..INTERLEAVERS).map(Interleaver::numbered).collect() }
     }
 
     /// What the stream was made from.
@@ -79,7 +79,7 @@ impl Stream {
         &self.pattern
     }
 
-    /// The event of that number. Cheap in rising order; a jump costs an epoch of its loom.
+    /// The event of that number. Cheap in rising order; a jump costs an epoch of its interleaver.
     ///
     /// ```
     /// # use rtea_generator::{clock::Rhythm, population::Population, stream::{Settings, Stream}};
@@ -91,8 +91,8 @@ impl Stream {
     /// ```
     pub fn moment(&mut self, number: u64) -> Moment {
         #[allow(clippy::cast_possible_truncation)]
-        let loom = &mut self.looms[(number % LOOMS) as usize];
-        let step = loom.step(&self.pattern, &mut self.clock, number / LOOMS);
+        let interleaver = &mut self.interleavers[(number % INTERLEAVERS) as usize];
+        let step = interleaver.step(&self.pattern, &mut self.clock, number / INTERLEAVERS);
         Moment { number, time_ms: self.clock.time_ms(number), step }
     }
 
@@ -124,7 +124,7 @@ const INVERSE: u64 = 0x31de_83e1_9937_733d;
 
 /// Writes the texts of one event after another into the same buffers.
 #[derive(Debug, Default)]
-pub struct Scribe {
+pub struct EventWriter {
     event_id: String,
     visitor_id: String,
     session_id: String,
@@ -134,8 +134,8 @@ pub struct Scribe {
     product_ids: [String; session::CART],
 }
 
-impl Scribe {
-    /// The event of a moment; it borrows the scribe's buffers until the next one.
+impl EventWriter {
+    /// The event of a moment; it borrows the event_writer's buffers until the next one.
     pub fn write<'a>(&'a mut self, moment: &Moment, seed: u64, population: &'a Population) -> Event<'a> {
         let Moment { number, time_ms, step } = *moment;
         let website = step.source == Source::Website;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 
 use crate::behaviour::{Action, ACTIONS};
-use crate::fault::{Fate, Fault};
+use crate::fault::{Fault, Injection};
 use crate::population::Population;
 use crate::stream::Moment;
 
@@ -34,17 +34,17 @@ pub struct Window {
 }
 
 impl Window {
-    /// Counts one moment as its fate has it.
-    pub fn add(&mut self, moment: &Moment, fate: Fate, population: &Population) {
-        self.faults[FAULTS - 1] += u64::from(fate.has_hot_key);
-        let Some(fault) = fate.fault else {
+    /// Counts one moment as its injection has it.
+    pub fn add(&mut self, moment: &Moment, injection: Injection, population: &Population) {
+        self.faults[FAULTS - 1] += u64::from(injection.has_hot_key);
+        let Some(fault) = injection.fault else {
             return self.count(moment, population);
         };
         self.faults[fault as usize] += 1;
         if fault.counts() {
             self.count(moment, population);
         }
-        let is_repeated_order = fate.orders_once && moment.step.action == Action::Purchase;
+        let is_repeated_order = injection.orders_once && moment.step.action == Action::Purchase;
         match (fault, is_repeated_order) {
             // A repeated order adds to the revision of its window, and to nothing else.
             (Fault::Duplicate, true) => self.events += 1,
@@ -164,9 +164,9 @@ impl Ledger {
     }
 
     /// Counts one moment in its window.
-    pub fn add(&mut self, moment: &Moment, fate: Fate, population: &Population) {
+    pub fn add(&mut self, moment: &Moment, injection: Injection, population: &Population) {
         let start_ms = moment.time_ms.div_euclid(self.window_ms) * self.window_ms;
-        self.windows.entry(start_ms).or_default().add(moment, fate, population);
+        self.windows.entry(start_ms).or_default().add(moment, injection, population);
     }
 
     /// Takes out the windows that end at or before a time: start and content, oldest first.

@@ -14,11 +14,11 @@ use rtea_core::event::{Source, KNOWN_TYPES};
 use rtea_generator::behaviour::Action;
 use rtea_generator::catalogue::{Catalogue, Category};
 use rtea_generator::clock::{Clock, Rhythm, CELL_MS};
-use rtea_generator::fault::Fate;
+use rtea_generator::fault::Injection;
 use rtea_generator::mixes::Country;
 use rtea_generator::population::Population;
 use rtea_generator::session::Line;
-use rtea_generator::stream::{Scribe, Settings, Stream};
+use rtea_generator::stream::{EventWriter, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
 use rtea_generator::weighted::Weighted;
 
@@ -36,13 +36,13 @@ fn stream(seed: u64, lanes: u64) -> Stream {
 }
 
 fn encoded(stream: &mut Stream, numbers: impl Iterator<Item = u64>) -> Vec<(u64, Vec<u8>)> {
-    let mut scribe = Scribe::default();
+    let mut event_writer = EventWriter::default();
     numbers
         .map(|number| {
             let mut value = Vec::new();
             let moment = stream.moment(number);
             codec::encode(
-                &scribe.write(&moment, stream.settings().seed, stream.pattern().population()),
+                &event_writer.write(&moment, stream.settings().seed, stream.pattern().population()),
                 Format::Json,
                 &mut value,
             );
@@ -123,12 +123,12 @@ proptest! {
 #[test]
 fn event_ids_are_unique_and_shaped_like_uuid_7() {
     let mut stream = stream(9, 100);
-    let mut scribe = Scribe::default();
+    let mut event_writer = EventWriter::default();
     let mut seen = HashSet::new();
     for number in 0..50_000 {
         let event = {
             let moment = stream.moment(number);
-            scribe.write(&moment, 9, stream.pattern().population())
+            event_writer.write(&moment, 9, stream.pattern().population())
         };
         let event_id = event.event_id.unwrap();
         assert_eq!((event_id.len(), &event_id[14..15]), (36, "7"));
@@ -140,11 +140,11 @@ fn event_ids_are_unique_and_shaped_like_uuid_7() {
 #[test]
 fn every_event_is_valid_and_decodes_to_what_was_meant() {
     let mut stream = stream(4, 300);
-    let mut scribe = Scribe::default();
+    let mut event_writer = EventWriter::default();
     for number in 0..20_000 {
         let event = {
             let moment = stream.moment(number);
-            scribe.write(&moment, 4, stream.pattern().population())
+            event_writer.write(&moment, 4, stream.pattern().population())
         };
         for format in Format::READABLE {
             let mut value = Vec::new();
@@ -179,16 +179,16 @@ fn assert_ledger_equals_fold(mut stream: Stream) -> HashSet<(String, String)> {
     let catalogue = Arc::clone(&stream.settings().population.catalogue);
     let categories = catalogue.categories();
     let mut ledger = Ledger::new(10_000);
-    let mut scribe = Scribe::default();
+    let mut event_writer = EventWriter::default();
     let mut partials: HashMap<i64, Partial> = HashMap::new();
     for number in 0..30_000 {
         let moment = stream.moment(number);
-        ledger.add(&moment, Fate::NONE, stream.pattern().population());
+        ledger.add(&moment, Injection::NONE, stream.pattern().population());
         let start_ms = moment.time_ms / 10_000 * 10_000;
         partials
             .entry(start_ms)
             .or_insert_with(|| Partial::new(start_ms, &Policy::default()))
-            .add(&scribe.write(&moment, 3, stream.pattern().population()), &Policy::default());
+            .add(&event_writer.write(&moment, 3, stream.pattern().population()), &Policy::default());
     }
     let windows = ledger.take_until(i64::MAX);
     assert_eq!(windows.len(), partials.len());

@@ -11,7 +11,7 @@ use rtea_generator::clock::Rhythm;
 use rtea_generator::mixes::{Country, Device, Mixes};
 use rtea_generator::population::{Population, Shares};
 use rtea_generator::session::Step;
-use rtea_generator::stream::{Moment, Scribe, Settings, Stream};
+use rtea_generator::stream::{EventWriter, Moment, Settings, Stream};
 use rtea_generator::weighted::Weighted;
 
 const EVENTS: u64 = 1_500_000;
@@ -169,14 +169,14 @@ fn shares_of_the_population_are_those_asked_for() {
     };
     let settings = settings(population.clone());
     let moments = moments(settings, EVENTS);
-    let mut scribe = Scribe::default();
+    let mut event_writer = EventWriter::default();
     let (mut bots, mut landings, mut campaigns) = (0.0, 0.0, 0.0);
     let (mut sources, mut accounts) = (HashMap::<u32, HashSet<Source>>::new(), HashMap::<u32, HashSet<u32>>::new());
     let (mut logins, mut account_sessions, mut holders) = (0.0, 0.0, HashSet::new());
     for moment in moments.iter().filter(|moment| moment.step.position == 0) {
         let step = &moment.step;
         landings += 1.0;
-        let event = scribe.write(moment, 11, &population);
+        let event = event_writer.write(moment, 11, &population);
         assert_eq!(event.user_id.is_some(), step.logged_in);
         campaigns += f64::from(u8::from(event.campaign.is_some()));
         if step.visitor.is_bot {
@@ -253,12 +253,12 @@ impl Landing {
 }
 
 fn assert_mixes_hold(population: &Population) {
-    let mut scribe = Scribe::default();
+    let mut event_writer = EventWriter::default();
     let mut wanted = settings(population.clone());
     wanted.lanes = 200_000;
     let moments = moments(wanted, EVENTS);
     let landings = moments.iter().filter(|moment| moment.step.position == 0 && !moment.step.visitor.is_bot);
-    let landings: Vec<_> = landings.map(|moment| Landing::of(scribe.write(moment, 11, population))).collect();
+    let landings: Vec<_> = landings.map(|moment| Landing::of(event_writer.write(moment, 11, population))).collect();
     let mixes = &population.mixes;
     assert_mix(&shares(landings.iter().map(|found| found.country.clone())), &mixes.countries, |c| c.code.clone());
     for source in Source::ALL {
@@ -275,7 +275,7 @@ fn assert_mixes_hold(population: &Population) {
     }
     let searches = moments.iter().filter(|moment| moment.step.action == Action::Search);
     let terms: HashSet<String> =
-        searches.map(|moment| scribe.write(moment, 11, population).search_term.unwrap().into_owned()).collect();
+        searches.map(|moment| event_writer.write(moment, 11, population).search_term.unwrap().into_owned()).collect();
     assert_eq!(terms, mixes.search_terms.iter().cloned().collect());
 }
 
@@ -309,10 +309,10 @@ fn two_devices_of_a_person_share_the_user_id_and_nothing_else() {
     population.shares.second_device = 1.0;
     population.shares.login = 1.0;
     population.shares.bot = 0.0;
-    let mut scribe = Scribe::default();
+    let mut event_writer = EventWriter::default();
     let mut ids: HashMap<String, HashSet<(String, Source)>> = HashMap::new();
     for moment in moments(settings(population.clone()), 300_000) {
-        let event = scribe.write(&moment, 11, &population);
+        let event = event_writer.write(&moment, 11, &population);
         ids.entry(event.user_id.unwrap().into_owned())
             .or_default()
             .insert((event.visitor_id.into_owned(), event.source));

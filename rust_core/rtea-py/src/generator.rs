@@ -15,10 +15,10 @@ use rtea_generator::population::{Population, MOST_VISITORS};
 use rtea_generator::stream::Settings;
 use rtea_generator::truth::Window;
 
-use crate::cast::Cast;
 use crate::errors::Error;
 use crate::events::format_named;
 use crate::faults::Faults;
+use crate::population::PopulationSettings;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EventStream>()?;
@@ -132,7 +132,7 @@ impl EventStream {
     #[new]
     #[pyo3(signature = (
         *, seed, start_ms, rate_hz, window_ms, lanes, visitors, products,
-        pause_sigma = 1.0, activity = 0.5, popularity = 0.9, rhythm = None, cast = None, faults = None
+        pause_sigma = 1.0, activity = 0.5, popularity = 0.9, rhythm = None, population_settings = None, faults = None
     ))]
     // Named arguments in Python, where a structure would only be in the way.
     #[allow(clippy::too_many_arguments)]
@@ -148,7 +148,7 @@ impl EventStream {
         activity: f64,
         popularity: f64,
         rhythm: Option<&Rhythm>,
-        cast: Option<&Cast>,
+        population_settings: Option<&PopulationSettings>,
         faults: Option<&Faults>,
     ) -> PyResult<Self> {
         if !(0.0..=3.0).contains(&pause_sigma) {
@@ -164,8 +164,8 @@ impl EventStream {
             return Err(Error::Argument(format!("visitors {visitors}: expected at most {MOST_VISITORS}")).into());
         }
         let mut population = Population::new(visitors, products, activity, popularity);
-        if let Some(cast) = cast {
-            cast.join(&mut population);
+        if let Some(population_settings) = population_settings {
+            population_settings.join(&mut population);
         }
         let rhythm = rhythm.map_or(clock::Rhythm::FLAT, |rhythm| rhythm.0);
         let settings = Settings { seed, start_ms, rate_hz, rhythm, lanes, pause_sigma, population };

@@ -4,11 +4,11 @@
 //! documents every name. Work on bytes runs with the interpreter released.
 
 mod aggregate;
-mod cast;
 mod errors;
 mod events;
 mod faults;
 mod generator;
+mod population;
 mod sent;
 
 use std::ffi::CStr;
@@ -28,7 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     events::register(module)?;
     aggregate::register(module)?;
     generator::register(module)?;
-    cast::register(module)?;
+    population::register(module)?;
     faults::register(module)?;
     sent::register(module)
 }

@@ -1,8 +1,8 @@
-//! The weaving of many visitors into one stream: which lane acts in which place, and when.
+//! Interleaves many visitors in one stream: which lane acts in which place, and when.
 //!
 //! A lane is one visitor at a time. Events are numbered in event-time order, so pauses between a lane's
-//! events are distances between its places in the stream. A loom deals its places in epochs: in each, every
-//! lane draws [`BLOCK`] pauses, log-normal, stretched to fill the epoch; sorting all moments of all
+//! events are distances between its places in the stream. An interleaver deals its places in epochs: in
+//! each, every lane draws [`BLOCK`] pauses, log-normal, stretched to fill the epoch; sorting all moments of all
 //! lanes gives the places. So every place is taken once, pauses keep their distribution, and an epoch is a
 //! function of seed and number alone.
 //!
@@ -13,9 +13,9 @@ use crate::population::Population;
 use crate::random::{mix, Random};
 use crate::session::{Step, Walk};
 
-/// Looms of a stream; event `number` belongs to loom `number % LOOMS`. Many small looms keep an epoch in
-/// the processor's cache, and let each process of a power of two work on looms of its own.
-pub const LOOMS: u64 = 256;
+/// Interleavers of a stream; event `number` belongs to interleaver `number % INTERLEAVERS`. Many small ones keep an
+/// epoch in the processor's cache, and a power of two lets each process work on interleavers of its own.
+pub const INTERLEAVERS: u64 = 256;
 
 /// Events of a lane in an epoch. A session still open at its end is abandoned there.
 pub const BLOCK: u64 = 32;
@@ -23,7 +23,7 @@ pub const BLOCK: u64 = 32;
 const LANE_BITS: u32 = 24;
 const TABLE_BITS: u32 = 12;
 
-/// What the looms of a stream have in common.
+/// What the interleavers of a stream have in common.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern {
     seed: u64,
@@ -33,11 +33,11 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern of `lanes` lanes in all, rounded up to a multiple of [`LOOMS`] and at most 2^32, whose
+    /// A pattern of `lanes` lanes in all, rounded up to a multiple of [`INTERLEAVERS`] and at most 2^32, whose
     /// pauses are log-normal with a standard deviation `pause_sigma` of their natural logarithm.
     #[must_use]
     pub fn new(seed: u64, lanes: u64, pause_sigma: f64, population: Population) -> Self {
-        let lanes = lanes.div_ceil(LOOMS).clamp(1, 1 << LANE_BITS);
+        let lanes = lanes.div_ceil(INTERLEAVERS).clamp(1, 1 << LANE_BITS);
         #[allow(clippy::cast_possible_truncation)]
         let pauses = (0..1_u32 << TABLE_BITS)
             .map(|n| {
@@ -59,8 +59,8 @@ impl Pattern {
     }
 
     /// The random numbers of a lane in an epoch: one stream for its behaviour, one for its pauses.
-    fn lane(&self, loom: u64, lane: u64, epoch: u64) -> [Random; 2] {
-        let key = mix(loom << LANE_BITS | lane) ^ epoch;
+    fn lane(&self, interleaver: u64, lane: u64, epoch: u64) -> [Random; 2] {
+        let key = mix(interleaver << LANE_BITS | lane) ^ epoch;
         [Random::of(self.seed, key), Random::of(!self.seed, key)]
     }
 }
@@ -111,10 +111,10 @@ fn normal_quantile(share: f64) -> f64 {
     }
 }
 
-/// One loom, at some place of its part of the stream. Going on from there costs a step; going back, or to
+/// One interleaver, at some place of its part of the stream. Going on from there costs a step; going back, or to
 /// another epoch, rebuilds an epoch.
 #[derive(Debug)]
-pub struct Loom {
+pub struct Interleaver {
     number: u64,
     epoch: Option<u64>,
     /// The lane of each place of the epoch.
@@ -126,14 +126,14 @@ pub struct Loom {
     last: Option<Step>,
 }
 
-impl Loom {
-    /// The loom of that number, below [`LOOMS`].
+impl Interleaver {
+    /// The interleaver of that number, below [`INTERLEAVERS`].
     #[must_use]
     pub fn numbered(number: u64) -> Self {
         Self { number, epoch: None, order: Vec::new(), walks: Vec::new(), taken: 0, last: None }
     }
 
-    /// The step at a place of this loom's part of the stream, whose times `clock` knows.
+    /// The step at a place of this interleaver's part of the stream, whose times `clock` knows.
     pub fn step(&mut self, pattern: &Pattern, clock: &mut Clock, place: u64) -> Step {
         let length = pattern.lanes * BLOCK;
         let place = place + self.offset(length);
@@ -154,7 +154,7 @@ impl Loom {
         step
     }
 
-    /// Looms begin at different places of their first epoch, so that sessions do not begin in step.
+    /// Interleavers begin at different places of their first epoch, so that sessions do not begin in step.
     fn offset(&self, length: u64) -> u64 {
         mix(self.number) % length
     }
@@ -192,7 +192,7 @@ impl Loom {
     fn advance(&mut self, pattern: &Pattern, clock: &mut Clock, epoch: u64) -> &Walk {
         let length = pattern.lanes * BLOCK;
         let place = (epoch * length + self.taken).checked_sub(self.offset(length));
-        let sale = place.and_then(|place| clock.sale_at(place * LOOMS + self.number));
+        let sale = place.and_then(|place| clock.sale_at(place * INTERLEAVERS + self.number));
         let lane = self.order[usize::try_from(self.taken).unwrap_or(0)];
         self.taken += 1;
         let walk = &mut self.walks[lane as usize];

@@ -16,7 +16,7 @@ use rtea_generator::weighted::Weighted;
 use crate::errors::Error;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Cast>()
+    module.add_class::<PopulationSettings>()
 }
 
 const WALKERS: [(&str, Walker); 3] = [("mobile", Walker::Mobile), ("website", Walker::Website), ("bot", Walker::Bot)];
@@ -37,7 +37,7 @@ type NameRow = (String, u32);
 
 /// Everything of a population but its size: what is not given is the model's own.
 #[pyclass(frozen, module = "rtea._core")]
-pub(crate) struct Cast {
+pub(crate) struct PopulationSettings {
     shares: Shares,
     behaviour: Behaviour,
     mixes: Mixes,
@@ -45,7 +45,7 @@ pub(crate) struct Cast {
     hot_products: u32,
 }
 
-impl Cast {
+impl PopulationSettings {
     pub(crate) fn join(&self, population: &mut Population) {
         population.shares = self.shares;
         population.behaviour = self.behaviour.clone();
@@ -56,7 +56,7 @@ impl Cast {
 }
 
 #[pymethods]
-impl Cast {
+impl PopulationSettings {
     #[new]
     #[pyo3(signature = (
         *, mobile_share, both_share, account_share, second_device_share, login_share, bot_share, campaign_share,
