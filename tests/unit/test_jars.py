@@ -38,7 +38,7 @@ def test_the_manifest_pins_every_group() -> None:
     assert all(len(jar.sha256) == 64 for jar in manifest)
 
 
-def test_fetch_downloads_once_and_mends_a_damaged_file(tmp_path: Path, pinned: Jar) -> None:
+def test_fetch_downloads_once_and_repairs_a_damaged_file(tmp_path: Path, pinned: Jar) -> None:
     settings = JarsSection(mirror=mirror(tmp_path, CONTENT), cache_dir=tmp_path / "cache", retries=0)
     assert jars.fetch(settings, progress=False) == 1
     assert jars.fetch(settings, progress=False) == 0

@@ -5,7 +5,8 @@ directory and from there to Kafka's and Flink's class paths.
 """
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,6 @@ import pooch
 import requests
 from rich.console import Console
 from rich.progress import Progress
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from rtea.errors import DiskSpaceError, JarError, SystemRefusalError
 from rtea.sections import JarsSection
@@ -74,37 +74,35 @@ def fetch(
         DiskSpaceError, SystemRefusalError: the cache cannot be written.
     """
     wanted = [jar for jar in read_manifest() if jar.group in set(groups)]
-    missing = [jar for jar in wanted if not _is_intact(jar, settings)]
-    pooch.get_logger().setLevel("WARNING")
-    bar = Progress(console=Console(stderr=True), transient=True, disable=not progress)
-    with bar:
-        for jar in bar.track(missing, description="jars"):
-            _download(jar, settings)
-    return len(missing)
-
-
-def _is_intact(jar: Jar, settings: JarsSection) -> bool:
-    path = cache_dir(settings) / jar.file_name
-    return path.is_file() and pooch.file_hash(str(path), alg="sha256") == jar.sha256
-
-
-def _download(jar: Jar, settings: JarsSection) -> None:
-    source = f"{settings.mirror.rstrip('/')}/{jar.address}"
-    attempts = Retrying(
-        stop=stop_after_attempt(settings.retries + 1),
-        wait=wait_exponential_jitter(max=8),
-        retry=retry_if_exception_type(requests.RequestException),
-        reraise=True,
+    addresses = {jar.file_name: f"{settings.mirror.rstrip('/')}/{jar.address}" for jar in wanted}
+    cache = pooch.create(
+        path=cache_dir(settings),
+        base_url="",
+        registry={jar.file_name: f"sha256:{jar.sha256}" for jar in wanted},
+        urls=addresses,
+        retry_if_failed=settings.retries,
     )
+    pooch.get_logger().setLevel("ERROR")  # A retry is no news, and the last failure an error of ours.
+    downloads = 0
+
+    def count(path: str, action: str, _: pooch.Pooch) -> str:
+        nonlocal downloads
+        downloads += action != "fetch"  # That is pooch's word for a file that was there.
+        return path
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
+        for jar in bar.track(wanted, description="jars"):
+            source = addresses[jar.file_name]
+            with _told(jar, source, settings):
+                cache.fetch(jar.file_name, processor=count, downloader=_downloader(source))
+    return downloads
+
+
+@contextmanager
+def _told(jar: Jar, source: str, settings: JarsSection) -> Iterator[None]:
+    """Turn what can go wrong with a download into an error with its remedy."""
     try:
-        attempts(
-            pooch.retrieve,
-            url=source,
-            known_hash=f"sha256:{jar.sha256}",
-            fname=jar.file_name,
-            path=cache_dir(settings),
-            downloader=_downloader(source),
-        )
+        yield
     except requests.RequestException as error:
         raise JarError(
             f"jar {jar.coordinates} could not be downloaded from {source}: {error}: "
