@@ -4,9 +4,9 @@ Used by the local stack, the job's submission, the generator and the sinks.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -18,6 +18,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from rtea.config import Config
 from rtea.errors import BrokerError, MissingTopicError
@@ -28,6 +29,7 @@ DEAD_LETTER_OVERHEAD_BYTES = 65_536
 
 
 ClientSettings = dict[str, Any]
+T = TypeVar("T")
 
 
 def connection(kafka: KafkaSection) -> ClientSettings:
@@ -137,12 +139,28 @@ def _starts(
 ) -> list[TopicPartition]:
     if from_ms is not None:
         wanted = [TopicPartition(place.topic, place.partition, from_ms) for place in places]
-        return list(consumer.offsets_for_times(wanted, timeout=timeout_s))
+        return list(_once_led(timeout_s, consumer.offsets_for_times, wanted))
     if last is not None:
         for place in places:
-            low, high = consumer.get_watermark_offsets(place, timeout=timeout_s)
+            low, high = _once_led(timeout_s, consumer.get_watermark_offsets, place)
             place.offset = max(low, high - last)
     return places
+
+
+def _once_led(timeout_s: float, ask: Callable[..., T], place: Any) -> T:
+    """Ask a partition's leader; that of a topic made a moment ago may not know yet that it leads."""
+    asking = Retrying(
+        retry=retry_if_exception(_has_no_leader_yet),
+        stop=stop_after_delay(timeout_s),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )
+    return asking(ask, place, timeout=timeout_s)
+
+
+def _has_no_leader_yet(error: BaseException) -> bool:
+    codes = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
+    return isinstance(error, KafkaException) and error.args[0].code() in codes
 
 
 def _timeout_s(kafka: KafkaSection) -> float:

@@ -87,7 +87,8 @@ def test_a_full_disk_under_the_checkpoints_costs_no_row(tmp_path: Path, undistur
                 done = job.health(config, job_id).completed_checkpoints
                 load.wait_until(lambda: job.health(config, job_id).completed_checkpoints > done, 60, "they succeed")
             assert job.health(config, job_id).last_failure
-            logs = Layout.of(root).logs.glob("flink--taskexecutor*")
+            # State is small, so the JobManager may be the one that writes it.
+            logs = Layout.of(root).logs.glob("flink--*")
             assert any("No space left on device" in log.read_text(errors="replace") for log in logs)
             load.assert_undisturbed(config, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
