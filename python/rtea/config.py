@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -26,6 +25,7 @@ from rtea.sections import (
     Section,
     SinkSection,
     StackSection,
+    user_jar_cache,
 )
 
 DEFAULT_FILE = Path("rtea.toml")
@@ -141,10 +141,10 @@ def _with_jar_cache(config: Config) -> Config:
     """Jars lie in the user's cache directory; for a user who has none, or cannot write there, beside the stack's."""
     if config.jars.cache_dir:
         return config
-    cache = platformdirs.user_cache_path("rtea") / "jars"
-    # Without a home directory it begins with "~".
-    if not (cache.is_absolute() and (cache.is_dir() or _may_be_made(cache))):
-        cache = config.stack.state_dir.with_name(f"{config.stack.state_dir.name}-jars")
+    cache = user_jar_cache()
+    if cache.is_absolute() and (cache.is_dir() or _may_be_made(cache)):
+        return config
+    cache = config.stack.state_dir.with_name(f"{config.stack.state_dir.name}-jars")
     return config.model_copy(update={"jars": config.jars.model_copy(update={"cache_dir": cache})})
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 
@@ -305,6 +306,11 @@ class StackSection(Section):
     """How often the JobManager asks for the metrics that its REST interface shows."""
     min_free_bytes: int = Field(1_073_741_824, ge=0)
     """The stack does not start with less room on the disk."""
+
+
+def user_jar_cache() -> Path:
+    """Where jars lie by default. Without a home directory it begins with "~"."""
+    return platformdirs.user_cache_path("rtea") / "jars"
 
 
 class JarsSection(Section):

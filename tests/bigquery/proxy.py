@@ -1,4 +1,4 @@
-"""A proxy before the emulator that spoils single requests: what an emulator cannot do by itself.
+"""A proxy before the emulator that makes single requests fail: what an emulator cannot do by itself.
 
 Everything passes through until a `Fault` matches: then BigQuery refuses, the answer is lost after the
 work was done, or the request is held until the test lets it go. Two answers are corrected: where the emulator

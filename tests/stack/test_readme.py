@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack.test_stack import processes_below
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DONE = "--- done"
@@ -58,3 +60,4 @@ def test_readme_is_true_command_by_command(tmp_path: Path) -> None:
     for (command, shown), output, code in zip(steps, outputs, codes, strict=True):
         assert code == "0", (command, output)
         assert matches(shown, output), f"{command}\nREADME shows:\n{shown}\nprinted:\n{output}"
+    assert processes_below(tmp_path) == []

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from rtea import config as configuration
 from rtea import topics
@@ -72,6 +74,25 @@ def test_a_second_stack_on_the_same_ports_is_refused(stack: Config, tmp_path: Pa
     other = stack.model_copy(update={"stack": stack.stack.model_copy(update={"state_dir": tmp_path / "other"})})
     with pytest.raises(PortInUseError, match=rf"port {stack.stack.kafka_port} .* set stack\.kafka_port"):
         local.up(other)
+
+
+def test_a_topic_is_read_although_its_leader_did_not_lead_a_moment_ago(
+    pipeline_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Early(Consumer):
+        """Comes as early as a submission right after `rtea topics create`."""
+
+        def get_watermark_offsets(self, *arguments: Any, **options: Any) -> Any:
+            asked.append(arguments)
+            if len(asked) <= 2:
+                raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+            return super().get_watermark_offsets(*arguments, **options)
+
+    monkeypatch.setattr(topics, "Consumer", Early)
+    assert list(topics.read(pipeline_config.kafka, pipeline_config.kafka.results_topic, last=100)) == []
+    assert len(asked) == 3
 
 
 def test_a_missing_topic_is_one_clear_line(stack: Config) -> None:

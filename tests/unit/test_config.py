@@ -9,6 +9,7 @@ import pytest
 from rtea import config as configuration
 from rtea.cli.config import document
 from rtea.errors import ConfigError
+from rtea.stack import jars
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,5 +163,5 @@ def test_jars_lie_beside_the_stack_when_there_is_no_cache_to_write(
         # What it gives a user without a home and without a passwd entry.
         monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: Path("~/.cache") / name)
     monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "locked")  # Root may write everywhere.
-    found = configuration.load(flags={"stack.state_dir": tmp_path / "state"}).jars.cache_dir
+    found = jars.cache_dir(configuration.load(flags={"stack.state_dir": tmp_path / "state"}).jars)
     assert found == tmp_path / expected

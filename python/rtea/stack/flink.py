@@ -45,6 +45,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "FLINK_HOME": str(find_home()),
         "FLINK_CONF_DIR": layout.as_seen_inside(layout.flink_conf),
         "FLINK_LIB_DIR": layout.as_seen_inside(layout.flink_lib),
+        # The client makes an address of where it finds the jar of flink-python.
         "FLINK_OPT_DIR": layout.as_seen_inside(layout.flink_lib),
         "FLINK_LOG_DIR": layout.as_seen_inside(layout.logs),
         "FLINK_PID_DIR": str(layout.flink_tmp),
@@ -76,7 +77,7 @@ def prepare(config: Config, layout: Layout) -> None:
     yaml = YAML(typ="safe")
     distribution = find_home() / "conf"
     shipped: dict[str, Any] = yaml.load(distribution / "config.yaml")
-    # The user's temporary directory may be full, be swept, or have another user's /tmp/pyflink.
+    # The machine's temporary directory may be full or be swept, and its `pyflink` belongs to the first user of Flink.
     temporary = f"-Djava.io.tmpdir={layout.as_seen_inside(layout.flink_tmp)}"
     options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE, temporary])
     settings = _settings(config, layout) | {"env.java.opts.all": options}

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import platformdirs
 import pooch
 import requests
 from rich.console import Console
 from rich.progress import Progress
 
 from rtea.errors import DiskSpaceError, JarError, SystemRefusalError
-from rtea.sections import JarsSection
+from rtea.sections import JarsSection, user_jar_cache
 
 Group = Literal["kafka", "flink", "build"]
 
@@ -61,7 +60,7 @@ def read_manifest(path: Path = MANIFEST) -> list[Jar]:
 def cache_dir(settings: JarsSection) -> Path:
     """Where downloaded jars are kept."""
     # Kafka and Flink run in another directory.
-    return (settings.cache_dir or platformdirs.user_cache_path("rtea") / "jars").absolute()
+    return (settings.cache_dir or user_jar_cache()).absolute()
 
 
 def fetch(

@@ -47,7 +47,7 @@ def prepare(config: Config, layout: Layout) -> list[str]:
     heap = ["-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]
     # Relative to the state directory, where the broker runs: the option takes addresses as well, in which # is special.
     log = f"-Dlog4j2.configurationFile={layout.kafka.name}/log4j2.xml"
-    # The user's may be full, or hold no libraries that run: Java unpacks its compression there.
+    # The machine's temporary directory may be full, or run no libraries: Java unpacks those of its codecs there.
     temporary = f"-Djava.io.tmpdir={layout.as_seen_inside(layout.kafka_tmp)}"
     return [*java_command[:1], *heap, log, temporary, *java_command[1:], "kafka.Kafka", str(properties)]
 
