@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtea import config as configuration
+from rtea.stack import jars
 from tests.conftest import ODD_NAME, stack_config
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +28,10 @@ def test_a_stranger_runs_the_demo(tmp_path: Path, home: str) -> None:
     (odd / "home").chmod(0o500)
     homes = {"none": {}, "/": {"HOME": "/"}, "read-only": {"HOME": str(odd / "home")}}
     config = stack_config(Path("state"), job__window_ms=5_000)
+    cache = jars.cache_dir(config.jars)  # Tests load nothing from the network; where it lies is a test of the settings.
     environment = configuration.as_environment(config) | {
         "PATH": os.environ["PATH"],
+        "RTEA_JARS__CACHE_DIR": str(cache),
         "LANG": "C",
         "TZ": "America/New_York",
         "JAVA_TOOL_OPTIONS": "-Duser.language=tr -Duser.country=TR",
