@@ -1,6 +1,9 @@
 """Promises of the DuckDB sink beside the contract: a large window is written within a second, tables of earlier
 releases are used on, and any text comes back as it was."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from decimal import Decimal
@@ -46,6 +49,29 @@ def test_any_text_comes_back_as_it_was(sink: DuckDbSink) -> None:
     names = ["", "'\"\\", "a\tb\r\nc", "\u2028\x00\x1f", "Größe ❤", "[/sale]", '{"a": 1}', "$1 ? %s"]
     sink.write(Batch([window(names)], "b"), NEVER)
     assert {row.dimension for row in sink.read(60_000, 60_001)} == set(names)
+
+
+def test_no_pandas_is_imported_and_a_temporary_directory_may_have_any_name(tmp_path: Path) -> None:
+    program = (
+        "import sys, threading\n"
+        "from pathlib import Path\n"
+        "from rtea.sinks.contract import Batch\n"
+        "from rtea.sinks.duckdb import DuckDbSink\n"
+        "from tests.unit.test_duckdb import window\n"
+        "sys.modules.pop('pandas', None)\n"
+        "sink = DuckDbSink(Path('metrics.duckdb'), 'ecommerce_metrics')\n"
+        "sink.open()\n"
+        "for revision in (1, 2):\n"
+        "    sink.write(Batch([window(['a', 'b'], revision)], 'b'), threading.Event())\n"
+        "print(len(sink.read(60_000, 60_001)), len(sink.select('SELECT * FROM ecommerce_metrics')[1]))\n"
+        "print('pandas' in sys.modules)"
+    )
+    temporary = tmp_path / "a 'quoted' \"directory\" $1 ?"
+    temporary.mkdir()
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(root)}
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.stdout.split() == ["2", "2", "False"], ran.stderr
 
 
 def test_a_table_of_an_earlier_release_is_used_on(tmp_path: Path) -> None:

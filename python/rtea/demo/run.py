@@ -29,7 +29,7 @@ from rtea.stack import jars, local, rest, supervisor
 from rtea.stack.layout import Layout
 
 FRAME_SECONDS = 1.0
-FIRST_WINDOW_MS = 5_000
+FIRST_WINDOW_MS = 3_000
 """How much the first window holds at most: the times of a demo's events lie up to a window behind the clock, so that
 nobody waits a minute for the first rows."""
 
@@ -142,8 +142,8 @@ def _send(
 def start_ms(now_ms: int, window_ms: int) -> int:
     """The newest time at which a window has `FIRST_WINDOW_MS` left, or all of it if it is shorter than that.
 
-    >>> start_ms(1_000_000, 60_000), start_ms(1_020_000, 60_000), start_ms(1_000_999, 5_000)
-    (955000, 1015000, 1000000)
+    >>> start_ms(1_000_000, 60_000), start_ms(1_020_000, 60_000), start_ms(1_000_999, 2_000)
+    (957000, 1017000, 1000000)
     """
     before_ms = min(FIRST_WINDOW_MS, window_ms)
     return (now_ms + before_ms) // window_ms * window_ms - before_ms

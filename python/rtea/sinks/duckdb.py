@@ -102,8 +102,7 @@ class DuckDbSink(Sink):
                         f"ALTER TABLE {self._table} ADD COLUMN IF NOT EXISTS {column.name} {TYPES[column.kind]}"
                     )
             connection.execute(health)
-            # A first parameter takes two seconds where pandas is installed, which DuckDB then imports: not later.
-            return connection.execute(f"SELECT 1 FROM {self._table} LIMIT ?", [1]).fetchone() is None
+            return connection.execute(f"SELECT 1 FROM {self._table} LIMIT 1").fetchone() is None
 
         return self._with_file(make, stop=stop)
 
@@ -128,16 +127,15 @@ class DuckDbSink(Sink):
             table.require_length(self._window_ms(connection), batch.results, str(self._path))
             newer = [each for each in result.newest(batch.results) if each.age > self._age(connection, each)]
             if newer:
-                with _loadable(newer) as (source, file):
+                with _loadable(newer) as source:
                     connection.begin()
                     # Rows that stay are updated in place: deleting and inserting them costs five times as long.
-                    connection.execute(f"{self._upsert} {source} {self._on_conflict}", [file])
+                    connection.execute(f"{self._upsert} {source} {self._on_conflict}")
                     for each in newer:
+                        generation, revision = each.age
                         connection.execute(
-                            f"DELETE FROM {self._table} WHERE window_start = make_timestamptz(?) "
-                            f"AND (metric != '{DEAD_LETTERS}') = ? "
-                            "AND (coalesce(generation, 0) != ? OR revision != ?)",
-                            [each.window_start_ms * 1000, each.is_of_events, *each.age],
+                            f"DELETE FROM {self._table} WHERE {_is_of(each)} "
+                            f"AND (coalesce(generation, 0) != {generation:d} OR revision != {revision:d})"
                         )
                     connection.commit()
 
@@ -152,10 +150,9 @@ class DuckDbSink(Sink):
         """Generation and revision of the newest row of a window."""
         query = (
             f"SELECT coalesce(generation, 0) AS generation, revision FROM {self._table} "
-            f"WHERE window_start = make_timestamptz(?) AND (metric != '{DEAD_LETTERS}') = ? "
-            f"ORDER BY generation DESC, revision DESC LIMIT 1"
+            f"WHERE {_is_of(wanted)} ORDER BY generation DESC, revision DESC LIMIT 1"
         )
-        found = connection.execute(query, [wanted.window_start_ms * 1000, wanted.is_of_events]).fetchone()
+        found = connection.execute(query).fetchone()
         return (int(found[0]), int(found[1])) if found else (-1, -1)
 
     def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
@@ -164,7 +161,7 @@ class DuckDbSink(Sink):
             f"SELECT epoch_ms(window_start), epoch_ms(window_end), metric, dimension, currency, event_count, revenue, "
             f"unique_visitors, visitors_sketch, revision, epoch_ms(updated_at), coalesce({{generation}}, 0) "
             f"FROM {self._table} "
-            f"WHERE window_start >= make_timestamptz(?) AND window_start < make_timestamptz(?) "
+            f"WHERE window_start >= {_time(start_ms)} AND window_start < {_time(end_ms)} "
             f"ORDER BY {', '.join(table.KEY)}"
         )
 
@@ -174,7 +171,7 @@ class DuckDbSink(Sink):
                 name == "generation" for name, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()
             )
             chosen = query.format(generation="generation" if has_generation else "NULL")
-            return [StoredRow(*row) for row in connection.execute(chosen, [start_ms * 1000, end_ms * 1000]).fetchall()]
+            return [StoredRow(*row) for row in connection.execute(chosen).fetchall()]
 
         return self._with_file(fetch, read_only=True)
 
@@ -252,9 +249,25 @@ _LOADED: dict[table.Kind, tuple[str, str]] = {
 }
 
 
+def _time(time_ms: int) -> str:
+    # Values are written into statements: DuckDB binds no parameter before it has imported pandas, where that is
+    # installed, which takes two seconds.
+    return f"make_timestamptz({time_ms * 1000:d})"
+
+
+def _is_of(result: WindowResult) -> str:
+    """The condition that a row belongs to the same window and kind of rows as a result."""
+    return f"window_start = {_time(result.window_start_ms)} AND (metric != '{DEAD_LETTERS}') = {result.is_of_events}"
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
+
+
 @contextmanager
-def _loadable(results: Sequence[WindowResult]) -> Iterator[tuple[str, str]]:
-    """The rows of results as a SELECT with one parameter, the name of a file that lasts for a block."""
+def _loadable(results: Sequence[WindowResult]) -> Iterator[str]:
+    """The rows of results as a SELECT from a file that lasts for a block."""
     written_at = datetime.now(timezone.utc)
     types = ", ".join(f"{column.name}: '{_LOADED[column.kind][0]}'" for column in table.COLUMNS)
     values = ", ".join(_LOADED[column.kind][1].format(column.name) for column in table.COLUMNS)
@@ -267,7 +280,7 @@ def _loadable(results: Sequence[WindowResult]) -> Iterator[tuple[str, str]]:
             file.write(encoder.encode_lines(lines))
         file.flush()
         columns = f"format = 'newline_delimited', maximum_object_size = 67108864, columns = {{{types}}}"
-        yield f"SELECT {values} FROM read_json(?, {columns})", file.name
+        yield f"SELECT {values} FROM read_json({_quoted(file.name)}, {columns})"
 
 
 @functools.lru_cache(maxsize=16)
