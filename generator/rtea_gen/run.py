@@ -207,15 +207,19 @@ class _Run:
                     _kill(self._processes)
                 time.sleep(0.05)
         seconds = time.time() - began_s
-        paths = [files.outcome for files in self._files if files.outcome.exists()]
+        ended = zip(self._processes, self._files, strict=True)
+        paths = [files.outcome for process, files in ended if process.exitcode == 0]
         outcomes = [msgspec.json.decode(path.read_bytes(), type=Outcome) for path in paths]
         is_closed = any(outcome.is_closed for outcome in outcomes)
         first_error = next((o.first_error for o in outcomes if o.first_error), "")
         complete, problem = self._finish(is_closed=is_closed, first_error=first_error)
         interrupted = bool(seen.first_s)
         if problem and not interrupted:
-            raise DeliveryError(problem)
+            raise (DiskSpaceError if self._is_disk_full() else DeliveryError)(problem)
         return Summary(self._figures, seconds, interrupted, is_closed, complete, problem)
+
+    def _is_disk_full(self) -> bool:
+        return any(process.exitcode == DiskSpaceError.exit_code for process in self._processes)
 
     def _watch(self, seen: interrupts.Seen, *, progress: bool) -> None:
         """Show progress and write windows until the shards end; returns early when one dies or on a signal."""
@@ -257,7 +261,10 @@ class _Run:
         self._writer.add(manifest.End(self._totals.records, failed, last_ms, complete, faults, after))
         problem = ""
         if dead:
-            problem = f"{', '.join(dead)} died: the manifest is marked incomplete"
+            cause = f"{', '.join(dead)} died"
+            if self._is_disk_full():
+                cause = f"no room for temporary files in {tempfile.gettempdir()}, free some space or set TMPDIR"
+            problem = f"{cause}: the manifest is marked incomplete"
             if self._plan.config.generator.sink == "kafka":
                 problem += "; go on with the same command and --resume"
         elif failed:

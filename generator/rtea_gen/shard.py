@@ -5,8 +5,10 @@ truth go to a file that `rtea_gen.truth` merges into the manifest; figures go to
 """
 
 import ctypes
+import errno
 import math
 import signal
+import sys
 import time
 from contextlib import suppress
 from multiprocessing.synchronize import Event
@@ -16,6 +18,7 @@ from typing import BinaryIO
 import msgspec
 
 from rtea import manifest
+from rtea.errors import DiskSpaceError
 from rtea_gen import plan as plans
 from rtea_gen.figures import LAST_NUMBER, Figures, Numbers
 from rtea_gen.outlet import LatencyClock, StoppedError, is_orphan, open_outlet
@@ -51,14 +54,21 @@ class Files(msgspec.Struct, frozen=True):
 
 
 def run(plan: Plan, shard: int, numbers: "Numbers[ctypes.c_longlong]", stop: Event, files: Files) -> None:
-    """Send this shard's events; entry point of the process."""
+    """Send this shard's events; entry point of the process, whose exit code is that of `DiskSpaceError` when the
+    temporary directory is full.
+    """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # The parent decides when to stop.
-    with open(files.truth, "wb") as truth, open(files.manifest, "rb") as held:
-        # While any shard lives, no other run may go on with this manifest.
-        manifest.hold(held, files.manifest, together=True)
-        outcome = Shard(plan, shard, Figures(numbers), stop, truth, files.already).send_all()
-    files.outcome.write_bytes(msgspec.json.encode(outcome))
+    try:
+        with open(files.truth, "wb") as truth, open(files.manifest, "rb") as held:
+            # While any shard lives, no other run may go on with this manifest.
+            manifest.hold(held, files.manifest, together=True)
+            outcome = Shard(plan, shard, Figures(numbers), stop, truth, files.already).send_all()
+        files.outcome.write_bytes(msgspec.json.encode(outcome))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(DiskSpaceError.exit_code)
 
 
 class Shard:

@@ -236,6 +236,24 @@ def test_missing_and_bad_credentials_are_one_line(config: Config, tmp_path: Path
         assert "secret-of-the-test" not in line
 
 
+def test_the_demo_asks_for_credentials_before_it_starts_anything(config: Config, tmp_path: Path) -> None:
+    google = config.model_copy(
+        update={
+            "bigquery": config.bigquery.model_copy(update={"endpoint": None}),
+            "stack": config.stack.model_copy(update={"state_dir": tmp_path / "state"}),
+            # Were it to go on, it would fail at once for want of jars.
+            "jars": config.jars.model_copy(update={"cache_dir": tmp_path / "none", "mirror": "http://127.0.0.1:9"}),
+        }
+    )
+    environment = os.environ | configuration.as_environment(google)
+    environment |= {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none.json"), "NO_GCE_CHECK": "true"}
+    demo = [sys.executable, "-m", "rtea", "demo", "--sink", "bigquery"]
+    ran = subprocess.run(demo, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 10, ran.stderr
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in ran.stderr
+
+
 def test_a_denied_project_is_one_line(config: Config, bigquery_proxy: Proxy) -> None:
     bigquery_proxy.faults.append(Fault("GET", "datasets", "refuse", status=403, reason="accessDenied"))
     assert "roles/bigquery.jobUser" in one_line(config)

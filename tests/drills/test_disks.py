@@ -2,6 +2,7 @@
 makes it wait; nothing is lost, doubled or half written, and all goes on once there is room."""
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from rtea import manifest
 from rtea.config import Config
+from rtea.errors import DiskSpaceError
 from rtea.job import submit as job
 from rtea.sinks.registry import SINKS
 from rtea.stack import jars, local
@@ -23,6 +25,20 @@ from tests.drills.conftest import SECONDS
 from tests.flink import pipeline
 
 pytestmark = pytest.mark.timeout(600)
+
+
+WRITE = """
+import sys, threading
+from pathlib import Path
+from rtea.sinks import duckdb, result
+from rtea.sinks.contract import Batch
+row = result.Row("revenue", "toys", "USD", None, "1", None, None)
+sink = duckdb.DuckDbSink(Path(sys.argv[1]), "ecommerce_metrics")
+sink.open()
+sink.write(Batch([result.WindowResult(result.VERSION, 60_000, 120_000, 1, 1, "", [row])], "b"), threading.Event())
+assert len(sink.read(60_000, 60_001)) == 1
+"""
+"""Writes a window to a DuckDB file."""
 
 
 @contextmanager
@@ -147,3 +163,30 @@ def test_a_read_only_table_is_one_line(drilled: Config, tmp_path: Path) -> None:
         assert (sink.returncode, sink.stderr.count("\n")) == (10, 1)
         assert "ead-only" in sink.stderr
         assert SINKS["duckdb"](config).read(0, 2**52) == []
+
+
+@pytest.mark.quick
+def test_a_temporary_directory_without_room_is_named_or_done_without(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "tmp", 1) as temporary:
+        arguments = ["--sink", "file", "--path", str(tmp_path / "events.ndjson"), "--procs", "2", "--no-progress"]
+        arguments += ["--manifest", str(tmp_path / "manifest.jsonl")]
+        generator = [sys.executable, "-m", "rtea_gen", *arguments]
+        environment = os.environ | {"TMPDIR": str(temporary)}
+
+        # Full at the start: the system's other directories are used.
+        with full(temporary):
+            subprocess.run([*generator, "--events", "1000"], env=environment, check=True)
+            table = tmp_path / "metrics.duckdb"
+            subprocess.run([sys.executable, "-c", WRITE, str(table)], env=environment, check=True)
+        assert manifest.read(tmp_path / "manifest.jsonl").end.complete
+
+        # Full on the way: windows of a second, each with its truth.
+        many = ["--events", "2000000", "--rate", "20000", "--speed", "0", "--overwrite"]
+        ran = subprocess.run(
+            [*generator, *many], env=environment | {"RTEA_JOB__WINDOW_MS": "1000"}, capture_output=True, text=True
+        )
+        assert ran.returncode == DiskSpaceError.exit_code, ran.stderr
+        assert ran.stderr.count("\n") == 1, ran.stderr
+        assert str(temporary) in ran.stderr
+        assert not manifest.read(tmp_path / "manifest.jsonl").end.complete
+        assert list(temporary.iterdir()) == []

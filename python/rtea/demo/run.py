@@ -67,10 +67,10 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
         raise StackError(f"a demo is running already in {layout.root}: wait for it, or stop it with `{stop}`")
     supervisor.require_no_leftovers(layout)
     layout.clear()
-    jars.fetch(config.jars, ("kafka", "flink"))
     table = SINKS[sink_name](config)
-    with closing(table):  # Credentials, or a table of somebody else: better now than after a minute.
+    with closing(table):  # Missing credentials or a table of another shape: better now than after a minute.
         table.open()
+    jars.fetch(config.jars, ("kafka", "flink"))
     with ExitStack() as parts:
         parts.callback(_stop_children)
         with console.status("starting Kafka and Flink"):
