@@ -118,7 +118,7 @@ emulator: setup ## Install the BigQuery emulator into the user's cache; done onc
 test-bigquery: emulator ## Tests of the BigQuery sink on the emulator.
 	$(BIN)/pytest tests/bigquery tests/conformance -m bigquery
 
-drills: setup ## Every fault drill on a real Kafka and a real Flink cluster; about 40 minutes.
+drills: setup ## Every fault drill on a real Kafka and a real Flink cluster; about an hour.
 	$(BIN)/pytest tests/drills $(DRILLS)
 
 # What `cargo fuzz` does, on the stable toolchain: libFuzzer's instrumentation without a sanitizer, which needs a nightly one.

@@ -39,22 +39,22 @@ UInt32 = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class KafkaSection(Section):
-    """Where events, dead letters and results live."""
+    """The Kafka brokers, and the topics of events, dead letters and results."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
-    """Comma-separated brokers, host:port."""
+    """Brokers as host:port, separated by commas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Kafka security protocol of the generator, the job, the sinks and the tools."""
     ssl_ca: Path | None = None
-    """PEM file of the authorities that may have signed the brokers' certificates; by default the system's."""
+    """PEM file of the authorities that RTEA trusts to sign the brokers' certificates; default: the system's."""
     ssl_identity: Path | None = None
-    """PEM file of the client's private key (PKCS 8) and certificates, for brokers that ask for them."""
+    """PEM file with the client's private key (PKCS 8) and certificates, for brokers that ask for them."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     """SASL mechanism."""
     sasl_username: str | None = None
-    """The user."""
+    """User name for SASL."""
     sasl_password: SecretStr | None = None
-    """The password: best given as RTEA_KAFKA__SASL_PASSWORD. It is never printed."""
+    """Password for SASL: best set as RTEA_KAFKA__SASL_PASSWORD. RTEA never prints it."""
     timeout_ms: int = Field(10_000, ge=1)
     """How long a broker may take to answer a request."""
     events_topic: str = "ecommerce_clickstream"
@@ -64,7 +64,7 @@ class KafkaSection(Section):
     results_topic: str = "ecommerce_metrics"
     """Compacted topic of the windows' results."""
     partitions: int = Field(4, ge=1)
-    """Partitions of the events topic when RTEA makes it."""
+    """Number of partitions of the events topic, if RTEA makes the topic."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> "KafkaSection":
@@ -79,46 +79,46 @@ class JobSection(Section):
     window_ms: int = Field(60_000, ge=1_000)
     """Length of the tumbling event-time windows."""
     watermark_delay_ms: int = Field(2_000, ge=0)
-    """How far events may be out of order before a window closes."""
+    """How far events may be out of order: a window fires this long after its end, in event time."""
     idle_timeout_ms: int = Field(5_000, ge=1)
-    """A partition without events for this long no longer holds the watermark back."""
+    """After this long without events, a partition no longer holds the watermark back."""
     allowed_lateness_ms: int = Field(60_000, ge=0)
-    """How long after its end a window still takes late events, each batch correcting its rows."""
+    """How long after its end a window still takes events; each batch of them corrects its rows."""
     timestamp_tolerance_ms: int = Field(300_000, ge=0)
     """How far `event_time` may be from the Kafka record's timestamp."""
     max_skew_ms: int = Field(300_000, ge=0)
-    """How far a Kafka record's timestamp may be ahead of the TaskManager's clock; later ones do not advance the
-    watermark and are refused."""
+    """How far a Kafka record's timestamp may be ahead of the TaskManager's clock. A record further ahead is refused
+    and does not advance the watermark."""
     max_event_bytes: int = Field(262_144, ge=1)
-    """Longest value that is decoded; longer ones are refused as `too_large`."""
+    """Longest value that the job decodes; longer ones are refused as `too_large`."""
     max_dimensions: int = Field(1_000, ge=1, le=20_000)
-    """Event types beside the schema's that a window keeps, and pairs of currency and category; the rest is added up
-    as `(other)`."""
+    """How many event types besides the schema's a window keeps, and how many pairs of currency and category. The rest
+    is added up as `(other)`."""
     event_types: Strings = ()
-    """Event types beside the schema's that are kept before others."""
+    """Event types besides the schema's that a window keeps first."""
     categories: Strings = (
         *("electronics", "fashion", "home", "beauty", "sports", "toys"),
         *("books", "grocery", "garden", "automotive", "health", "pet_supplies"),
     )
-    """Categories that are kept before others; these are the generator's model's."""
+    """Categories that a window keeps first; the default is the list of the generator's model."""
     currencies: Strings = ("USD", "EUR", "GBP")
-    """Currencies in which those categories are kept before others."""
+    """Currencies in which a window keeps those categories first."""
     deduplicate_orders: bool = False
-    """Count purchases with the same order id once in a window: for producers that may send one twice."""
+    """Count purchases with the same order id once in a window, for producers that may send a purchase twice."""
     parallelism: int = Field(2, ge=1)
-    """Parallel subtasks that read and fold; at most the number of partitions is useful."""
+    """Number of parallel subtasks that read and fold; more than the number of partitions is of no use."""
     pack_records: int = Field(4_000, ge=1)
-    """Most records of a packed batch."""
+    """Maximum number of records in a packed batch."""
     pack_bytes: int = Field(2_097_152, ge=1_024)
-    """Most bytes of a packed batch; a longer record travels alone."""
+    """Maximum size of a packed batch, in bytes; a longer record gets a batch of its own."""
     pack_interval_ms: int = Field(200, ge=1)
-    """Longest wait of a record in an unfinished batch."""
+    """Maximum time that a record waits in an unfinished batch."""
     checkpoint_interval_ms: int = Field(5_000, ge=100)
-    """Time between checkpoints: what a restarted job has to read again."""
+    """Time between checkpoints. A restarted job reads again what came after the last checkpoint."""
     start_from: Literal["earliest", "latest"] = "earliest"
-    """Where a job without a checkpoint starts; from the earliest event every window is exact."""
+    """Where a job without a checkpoint starts. From the earliest event, every window is exact."""
     python_mode: Literal["auto", "thread", "process"] = "auto"
-    """Where the Python UDFs run: in the TaskManager's JVM, or in processes of their own."""
+    """Where the Python UDFs run: in the TaskManager's JVM (`thread`) or in processes of their own (`process`)."""
 
 
 class SinkSection(Section):
@@ -127,35 +127,35 @@ class SinkSection(Section):
     duckdb_path: Path = Path("rtea.duckdb")
     """The DuckDB file."""
     table: str = Field("ecommerce_metrics", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
-    """The table, the same in every sink."""
+    """Name of the table in the DuckDB file."""
     group_id: str = "rtea-sink"
-    """Consumer group of the results topic; each table has one of its own with this prefix."""
+    """Prefix of the consumer groups of the results topic; each table has its own group."""
 
 
 class BigQuerySection(Section):
     """The BigQuery sink."""
 
     project: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.:-]{0,62}$")
-    """Project of the table and of the jobs; by default the one of the credentials."""
+    """Project of the table and of the jobs; default: the project of the credentials."""
     table: str = Field("rtea.ecommerce_metrics", pattern=r"^[A-Za-z0-9_]{1,1024}\.[A-Za-z_][A-Za-z0-9_]{0,255}$")
     """The table, DATASET.TABLE."""
     location: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,63}$")
-    """Location of a dataset that `create` makes; by default BigQuery's own choice, US."""
+    """Location of a dataset that `create` makes; default: BigQuery's own choice, US."""
     endpoint: str | None = Field(None, pattern=r"^https?://\S+$")
-    """Address of an emulator; no credentials are sent to it."""
+    """Address of an emulator; RTEA sends no credentials to it."""
     create: bool = False
-    """Make dataset and table when they are missing."""
+    """Make the dataset and the table if they are missing."""
     add_columns: bool = False
     """Add nullable columns that an existing table lacks."""
     partition_expiration_days: int = Field(0, ge=0)
-    """Partitions of a table that `create` makes are dropped after so many days; 0: never."""
+    """Number of days after which BigQuery drops partitions of a table that `create` makes; 0: never."""
     batch_interval_ms: int = Field(5_000, ge=0)
-    """Least time between the starts of two batches. Unless batches are full or jobs fail, 5 s make at
-    most 17,280 load jobs a day; a project may have 100,000."""
+    """Minimum time between the starts of two batches. Unless batches are full or jobs fail, 5 s gives at most 17,280
+    load jobs a day; a project may run 100,000."""
     batch_records: int = Field(1_000, ge=1)
-    """Most windows of a batch."""
+    """Maximum number of windows in a batch."""
     batch_bytes: int = Field(16_777_216, ge=1)
-    """Most bytes of a batch's result records; they grow by a third or so on their way."""
+    """Maximum size of a batch's result records, in bytes; they grow by about a third on their way to BigQuery."""
 
     @property
     def table_id(self) -> str:
@@ -167,109 +167,109 @@ class GeneratorSection(Section):
     """The generator `rtea-gen`."""
 
     procs: int = Field(2, ge=1, le=256)
-    """Processes that encode and send; one with the sink `stdout`."""
+    """Number of processes that encode and send; always one with the sink `stdout`."""
     sink: Literal["kafka", "stdout", "file"] = "kafka"
     """Where events go."""
     path: Path = Path("events.ndjson")
-    """File of the sink `file`; with several processes each writes one, numbered: `events-0.ndjson`."""
+    """File of the sink `file`; with several processes, each writes its own numbered file: `events-0.ndjson`."""
     compression: Literal["none", "gzip", "zstd"] = "none"
     """Compression of the sinks `stdout` and `file`."""
     metrics_port: int | None = Field(None, ge=1, le=65535)
-    """Serve Prometheus metrics on 127.0.0.1 at this port."""
+    """Port on 127.0.0.1 that serves metrics for Prometheus."""
     rate: int = Field(50_000, ge=1, le=100_000_000)
     """Events per second of event time."""
     speed: float = Field(1.0, ge=0)
-    """Event time per real time; 0 sends as fast as possible."""
+    """Speed of event time relative to real time; 0: as fast as possible."""
     seed: int = Field(1, ge=0, lt=2**64)
-    """Seed: with equal settings, equal seeds give equal events."""
+    """Random seed: the same settings and seed give the same events."""
     format: Literal["json", "msgpack", "ga4-json"] = "json"
-    """Format of the events; the job reads the first two."""
+    """Format of the events; the job reads `json` and `msgpack`."""
     visitors: int = Field(2_000_000, ge=1, le=2_000_000_000)
-    """Size of the population."""
+    """Number of visitors in the population."""
     activity: float = Field(0.5, ge=0, le=0.99)
-    """Exponent of the power law by which some visitors come more often; 0: all alike."""
+    """Exponent of the power law of the visitors' activity; 0: all come equally often."""
     products: int = Field(20_000, ge=1, lt=2**32)
-    """Size of the catalogue."""
+    """Number of products in the catalogue."""
     popularity: float = Field(0.9, ge=0, le=0.99)
-    """Exponent of the power law of the products' popularity; 0: all alike."""
+    """Exponent of the power law of the products' popularity; 0: all are equally popular."""
     mobile_share: float = Field(0.45, ge=0, le=1)
-    """Share of the visitors that only use the app."""
+    """Share of the visitors who use only the app."""
     both_share: float = Field(0.15, ge=0, le=1)
-    """Share of the visitors that use app and website under one visitor id; the rest only use the website."""
+    """Share of the visitors who use app and website under one visitor id; the rest use only the website."""
     account_share: float = Field(0.33, ge=0, le=1)
     """Share of the visitors with an account."""
     login_share: float = Field(0.75, ge=0, le=1)
-    """Share of the account holders' sessions in which they log in, and so have a user id."""
+    """Share of the account holders' sessions in which they log in, so that the events have a user id."""
     second_device_share: float = Field(0.2, ge=0, le=1)
-    """Share of the account holders with a second device, whose visitor id differs; it has a third of their sessions."""
+    """Share of the account holders with a second device. It has its own visitor id and a third of their sessions."""
     bot_share: float = Field(0.01, ge=0, le=1)
-    """Share of the sessions that are crawlers': long, on the website, never buying."""
+    """Share of the sessions of crawlers: long sessions on the website without a purchase."""
     campaign_share: float = Field(0.2, ge=0, le=1)
-    """Share of the sessions that a campaign brought."""
+    """Share of the sessions that come from a campaign."""
     transitions: Annotated[dict[str, dict[str, dict[str, UInt32]]], BeforeValidator(_parsed)] = {}
-    """Weights of what follows what, by walker (mobile, website, bot) and state; rows given here replace the
-    model's, which `rtea-gen --dry-run` prints."""
+    """Weights of the next step, by walker (mobile, website, bot) and state. Rows given here replace the model's rows;
+    `rtea-gen --dry-run` prints the rows in force."""
     devices: Annotated[dict[str, list[tuple[str, str, str, UInt32]]], BeforeValidator(_parsed)] = {}
-    """Devices by source, in place of the model's: operating system, app version or browser, screen, weight."""
+    """Devices by source, instead of the model's: operating system, app version or browser, screen, weight."""
     countries: Annotated[list[tuple[str, str, str, UInt32]], BeforeValidator(_parsed)] = []
-    """Countries of the visitors, in place of the model's: code, locale, currency of the prices, weight."""
+    """Countries of the visitors, instead of the model's: code, locale, currency of the prices, weight."""
     referrers: Annotated[list[tuple[str, UInt32]], BeforeValidator(_parsed)] = []
-    """Pages that sessions on the website came from, in place of the model's: address, empty for none, and weight."""
+    """Pages that lead to sessions on the website, instead of the model's: address (empty for none), weight."""
     campaigns: Annotated[dict[str, list[tuple[str, UInt32]]], BeforeValidator(_parsed)] = {}
-    """Campaigns by source, in place of the model's: name, weight."""
+    """Campaigns by source, instead of the model's: name, weight."""
     search_terms: Strings = ()
-    """What is searched for, in place of the model's terms, each as often."""
+    """Search terms, instead of the model's; all are equally frequent."""
     categories: Annotated[list[tuple[str, UInt32, UInt32]], BeforeValidator(_parsed)] = []
-    """Categories of the catalogue, in place of the model's: name, lowest and highest price in minor units of
-    the currency. More than `job.max_dimensions` pairs of currency and category are not all kept by the job."""
+    """Categories of the catalogue, instead of the model's: name, lowest and highest price in minor units of the
+    currency. The job keeps at most `job.max_dimensions` pairs of currency and category."""
     lanes: int = Field(200_000, ge=1, le=4_000_000)
-    """Visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""
+    """Number of visitors active at a time, in steps of 256; each acts every `lanes / rate` seconds on average."""
     daily: float = Field(0.0, ge=0, le=1)
-    """Rhythm of the day: share by which the busiest hour exceeds `rate`, and the quietest falls short."""
+    """Daily rhythm: the share of `rate` by which the busiest hour is above it, and the quietest hour below it."""
     peak_hour: float = Field(20.0, ge=0, lt=24)
     """The busiest hour of the day, UTC."""
     weekly: float = Field(0.0, ge=-1, le=1)
-    """Rhythm of the week: by how much a weekend day exceeds a working day, as a part of `rate`."""
+    """Weekly rhythm: how much busier a weekend day is than a working day, as a share of `rate`."""
     sale_every_s: int = Field(0, ge=0)
-    """Time between the starts of flash sales, from the first event on; 0 for none."""
+    """Time between the starts of flash sales, counted from the first event; 0: no sales."""
     sale_length_s: int = Field(300, ge=0)
     """Length of a flash sale."""
     sale_factor: float = Field(5.0, ge=0.01, le=1000)
-    """Factor of the rate during a flash sale."""
+    """Factor by which the rate rises during a flash sale."""
     hot_products: int = Field(20, ge=0, lt=2**32)
-    """Products that each flash sale is about."""
+    """Number of hot products in each flash sale."""
     hot_share: float = Field(0.5, ge=0, le=1)
-    """Share of the products looked at during a flash sale that are hot ones."""
+    """Share of hot products among those that visitors look at during a flash sale."""
     ramp_s: int = Field(0, ge=0)
-    """Time in which the rate rises evenly from nothing."""
+    """Time at the start in which the rate rises evenly from zero."""
     pause_sigma: float = Field(1.0, ge=0, le=3)
     """Spread of the log-normal pauses between a visitor's events: standard deviation of their logarithm."""
 
 
 class FaultsSection(Section):
-    """Faults that `rtea-gen` makes on request; the manifest counts each."""
+    """Faults that `rtea-gen` injects on request; the manifest counts each."""
 
     duplicate_share: float = Field(0.0, ge=0, le=1)
-    """Share of the events that are sent twice, with the same id; both count, but orders with
+    """Share of the events that are sent twice with the same id. Both count, except orders with
     `job.deduplicate_orders`."""
     disorder_share: float = Field(0.0, ge=0, le=1)
-    """Share of the events that are sent late, but within the allowed lateness."""
+    """Share of the events that are sent out of order, but within the allowed lateness."""
     disorder_ms: int = Field(1_000, ge=1)
-    """How much later those are sent at most, in event time."""
+    """Maximum delay of those events, in event time."""
     late_share: float = Field(0.0, ge=0, le=1)
-    """Share of the events that are sent after the allowed lateness of their window, so that they do not count."""
+    """Share of the events that are sent after the allowed lateness of their window, so they do not count."""
     late_by_ms: int = Field(10_000, ge=0)
-    """How long after the end of the allowed lateness those are sent, beside the watermark's delay."""
+    """How long after the end of the allowed lateness and the watermark delay those events are sent."""
     future_share: float = Field(0.0, ge=0, le=1)
-    """Share of the events whose device's clock runs ahead."""
+    """Share of the events from devices whose clock runs ahead."""
     future_by_ms: int = Field(600_000, ge=1)
-    """How far those clocks run ahead; beyond `job.timestamp_tolerance_ms` such events are dead letters."""
+    """How far those clocks run ahead; beyond `job.timestamp_tolerance_ms`, the events become dead letters."""
     malformed_share: float = Field(0.0, ge=0, le=1)
-    """Share of malformed messages: cut off, wrong type, bad UTF-8, missing field, huge, empty, null, each as often."""
+    """Share of malformed events: cut off, wrong type, bad UTF-8, missing field, huge, empty, null, equally often."""
     hot_key_share: float = Field(0.0, ge=0, le=1)
-    """Share of the records with one and the same key."""
+    """Share of the records that all have the key `hot`."""
     idle_partition: int | None = Field(None, ge=0)
-    """A partition that gets no records: they go to the next one."""
+    """Partition that gets no records; its records go to the next partition."""
 
     @property
     def is_active(self) -> bool:
@@ -282,13 +282,13 @@ class StackSection(Section):
     """The local Kafka and Flink of `rtea stack`."""
 
     state_dir: Path = Path(".rtea")
-    """Directory of every file of the stack: logs, topics, checkpoints."""
+    """Directory for all files of the stack: logs, topics, checkpoints."""
     kafka_port: int = Field(9092, ge=1, le=65535)
     """Port of the broker."""
     controller_port: int = Field(9093, ge=1, le=65535)
     """Port of Kafka's controller."""
     zookeeper_port: int = Field(2181, ge=1, le=65535)
-    """Port of the ZooKeeper that remembers Flink's jobs."""
+    """Port of the ZooKeeper that stores Flink's jobs."""
     rest_port: int = Field(8081, ge=1, le=65535)
     """Port of Flink's REST interface and web page."""
     rpc_port: int = Field(6123, ge=1, le=65535)
@@ -296,16 +296,16 @@ class StackSection(Section):
     blob_port: int = Field(6124, ge=1, le=65535)
     """Port of the JobManager's file server."""
     kafka_properties: Annotated[dict[str, SecretStr], BeforeValidator(_parsed)] = {}
-    """Settings of the broker beside or in place of the stack's own, for example listeners with TLS. Their values may
-    be passwords: they are never printed."""
+    """Settings of the broker that add to or replace the stack's own, for example listeners with TLS. RTEA never prints
+    their values, because they may be passwords."""
     slots: int = Field(4, ge=1)
-    """Task slots of the TaskManager."""
+    """Number of task slots of the TaskManager."""
     taskmanager_memory: str = Field("1728m", pattern=r"^\d+[kmg]$")
     """Total memory of the TaskManager."""
     metrics_interval_ms: int = Field(1_000, ge=10)
-    """How often the JobManager asks for the metrics that its REST interface shows."""
+    """How often the JobManager updates the metrics that its REST interface shows."""
     min_free_bytes: int = Field(1_073_741_824, ge=0)
-    """The stack does not start with less room on the disk."""
+    """Free disk space below which the stack does not start."""
 
 
 def user_jar_cache() -> Path:
@@ -319,7 +319,7 @@ class JarsSection(Section):
     mirror: str = Field("https://repo1.maven.org/maven2", pattern=r"^(https?|file)://\S+$")
     """Base address of a Maven repository: Maven Central or a mirror of it."""
     cache_dir: Path | None = None
-    """Directory of downloaded jars; by default in the user's cache directory, or beside stack.state_dir if that is not
-    writable."""
+    """Directory for downloaded jars; default: in the user's cache directory, or next to `stack.state_dir` if the cache
+    is not writable."""
     retries: int = Field(4, ge=0)
-    """Further tries of a failed download."""
+    """Number of retries of a failed download."""

@@ -131,7 +131,7 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         # Partials are small heap state, and no Beam or RocksDB memory is needed in thread mode;
         # process mode takes its share from what is left to managed memory.
         "taskmanager.memory.managed.fraction": 0.2,
-        # A drain on two cores: 1,013,000 msg/s against 880,000 with G1, whose concurrent threads take their share.
+        # G1's concurrent threads take their share of two cores (figures: ARCHITECTURE.md).
         "env.java.opts.taskmanager": "-XX:+UseParallelGC",
         "env.java.opts.jobmanager": QUICK_START,
         "env.java.opts.client": QUICK_START,
