@@ -4,12 +4,18 @@
 
 use libfuzzer_sys::fuzz_target;
 use rtea_core::codec::{self, Format};
+use rtea_core::observation::Observation;
 use rtea_core::reject::Reason;
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     if Format::of(data) != Format::Json {
         return;
+    }
+    let mut scanned = Observation::blank();
+    if codec::scan(data, &mut scanned) {
+        let event = codec::decode(data).expect("scanned");
+        assert_eq!(scanned, Observation::of(&event));
     }
     let other = serde_json::from_slice::<Value>(data);
     match codec::decode(data) {

@@ -5,7 +5,8 @@
 //! the other equals merging their partials (`tests/laws.rs`).
 
 use crate::dimension::{Bounded, Policy, OTHER};
-use crate::event::{Event, Source, DEFAULT_CURRENCY, KNOWN_TYPES, PURCHASE};
+use crate::event::{Source, KNOWN_TYPES, PURCHASE};
+use crate::observation::Observation;
 use crate::order::Orders;
 use crate::sketch::Sketch;
 use crate::state::StateError;
@@ -44,12 +45,12 @@ impl Partial {
 
     /// Counts one event. Revenue counts the items of purchases only. With
     /// [`Policy::deduplicate_orders`], a purchase with an order id waits in the list of orders.
-    pub fn add(&mut self, event: &Event<'_>, policy: &Policy) {
+    pub fn add(&mut self, event: &Observation<'_>, policy: &Policy) {
         let source = event.source as usize;
         self.events += 1;
         self.visitors[source].add(event.visitor_id.as_bytes());
         let is_purchase = event.event_type == PURCHASE;
-        if let (true, true, Some(order_id)) = (is_purchase, policy.deduplicate_orders, &event.order_id) {
+        if let (true, true, Some(order_id)) = (is_purchase, policy.deduplicate_orders, event.order_id) {
             return self.orders.add(order_id, event, policy);
         }
         let mut count = [0; 2];
@@ -57,14 +58,14 @@ impl Partial {
         match KNOWN_TYPES.iter().position(|known| *known == event.event_type) {
             Some(index) => self.known[index][source] += 1,
             None => {
-                self.others.add("", &event.event_type, count, || policy.event_types.contains(&*event.event_type));
+                self.others.add("", event.event_type, count, || policy.event_types.contains(event.event_type));
             }
         }
         if is_purchase {
-            let currency = event.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
-            for item in &event.items {
-                let minor = i128::from(item.price_minor) * i128::from(item.quantity);
-                self.revenue.add(currency, &item.category, minor, || policy.protects(currency, &item.category));
+            let currency = event.currency;
+            for line in &event.lines {
+                let minor = i128::from(line.revenue_minor());
+                self.revenue.add(currency, line.category, minor, || policy.protects(currency, line.category));
             }
         }
     }

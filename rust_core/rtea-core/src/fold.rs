@@ -9,6 +9,7 @@ use crate::aggregate::Partial;
 use crate::codec;
 use crate::dimension::Policy;
 use crate::event::{self, Event};
+use crate::observation::Observation;
 use crate::pack::{self, Frame, InvalidBatch};
 use crate::record;
 use crate::refused::Refused;
@@ -99,6 +100,7 @@ pub fn fold_with<'a>(
     let mut folded = Folded::default();
     let arrival_window_ms = window_start(arrival_ms, settings.window_ms);
     let mut window_start_ms = None;
+    let mut observation = Observation::blank();
     for frame in pack::frames(batch) {
         let frame = frame?;
         if frame.is_future {
@@ -113,13 +115,19 @@ pub fn fold_with<'a>(
         if *window_start_ms.get_or_insert(start_ms) != start_ms {
             return Err(InvalidBatch { at_byte: 0, problem: "frames of more than one window" });
         }
-        // Nothing of ours is changed before the decoder returns, so there is nothing to be left half done.
+        let mut add = |event: &Observation<'_>| {
+            let partial = folded.partial.get_or_insert_with(|| Partial::new(start_ms, &settings.policy));
+            partial.add(event, &settings.policy);
+        };
+        // A panic changes nothing that is used afterwards: the next event overwrites the observation.
+        let is_common = catch_unwind(AssertUnwindSafe(|| scanned(&frame, settings, &mut observation)));
+        if is_common.unwrap_or(false) {
+            add(&observation);
+            continue;
+        }
         let decoded = catch_unwind(AssertUnwindSafe(|| checked(&frame, settings, decode)));
         match decoded.unwrap_or(Err(PANIC)) {
-            Ok(event) => {
-                let partial = folded.partial.get_or_insert_with(|| Partial::new(start_ms, &settings.policy));
-                partial.add(&event, &settings.policy);
-            }
+            Ok(event) => add(&Observation::of(&event)),
             Err(reject) => folded.refuse(&reject, start_ms, settings, &frame),
         }
     }
@@ -136,6 +144,12 @@ pub fn fold_with<'a>(
 #[must_use]
 pub fn window_start(time_ms: i64, window_ms: i64) -> i64 {
     time_ms.div_euclid(window_ms).saturating_mul(window_ms)
+}
+
+/// Whether the record is an event in a common spelling, and valid.
+fn scanned<'a>(frame: &Frame<'a>, settings: &Settings, found: &mut Observation<'a>) -> bool {
+    frame.value.is_some_and(|value| value.len() <= settings.max_event_bytes && codec::scan(value, found))
+        && found.event_time_ms.abs_diff(frame.timestamp_ms) <= settings.timestamp_tolerance_ms
 }
 
 fn checked<'a>(frame: &Frame<'a>, settings: &Settings, decode: Decode<'a>) -> Result<Event<'a>, Reject> {

@@ -12,6 +12,7 @@ pub mod codec;
 pub mod dimension;
 pub mod event;
 pub mod fold;
+pub mod observation;
 pub mod order;
 pub mod pack;
 pub mod part;

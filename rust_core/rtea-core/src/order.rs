@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::dimension::Policy;
-use crate::event::{Event, Item, DEFAULT_CURRENCY};
+use crate::observation::Observation;
 
 const DIGEST_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 4;
@@ -36,14 +36,11 @@ pub struct Orders {
 
 impl Orders {
     /// Notes the order of a purchase.
-    pub fn add(&mut self, order_id: &str, event: &Event<'_>, policy: &Policy) {
-        let currency = event.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
-        let line = |item| {
-            let Item { category, price_minor, quantity, .. }: &Item<'_> = item;
-            // Both are bounded by the schema: their product has at most 18 digits.
-            (&**category, policy.protects(currency, category), price_minor * quantity)
-        };
-        let order = Order { source: event.source as u8, currency, lines: event.items.iter().map(line).collect() };
+    pub fn add(&mut self, order_id: &str, event: &Observation<'_>, policy: &Policy) {
+        let currency = event.currency;
+        let lines = event.lines.iter();
+        let lines = lines.map(|line| (line.category, policy.protects(currency, line.category), line.revenue_minor()));
+        let order = Order { source: event.source as u8, currency, lines: lines.collect() };
         let start = self.log.len();
         self.log.extend([0; LENGTH_BYTES]);
         self.log.extend(&Sha256::digest(order_id)[..DIGEST_BYTES]);

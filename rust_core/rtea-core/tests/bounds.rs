@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::dimension::{Bounded, Policy, OTHER};
 use rtea_core::event::{Event, Item, Source};
+use rtea_core::observation::Observation;
 use rtea_core::part;
 use rtea_core::record;
 use rtea_core::result::{self, Submission};
@@ -94,7 +95,7 @@ fn once() -> Policy {
 
 fn counted(events: &[Event<'_>], policy: &Policy) -> Partial {
     let mut partial = Partial::new(0, policy);
-    events.iter().for_each(|event| partial.add(event, policy));
+    events.iter().for_each(|event| partial.add(&Observation::of(event), policy));
     partial
 }
 
@@ -155,9 +156,9 @@ proptest! {
             let mut event = order("", 1, name, *minor);
             event.order_id = None;
             event.currency = Some((*currency).into());
-            whole.add(&event, &policy);
+            whole.add(&Observation::of(&event), &policy);
             event.event_type = format!("type_{}", name.len()).into();
-            whole.add(&event, &policy);
+            whole.add(&Observation::of(&event), &policy);
         }
         let parts = part::split(whole.clone(), max_bytes);
         let events: Vec<_> = parts.iter().map(Partial::events).collect();
@@ -217,9 +218,9 @@ fn late_letters_always_fit() {
             .iter()
             .map(|category| Item { category: category.clone().into(), ..event.items[0].clone() })
             .collect();
-        window.add(&event, &once());
+        window.add(&Observation::of(&event), &once());
         event.order_id = None;
-        window.add(&event, &once());
+        window.add(&Observation::of(&event), &once());
     }
     let max_letter_bytes = 262_144;
     let letters = record::late_letters(window.clone(), "events", max_letter_bytes);
@@ -298,15 +299,15 @@ fn a_million_names_cost_a_bounded_window_and_hide_no_true_row() {
     let mut event = order("o", 1, "toys", 100);
     for n in 0..1_000_000_u32 {
         event.event_type = format!("a{n}").into();
-        window.add(&event, &policy);
+        window.add(&Observation::of(&event), &policy);
         event.event_type = "purchase".into();
         event.items[0].category = format!("!{n}").into();
-        window.add(&event, &policy);
+        window.add(&Observation::of(&event), &policy);
     }
     event.items[0].category = "toys".into();
-    window.add(&event, &policy);
+    window.add(&Observation::of(&event), &policy);
     event.event_type = "wishlist_add".into();
-    window.add(&event, &policy);
+    window.add(&Observation::of(&event), &policy);
     assert_eq!(window.events(), 2_000_002);
     assert!(window.counts().any(|row| row == ("wishlist_add", [0, 1])));
     assert!(window.counts().any(|row| row == (OTHER, [0, 999_001])));

@@ -11,6 +11,7 @@ use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
 use rtea_core::dimension::Policy;
 use rtea_core::event::{Source, KNOWN_TYPES};
+use rtea_core::observation::Observation;
 use rtea_generator::behaviour::Action;
 use rtea_generator::catalogue::{Catalogue, Category};
 use rtea_generator::clock::{Clock, Rhythm, CELL_MS};
@@ -150,6 +151,11 @@ fn every_event_is_valid_and_decodes_to_what_was_meant() {
             let mut value = Vec::new();
             codec::encode(&event, format, &mut value);
             assert_eq!(codec::decode(&value).as_ref(), Ok(&event));
+            if format == Format::Json {
+                let mut found = Observation::blank();
+                assert!(codec::scan(&value, &mut found), "{}", String::from_utf8_lossy(&value));
+                assert_eq!(found, Observation::of(&event));
+            }
         }
     }
 }
@@ -188,7 +194,7 @@ fn assert_ledger_equals_fold(mut stream: Stream) -> HashSet<(String, String)> {
         partials
             .entry(start_ms)
             .or_insert_with(|| Partial::new(start_ms, &Policy::default()))
-            .add(&event_writer.write(&moment, 3, stream.pattern().population()), &Policy::default());
+            .add(&Observation::of(&event_writer.write(&moment, 3, stream.pattern().population())), &Policy::default());
     }
     let windows = ledger.take_until(i64::MAX);
     assert_eq!(windows.len(), partials.len());

@@ -270,7 +270,7 @@ fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
 }
 
 /// A time by RFC 3339, in ms; of the separators that the parser takes between date and time only those of the RFC.
-fn date_time_ms(text: &str) -> Option<i64> {
+pub(super) fn date_time_ms(text: &str) -> Option<i64> {
     if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
         return None;
     }
