@@ -5,12 +5,18 @@
 use libfuzzer_sys::fuzz_target;
 use rmpv::Value;
 use rtea_core::codec::{self, Format};
+use rtea_core::observation::Observation;
 
 fuzz_target!(|data: &[u8]| {
     if Format::of(data) != Format::Msgpack {
         return;
     }
-    let Ok(event) = codec::decode(data) else { return };
+    let mut scanned = Observation::blank();
+    let is_scanned = codec::scan(data, &mut scanned);
+    let Ok(event) = codec::decode(data) else { return assert!(!is_scanned) };
+    if is_scanned {
+        assert_eq!(scanned, Observation::of(&event));
+    }
     let Ok(other) = rmpv::decode::read_value(&mut &*data) else { panic!("accepted what is no MessagePack") };
     let field = |index: usize, name: &str| match &other {
         Value::Array(values) => values.get(index).cloned(),

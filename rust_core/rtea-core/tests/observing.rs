@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use rtea_core::codec::{decode, scan};
+use rtea_core::codec::{decode, encode, scan, Format};
 use rtea_core::observation::Observation;
 
 const VALID: &str = r#"{"event_type":"page_view","source":"mobile","event_time":5,"visitor_id":"v"}"#;
@@ -142,11 +142,13 @@ fn every_spelling_of_every_field_is_observed_as_it_is_decoded() {
 }
 
 #[test]
-fn the_fuzzers_corpus_is_observed_as_it_is_decoded() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/json");
-    let values: Vec<_> =
-        std::fs::read_dir(corpus).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
-    assert!(values.iter().any(|value| is_scanned(value)));
+fn the_fuzzers_corpora_are_observed_as_they_are_decoded() {
+    for format in Format::READABLE {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(format.name());
+        let files = std::fs::read_dir(corpus).unwrap();
+        let values: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        assert!(values.iter().any(|value| is_scanned(value)), "{}", format.name());
+    }
 }
 
 #[test]
@@ -160,6 +162,8 @@ fn values_that_are_no_object_are_left_to_the_general_decoder() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn an_event_is_observed_in_any_order_with_any_space_and_any_company(
         order in Just(fields(FULL)).prop_shuffle(),
@@ -175,20 +179,23 @@ proptest! {
 
     #[test]
     fn a_changed_event_is_observed_as_it_is_decoded(
-        changes in proptest::collection::vec((any::<proptest::sample::Index>(), 0..3_u8, any::<u8>()), 1..4),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), 0..3_u8, any::<u8>()), 0..4),
         symbols in proptest::collection::vec(proptest::sample::select(b"\"\\{}[]:,.eE+-019 nut\n\x1f\x7f\xc3\xbc".to_vec()), 4),
     ) {
-        let mut value = FULL.as_bytes().to_vec();
-        for (place, kind, byte) in changes {
+        for format in Format::READABLE {
+        let mut value = Vec::new();
+        encode(&decode(FULL.as_bytes()).unwrap(), format, &mut value);
+        for (place, kind, byte) in &changes {
             let at = place.index(value.len());
-            let byte = if byte % 2 == 0 { symbols[usize::from(byte) % symbols.len()] } else { byte };
-            match kind {
+            let byte = if byte % 2 == 0 { symbols[usize::from(*byte) % symbols.len()] } else { *byte };
+            match *kind {
                 0 => value[at] = byte,
                 1 => value.insert(at, byte),
                 _ => { value.remove(at); }
             }
         }
-        is_scanned(&value);
+        prop_assert!(is_scanned(&value) || !changes.is_empty());
+        }
     }
 
     #[test]
@@ -199,5 +206,10 @@ proptest! {
         let item = format!(r#"[{{"product_id":"p","category":"c","price":{major}{dot}{fraction}}}]"#);
         let value = format!(r#"{},"items":{item},"currency":"{currency}"}}"#, &VALID[..VALID.len() - 1]);
         is_scanned(value.as_bytes());
+        if let Ok(event) = decode(value.as_bytes()) {
+            let mut packed = Vec::new();
+            encode(&event, Format::Msgpack, &mut packed);
+            prop_assert!(is_scanned(&packed), "{}", value);
+        }
     }
 }

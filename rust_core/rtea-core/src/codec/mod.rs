@@ -104,12 +104,7 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
 /// assert_eq!(found, Observation::of(&codec::decode(event).unwrap()));
 /// ```
 pub fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> bool {
-    match Format::of(value) {
-        Format::Msgpack => false,
-        Format::Json | Format::Ga4Json => {
-            std::str::from_utf8(value).is_ok_and(|text| scan::scan(text, found).is_some())
-        }
-    }
+    scan::scan(value, found).is_some()
 }
 
 /// Appends one event to `out` in the given format.

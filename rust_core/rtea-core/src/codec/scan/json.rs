@@ -1,14 +1,11 @@
-//! Reads an observation from the common spelling of a JSON event in one pass, and gives up on anything unusual.
+//! JSON in its common spelling: any order of fields and any white space, no escape in a counted string, numbers without
+//! exponent.
 //!
-//! [`super::observe`] tries this first; the general decoder in [`super::json`] judges whatever this one leaves alone. So
-//! this file says nothing about what is wrong with a value. Its law (`tests/observing.rs`, fuzzed as well): what it
-//! accepts, the general decoder accepts with the same observation.
-//!
-//! Common means: any order of fields and any white space, no escape in a counted string, numbers without exponent.
 //! Strings are searched eight bytes at a time, as in Lemire and Langdale, "Parsing Gigabytes of JSON per Second" (2019),
 //! section 3, in one machine word.
 
-use super::rules;
+use super::{event_type, identity, set, time, within, Draft, PRICE_DIGITS, PRICE_UNIT};
+use crate::codec::rules;
 use crate::event::{self, Source};
 use crate::observation::{Line, Observation};
 
@@ -18,69 +15,29 @@ const MAX_DEPTH: u32 = 32;
 /// Digits of a whole number that always fits into an i64.
 const MAX_DIGITS: usize = 18;
 
-/// Decimals in which prices are held until the event's currency is known; no currency of ISO 4217 has more.
-const PRICE_DIGITS: u32 = 4;
-const PRICE_UNIT: i64 = 10_i64.pow(PRICE_DIGITS);
-
-/// Fills an observation from the text of an event. `None` means that the general decoder has to judge, and that the
-/// observation is not to be used.
+/// Fills an observation from the text of an event.
 pub(super) fn scan<'a>(text: &'a str, found: &mut Observation<'a>) -> Option<()> {
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
-    found.event_type = "";
-    found.visitor_id = "";
-    found.currency = event::DEFAULT_CURRENCY;
-    found.order_id = None;
-    found.lines.clear();
-    let (mut source, mut event_time_ms) = (None, None);
+    let mut draft = Draft::new(found);
     reader.object(|reader, key| match key {
         b"event_id" => reader.nullable(|reader| identity(reader.string()?, 64)).map(drop),
-        b"event_type" => set(&mut found.event_type, event_type(reader.string()?)?),
-        b"source" => set(&mut source, Some(Source::from_name(reader.string()?)?)),
-        b"event_time" => set(&mut event_time_ms, Some(event_time(reader)?)),
-        b"visitor_id" => set(&mut found.visitor_id, identity(reader.string()?, 128)?),
+        b"event_type" => set(&mut draft.found.event_type, event_type(reader.string()?)?),
+        b"source" => set(&mut draft.source, Some(Source::from_name(reader.string()?)?)),
+        b"event_time" => set(&mut draft.event_time_ms, Some(event_time(reader)?)),
+        b"visitor_id" => set(&mut draft.found.visitor_id, identity(reader.string()?, 128)?),
         b"schema_version" => reader.nullable(|reader| within(reader.integer()?, 1, i64::from(u32::MAX))).map(drop),
         b"session_id" | b"user_id" => reader.nullable(|reader| identity(reader.string()?, usize::MAX)).map(drop),
         b"page_url" | b"referrer" | b"search_term" | b"campaign" => reader.nullable(Reader::any_string).map(drop),
         b"device" => reader.nullable(device).map(drop),
-        b"items" => items(reader, &mut found.lines),
-        b"currency" => set(&mut found.currency, reader.nullable(currency)?.unwrap_or(event::DEFAULT_CURRENCY)),
-        b"order_id" => set(&mut found.order_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?),
+        b"items" => items(reader, &mut draft.found.lines),
+        b"currency" => set(&mut draft.found.currency, reader.nullable(currency)?.unwrap_or(event::DEFAULT_CURRENCY)),
+        b"order_id" => {
+            set(&mut draft.found.order_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?)
+        }
         _ => reader.skip(0),
     })?;
     reader.end()?;
-    if found.event_type.is_empty() || found.visitor_id.is_empty() {
-        return None;
-    }
-    if found.lines.is_empty() && found.event_type == event::PURCHASE {
-        return None;
-    }
-    found.source = source?;
-    found.event_time_ms = event_time_ms?;
-    in_minor_units(&mut found.lines, event::minor_digits(found.currency))
-}
-
-#[inline]
-fn set<T>(place: &mut T, value: T) -> Option<()> {
-    *place = value;
-    Some(())
-}
-
-#[inline]
-fn within(number: i64, least: i64, most: i64) -> Option<i64> {
-    (least..=most).contains(&number).then_some(number)
-}
-
-/// A string that identifies something. A leading blank, or more bytes than characters are allowed, is for the general
-/// decoder.
-#[inline]
-fn identity(text: &str, max_bytes: usize) -> Option<&str> {
-    let first = *text.as_bytes().first()?;
-    (first > b' ' && text.len() <= max_bytes).then_some(text)
-}
-
-#[inline]
-fn event_type(name: &str) -> Option<&str> {
-    event::is_event_type(name).then_some(name)
+    draft.finish()
 }
 
 #[inline]
@@ -90,8 +47,7 @@ fn currency<'a>(reader: &mut Reader<'a>) -> Option<&'a str> {
 
 #[inline]
 fn event_time(reader: &mut Reader<'_>) -> Option<i64> {
-    let time_ms = if reader.peek()? == b'"' { rules::date_time_ms(reader.string()?)? } else { reader.integer()? };
-    ((0..event::MAX_TIME_MS).contains(&time_ms) && !event::SECONDS.contains(&time_ms)).then_some(time_ms)
+    time(if reader.peek()? == b'"' { rules::date_time_ms(reader.string()?)? } else { reader.integer()? })
 }
 
 fn device(reader: &mut Reader<'_>) -> Option<()> {
@@ -124,19 +80,6 @@ fn set_item<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()
         return None;
     }
     lines.push(Line { category, price_minor: price?, quantity });
-    Some(())
-}
-
-/// Turns prices in units of 10^-4 into minor units with that many digits.
-fn in_minor_units(lines: &mut [Line<'_>], digits: u32) -> Option<()> {
-    let divisor = 10_i64.pow(PRICE_DIGITS.checked_sub(digits)?);
-    for line in lines {
-        if line.price_minor % divisor != 0 {
-            return None;
-        }
-        line.price_minor /= divisor;
-        within(line.price_minor, 0, event::MAX_PRICE_MINOR)?;
-    }
     Some(())
 }
 

@@ -1,0 +1,103 @@
+//! Reads observations from events in a common spelling, in one pass, and gives up on anything unusual.
+//!
+//! [`super::scan`] tries this first; the general decoders judge whatever a scanner leaves alone. So nothing here says what
+//! is wrong with a value. The scanners' law (`tests/observing.rs`, fuzzed as well): what they accept, the general decoder
+//! accepts with the same observation. Each returns `None` when the general decoder has to judge; what it left in the
+//! observation is not to be used then.
+
+mod json;
+mod msgpack;
+
+use super::Format;
+use crate::event::{self, Source};
+use crate::observation::{Line, Observation};
+
+/// Fills an observation from an event of either format.
+pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<()> {
+    match Format::of(value) {
+        Format::Msgpack => msgpack::scan(value, found),
+        Format::Json | Format::Ga4Json => json::scan(std::str::from_utf8(value).ok()?, found),
+    }
+}
+
+/// Decimals in which prices are held until the event's currency is known; no currency of ISO 4217 has more.
+const PRICE_DIGITS: u32 = 4;
+const PRICE_UNIT: i64 = 10_i64.pow(PRICE_DIGITS);
+
+/// An observation that is being filled. Prices are in units of 10^-4 until it is finished.
+struct Draft<'a, 's> {
+    found: &'s mut Observation<'a>,
+    source: Option<Source>,
+    event_time_ms: Option<i64>,
+}
+
+impl<'a, 's> Draft<'a, 's> {
+    #[inline]
+    fn new(found: &'s mut Observation<'a>) -> Self {
+        found.event_type = "";
+        found.visitor_id = "";
+        found.currency = event::DEFAULT_CURRENCY;
+        found.order_id = None;
+        found.lines.clear();
+        Self { found, source: None, event_time_ms: None }
+    }
+
+    /// Checks what is required, and turns prices into minor units.
+    #[inline]
+    fn finish(self) -> Option<()> {
+        let Self { found, source, event_time_ms } = self;
+        if found.event_type.is_empty() || found.visitor_id.is_empty() {
+            return None;
+        }
+        if found.lines.is_empty() && found.event_type == event::PURCHASE {
+            return None;
+        }
+        found.source = source?;
+        found.event_time_ms = event_time_ms?;
+        if found.lines.is_empty() {
+            return Some(());
+        }
+        in_minor_units(&mut found.lines, event::minor_digits(found.currency))
+    }
+}
+
+fn in_minor_units(lines: &mut [Line<'_>], digits: u32) -> Option<()> {
+    let divisor = 10_i64.pow(PRICE_DIGITS.checked_sub(digits)?);
+    for line in lines {
+        if line.price_minor % divisor != 0 {
+            return None;
+        }
+        line.price_minor /= divisor;
+        within(line.price_minor, 0, event::MAX_PRICE_MINOR)?;
+    }
+    Some(())
+}
+
+#[inline]
+fn set<T>(place: &mut T, value: T) -> Option<()> {
+    *place = value;
+    Some(())
+}
+
+#[inline]
+fn within(number: i64, least: i64, most: i64) -> Option<i64> {
+    (least..=most).contains(&number).then_some(number)
+}
+
+/// A string that identifies something. A leading blank, or more bytes than characters are allowed, is for the general
+/// decoder.
+#[inline]
+fn identity(text: &str, max_bytes: usize) -> Option<&str> {
+    let first = *text.as_bytes().first()?;
+    (first > b' ' && text.len() <= max_bytes).then_some(text)
+}
+
+#[inline]
+fn event_type(name: &str) -> Option<&str> {
+    event::is_event_type(name).then_some(name)
+}
+
+#[inline]
+fn time(time_ms: i64) -> Option<i64> {
+    ((0..event::MAX_TIME_MS).contains(&time_ms) && !event::SECONDS.contains(&time_ms)).then_some(time_ms)
+}

@@ -1,0 +1,174 @@
+//! MessagePack in its common spelling: arrays in schema order, without elements of newer versions, prices as 64-bit floats or
+//! whole numbers.
+//!
+//! Markers: the MessagePack specification, "Formats".
+
+use super::{event_type, identity, set, time, within, Draft, PRICE_UNIT};
+use crate::codec::rules;
+use crate::event::{self, Source};
+use crate::observation::{Line, Observation};
+
+/// Fields of an event, a device and an item, in schema order.
+const EVENT_FIELDS: usize = 16;
+const DEVICE_FIELDS: usize = 6;
+const ITEM_FIELDS: usize = 4;
+
+const NIL: u8 = 0xc0;
+const FLOAT_64: u8 = 0xcb;
+
+/// Fills an observation from the bytes of an event.
+pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<()> {
+    let mut reader = Reader { bytes: value, at: 0 };
+    let mut draft = Draft::new(found);
+    for field in 0..reader.array(EVENT_FIELDS)? {
+        match field {
+            0 => reader.nullable(|reader| identity(reader.string()?, 64)).map(drop),
+            1 => set(&mut draft.found.event_type, event_type(reader.string()?)?),
+            2 => set(&mut draft.source, Some(Source::from_name(reader.string()?)?)),
+            3 => set(&mut draft.event_time_ms, Some(event_time(&mut reader)?)),
+            4 => set(&mut draft.found.visitor_id, identity(reader.string()?, 128)?),
+            5 => reader.nullable(|reader| within(reader.integer()?, 1, i64::from(u32::MAX))).map(drop),
+            6 | 7 => reader.nullable(|reader| identity(reader.string()?, usize::MAX)).map(drop),
+            8..=11 => reader.nullable(Reader::string).map(drop),
+            12 => reader.nullable(device).map(drop),
+            13 => reader.nullable(|reader| items(reader, &mut draft.found.lines)).map(drop),
+            14 => set(&mut draft.found.currency, reader.nullable(currency)?.unwrap_or(event::DEFAULT_CURRENCY)),
+            _ => set(&mut draft.found.order_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?),
+        }?;
+    }
+    if reader.at != value.len() {
+        return None;
+    }
+    draft.finish()
+}
+
+fn device(reader: &mut Reader<'_>) -> Option<()> {
+    for _ in 0..reader.array(DEVICE_FIELDS)? {
+        reader.nullable(Reader::string)?;
+    }
+    Some(())
+}
+
+fn items<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
+    for _ in 0..reader.array(usize::MAX)? {
+        // The fields up to the price are required.
+        let fields = reader.array(ITEM_FIELDS).filter(|fields| *fields >= ITEM_FIELDS - 1)?;
+        identity(reader.string()?, 128)?;
+        let category = reader.string().filter(|category| (1..=64).contains(&category.len()))?;
+        let price_minor = reader.price()?;
+        let quantity = |reader: &mut Reader<'_>| within(reader.integer()?, 1, event::MAX_QUANTITY);
+        let quantity = if fields == ITEM_FIELDS { reader.nullable(quantity)?.unwrap_or(1) } else { 1 };
+        lines.push(Line { category, price_minor, quantity });
+    }
+    Some(())
+}
+
+#[inline]
+fn currency<'a>(reader: &mut Reader<'a>) -> Option<&'a str> {
+    reader.string().filter(|code| event::is_currency(code))
+}
+
+#[inline]
+fn event_time(reader: &mut Reader<'_>) -> Option<i64> {
+    time(if matches!(reader.peek()?, 0xa0..=0xbf) {
+        rules::date_time_ms(reader.string()?)?
+    } else {
+        reader.integer()?
+    })
+}
+
+/// A place in a value.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let taken = self.bytes.get(self.at..)?.get(..length)?;
+        self.at += length;
+        Some(taken)
+    }
+
+    #[inline]
+    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    /// What `read` gives, or `Some(None)` for a nil.
+    #[inline]
+    fn nullable<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        if self.peek()? == NIL {
+            self.at += 1;
+            return Some(None);
+        }
+        read(self).map(Some)
+    }
+
+    /// The length of an array of at most so many elements.
+    #[inline]
+    fn array(&mut self, most: usize) -> Option<usize> {
+        let length = match self.byte()? {
+            marker @ 0x90..=0x9f => usize::from(marker & 0x0f),
+            0xdc => usize::from(u16::from_be_bytes(self.chunk()?)),
+            _ => return None,
+        };
+        (length <= most).then_some(length)
+    }
+
+    #[inline]
+    fn string(&mut self) -> Option<&'a str> {
+        let length = match self.byte()? {
+            marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
+            0xd9 => usize::from(self.byte()?),
+            0xda => usize::from(u16::from_be_bytes(self.chunk()?)),
+            _ => return None,
+        };
+        std::str::from_utf8(self.take(length)?).ok()
+    }
+
+    /// A whole number that is not negative.
+    #[inline]
+    fn integer(&mut self) -> Option<i64> {
+        match self.byte()? {
+            marker @ 0x00..=0x7f => Some(i64::from(marker)),
+            0xcc => self.byte().map(i64::from),
+            0xcd => Some(i64::from(u16::from_be_bytes(self.chunk()?))),
+            0xce => Some(i64::from(u32::from_be_bytes(self.chunk()?))),
+            0xcf | 0xd3 => i64::try_from(u64::from_be_bytes(self.chunk()?)).ok(),
+            0xd1 => u16::try_from(i16::from_be_bytes(self.chunk()?)).ok().map(i64::from),
+            0xd2 => u32::try_from(i32::from_be_bytes(self.chunk()?)).ok().map(i64::from),
+            _ => None,
+        }
+    }
+
+    /// A price in units of 10^-4. A float counts if it is one of the few nearest to such a number, as in the general rule.
+    #[inline]
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    fn price(&mut self) -> Option<i64> {
+        if self.peek()? != FLOAT_64 {
+            return Some(within(self.integer()?, 0, event::MAX_PRICE)? * PRICE_UNIT);
+        }
+        self.at += 1;
+        let major = f64::from_be_bytes(self.chunk()?);
+        if !(0.0..=event::MAX_PRICE as f64).contains(&major) {
+            return None;
+        }
+        let unit = PRICE_UNIT as f64;
+        let price = (major * unit).round();
+        ((major - price / unit).abs() <= 2.0 * f64::EPSILON * major).then_some(price as i64)
+    }
+}
