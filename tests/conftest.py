@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: free ports, a configuration, one local stack and one BigQuery emulator a session."""
+"""Fixtures of the whole suite: free ports, a configuration, one local stack and one BigQuery emulator per session."""
 
 import os
 import socket

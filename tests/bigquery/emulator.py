@@ -33,12 +33,12 @@ def home() -> Path:
 
 
 def is_installed() -> bool:
-    """Whether `install` came to its end."""
+    """Whether `install` has finished."""
     return (home() / "installed").exists()
 
 
 def find_python() -> str | None:
-    """A Python 3.13 that really runs: a shim on the path may not. pyenv keeps its versions side by side."""
+    """A Python 3.13 that really runs; a shim on the path may not. pyenv keeps its versions in one directory each."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     folders = [pyenv / "versions", Path(sys.base_prefix).parent]
     found = [str(path) for folder in folders for path in sorted(folder.glob("3.13*/bin/python3.13"), reverse=True)]
@@ -52,7 +52,7 @@ def _fails(command: list[str]) -> bool:
 
 
 def install() -> None:
-    """Build the environment; a repeated call is free. Without a Python 3.13 CI fails, others skip its tests."""
+    """Build the environment; repeated calls do nothing. Without a Python 3.13, CI fails and others skip the tests."""
     if is_installed():
         return
     python = find_python()

@@ -1,7 +1,8 @@
-"""Starts the emulator, in its own environment, with one fix for the DuckDB it runs on here.
+"""Starts the emulator, in its own environment, with one fix for the DuckDB that it runs on here.
 
-Its MERGE finds out whether a transaction is open by trying to begin another. The DuckDB it asks for refuses
-that and goes on; ours refuses it and gives the open transaction up. So the question is asked first.
+To find out whether a transaction is open, the emulator's MERGE tries to begin another one. The DuckDB that the emulator
+asks for refuses this and keeps the open transaction. Ours refuses it and aborts the open transaction. So the fix asks
+DuckDB first.
 """
 
 import duckdb

@@ -1,8 +1,9 @@
-"""A proxy before the emulator that makes single requests fail: what an emulator cannot do by itself.
+"""A proxy in front of the emulator that makes single requests fail, which the emulator cannot do by itself.
 
-Everything passes through until a `Fault` matches: then BigQuery refuses, the answer is lost after the
-work was done, or the request is held until the test lets it go. Two answers are corrected: where the emulator
-trips over equal job ids at the same instant, BigQuery says 409, and lost races are worded as BigQuery does.
+The proxy passes everything on until a `Fault` matches. Then it refuses the request as BigQuery would, loses the
+response after the work was done, or holds the request until the test releases it. It corrects two responses: if the
+emulator fails because of equal job ids at the same moment, the proxy says 409 like BigQuery, and it words lost races as
+BigQuery does.
 """
 
 import json

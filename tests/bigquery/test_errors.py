@@ -1,4 +1,5 @@
-"""Promise: an error of BigQuery's client is waited out, or becomes one line with its remedy."""
+"""Promise: the sink waits out temporary errors of BigQuery's client; any other error becomes one line with its
+remedy."""
 
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
@@ -29,7 +30,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         JobFailedError("j", "invalidQuery", "aborted due to concurrent update against table t"),
     ],
 )
-def test_what_may_pass_is_waited_out(error: Exception) -> None:
+def test_temporary_errors_are_waited_out(error: Exception) -> None:
     assert is_transient(error)
 
 
@@ -44,7 +45,7 @@ def test_what_may_pass_is_waited_out(error: Exception) -> None:
         (JobFailedError("j", "invalidQuery", "syntax"), "refuses"),
     ],
 )
-def test_what_will_not_pass_names_its_remedy(error: Exception, remedy: str) -> None:
+def test_other_errors_name_their_remedy(error: Exception, remedy: str) -> None:
     assert not is_transient(error)
     line = str(explained(error, "table t"))
     assert remedy in line

@@ -1,4 +1,5 @@
-"""Promise: generator, Kafka, Flink, sink and BigQuery together give the manifest's rows, late correction included."""
+"""Promise: generator, Kafka, Flink, sink and BigQuery together give the manifest's rows, also after a late
+correction."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""Promises of `rtea sink bigquery` as a process between a real Kafka and a real server: a kill at any
-point loses and doubles nothing; two of them do no harm; SIGTERM ends it; errors are one line."""
+"""Promises of `rtea sink bigquery` as a process between a real Kafka and a real server: a kill at any point neither
+loses nor duplicates rows; two sinks at once do no harm; SIGTERM ends a sink; errors are one line."""
 
 import os
 import signal
@@ -69,7 +69,7 @@ def publish(config: Config, *windows: tuple[int, int]) -> None:
 
 
 def counts(config: Config) -> dict[int, int]:
-    """Revision by window number; a key that stands twice fails."""
+    """Revision by window number; fails if a key occurs twice."""
     rows = [row for row in BigQuerySink(config.bigquery).read(0, 10**12) if row.metric == "event_count"]
     assert len({row.window_start_ms for row in rows}) == len(rows)
     assert all(row.event_count == row.revision for row in rows)
@@ -111,7 +111,7 @@ def is_made(config: Config) -> bool:
     ],
     ids=["after the load", "after the MERGE", "before the commit"],
 )
-def test_kill_9_loses_and_doubles_nothing(
+def test_kill_9_neither_loses_nor_duplicates_rows(
     config: Config, bigquery_proxy: Proxy, method: str, text: str, action: str
 ) -> None:
     publish(config, (1, 5), (2, 6), (1, 7))
@@ -162,7 +162,7 @@ def test_a_sink_that_joins_while_another_writes_does_no_harm(config: Config, big
             assert not ended
 
 
-def test_sigterm_ends_it_between_batches_and_during_an_outage(config: Config, bigquery_proxy: Proxy) -> None:
+def test_sigterm_ends_a_sink_between_batches_and_during_an_outage(config: Config, bigquery_proxy: Proxy) -> None:
     with sinking(config) as process:
         publish(config, (1, 1))
         eventually(lambda: committed(config), 1)

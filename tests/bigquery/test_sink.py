@@ -1,5 +1,5 @@
-"""Promises of the BigQuery sink on a real server: rows exactly once whatever fails in between; outages
-are waited out; an error that waiting cannot fix is one line with the remedy."""
+"""Promises of the BigQuery sink on a real server: it writes every row exactly once, whatever fails in between; it waits
+out outages; an error that a retry cannot fix is one line with the remedy."""
 
 import threading
 import time
@@ -133,14 +133,14 @@ def test_four_sinks_at_once_on_one_batch_write_it_once(bigquery_section: BigQuer
     assert counts(sink) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
 
 
-def test_four_sinks_that_cut_batches_otherwise_insert_each_row_once(bigquery_section: BigQuerySection) -> None:
+def test_four_sinks_with_different_batches_insert_each_row_once(bigquery_section: BigQuerySection) -> None:
     sink = write_at_once(bigquery_section, ["cut1", "cut2", "cut3", "cut4"])
     assert counts(sink) == {0: (5, 5), 60_000: (5, 5), 120_000: (5, 5)}
     (row,) = sink.client.query(f"SELECT turn FROM `{sink.table_id}__writer`").result()
     assert row.turn == 5, "every MERGE must have updated the one row that keeps them apart"
 
 
-def test_a_merge_that_nothing_keeps_apart_is_refused(sink: BigQuerySink) -> None:
+def test_a_merge_without_the_row_that_serializes_merges_is_refused(sink: BigQuerySink) -> None:
     sink.client.query(f"DELETE FROM `{sink.table_id}__writer` WHERE TRUE").result()
     with pytest.raises(SinkError, match=r"__writer holds no row: drop it"):
         sink.write(batch(name="norow"), NEVER)
@@ -151,7 +151,7 @@ def test_a_merge_that_nothing_keeps_apart_is_refused(sink: BigQuerySink) -> None
     assert counts(sink) == {0: (5, 5)}
 
 
-def test_a_writer_s_table_that_expired_is_made_again(sink: BigQuerySink) -> None:
+def test_an_expired_writer_table_is_recreated(sink: BigQuerySink) -> None:
     sink.write(batch(name="before"), NEVER)
     sink.client.delete_table(f"{sink.table_id}__writer")
     sink.write(batch(name="after", revision=6), NEVER)
@@ -186,7 +186,7 @@ def test_a_killed_and_restarted_server_loses_nothing(
     assert counts(sink) == {n * 60_000: (5, 5) for n in range(4)}
 
 
-def test_a_staging_table_that_expired_is_loaded_again(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:
+def test_an_expired_staging_table_is_loaded_again(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:
     held = Fault("POST", MERGE, "hold_before")
     bigquery_proxy.faults.append(held)
     thread = threading.Thread(target=sink.write, args=(batch(name="gone"), NEVER))
@@ -201,7 +201,7 @@ def test_a_staging_table_that_expired_is_loaded_again(sink: BigQuerySink, bigque
     assert metrics.RETRIES.labels("bigquery")._value.get() >= before + 2, "the lost request, and the lost table"
 
 
-def test_staging_tables_of_long_ago_are_dropped(
+def test_old_staging_tables_are_dropped(
     sink: BigQuerySink, bigquery_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = threading.Event()
@@ -245,7 +245,7 @@ def test_four_sinks_at_once_write_a_batch_of_an_earlier_run_again(bigquery_secti
         sink.client.query(f"DELETE FROM `{sink.table_id}` WHERE TRUE").result()
 
 
-def test_an_outage_is_waited_for_until_asked_to_stop(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:
+def test_the_sink_waits_out_an_outage_until_it_must_stop(sink: BigQuerySink, bigquery_proxy: Proxy) -> None:
     stop, raised = threading.Event(), []
 
     def write() -> None:
@@ -329,7 +329,7 @@ def test_the_table_is_made_as_documented(sink: BigQuerySink) -> None:
     assert made.clustering_fields == ["metric", "dimension"]
 
 
-def test_partitions_expire_when_asked_to(bigquery_section: BigQuerySection) -> None:
+def test_partitions_expire_if_the_settings_say_so(bigquery_section: BigQuerySection) -> None:
     sink = BigQuerySink(bigquery_section.model_copy(update={"partition_expiration_days": 30}))
     sink.open()
     assert sink.client.get_table(sink.table_id).time_partitioning.expiration_ms == 30 * 86_400_000
@@ -366,7 +366,7 @@ def test_nullable_columns_are_added_only_when_asked_to(bigquery_section: BigQuer
     ]
 
 
-def test_columns_of_the_user_s_own_do_no_harm(bigquery_section: BigQuerySection) -> None:
+def test_additional_columns_do_no_harm(bigquery_section: BigQuerySection) -> None:
     sink = BigQuerySink(bigquery_section)
     make_table(sink, [SchemaField("note", "STRING"), *schema.fields()])
     sink.open()

@@ -1,5 +1,5 @@
-"""Promises: every statement of ours is well-typed GoogleSQL, the ready queries say what their heads say,
-and `rtea bigquery check` tells a server that does as needed from one that does not."""
+"""Promises: all our statements are well-typed GoogleSQL, the ready queries return what their headers say, and `rtea
+bigquery check` finds out whether a server does what we need."""
 
 import subprocess
 import sys
@@ -122,7 +122,7 @@ def test_conversion_counts_each_step_by_source(filled: tuple[BigQuerySink, list[
     assert all(row.purchases_by_product_view == row.purchases / row.product_views for row in found)
 
 
-def test_the_latest_complete_hour_leaves_the_open_one_out(filled: tuple[BigQuerySink, list[WindowResult]]) -> None:
+def test_the_latest_complete_hour_excludes_the_open_hour(filled: tuple[BigQuerySink, list[WindowResult]]) -> None:
     sink, windows = filled
     statement = sql.ready_query("latest_complete_hour", sink.table_id)
     # The emulator cannot merge BigQuery's sketches: it counts them instead, which tells the windows apart as well.
@@ -142,7 +142,7 @@ def test_the_latest_complete_hour_leaves_the_open_one_out(filled: tuple[BigQuery
     assert {row.hour for row in found} == {NOW + timedelta(hours=1)}
 
 
-def test_the_check_finds_what_the_server_does_otherwise_and_cleans_up(bigquery_section: BigQuerySection) -> None:
+def test_the_check_finds_what_the_server_does_differently_and_cleans_up(bigquery_section: BigQuerySection) -> None:
     findings = check.check(bigquery_section)
     failed = {finding.name for finding in findings if not finding.passed}
     # The emulator's HLL functions read arrays, not BigQuery's sketches; all else it does as BigQuery.

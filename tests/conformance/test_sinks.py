@@ -1,4 +1,4 @@
-"""The sinks' contract, for every sink: what `rtea.sinks.contract` promises."""
+"""What `rtea.sinks.contract` promises, tested with every sink."""
 
 import subprocess
 import sys
@@ -116,7 +116,7 @@ def test_opening_again_keeps_the_rows_and_says_whether_there_are_any(sink: Sink)
     assert counts(sink) == {0: (5, 5)}
 
 
-def test_a_locked_file_is_waited_for_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_sink_waits_for_a_locked_file_and_loses_nothing(tmp_path: Path) -> None:
     sink = duckdb_sink(tmp_path)
     sink.open()
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
@@ -148,7 +148,7 @@ def test_waiting_for_a_locked_file_is_logged(
     assert "is locked by another process" in caplog.text
 
 
-def test_a_locked_file_is_let_go_when_asked_to_stop(tmp_path: Path) -> None:
+def test_a_sink_that_waits_for_a_locked_file_stops_when_it_must(tmp_path: Path) -> None:
     sink = DuckDbSink(tmp_path / "metrics.duckdb", "ecommerce_metrics")
     sink.open()
     stop = threading.Event()
@@ -158,14 +158,14 @@ def test_a_locked_file_is_let_go_when_asked_to_stop(tmp_path: Path) -> None:
     assert counts(sink) == {}
 
 
-def test_another_table_of_that_name_is_one_clear_line(tmp_path: Path) -> None:
+def test_another_table_with_that_name_is_one_clear_line(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "metrics.duckdb")) as connection:
         connection.execute("CREATE TABLE ecommerce_metrics (x INTEGER)")
     with pytest.raises(SinkError, match=r"metrics\.duckdb"):
         duckdb_sink(tmp_path).open()
 
 
-def test_refused_events_are_seen_in_the_health_view_and_in_no_other_figure(tmp_path: Path) -> None:
+def test_refused_events_are_in_the_health_view_and_in_no_other_figure(tmp_path: Path) -> None:
     sink = duckdb_sink(tmp_path)
     sink.open()
     rows = [
@@ -188,7 +188,7 @@ def test_destinations_name_the_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"junk", b"\x95\x02\x00\x00\x00\x90", b"\x90", b"\x91\x00"])
-def test_what_is_no_result_is_refused_with_its_place(value: bytes) -> None:
+def test_a_value_that_is_not_a_result_is_refused_with_its_place(value: bytes) -> None:
     with pytest.raises(result.NotAResultError, match="metrics-0 offset 7"):
         result.decode(value, "metrics-0 offset 7")
 
@@ -198,7 +198,7 @@ def test_a_result_of_a_later_release_stops_the_sink_with_the_remedy() -> None:
         result.decode(msgspec.msgpack.encode([3, "whatever"]), "metrics-0 offset 7")
 
 
-def test_results_of_version_1_are_read_as_of_no_generation() -> None:
+def test_results_of_version_1_have_generation_zero() -> None:
     rows = [["event_count", "page_view_mobile", "", 4, None, None, None]]
     found = result.decode(msgspec.msgpack.encode([1, 60_000, 120_000, 4, rows]), "p")
     assert found.age == (0, 4)
@@ -215,7 +215,7 @@ def test_results_of_version_1_are_read_as_of_no_generation() -> None:
         (253_402_300_740_000, 253_402_300_800_000),
     ],
 )
-def test_no_table_has_to_hold_an_impossible_window(start_ms: int, end_ms: int) -> None:
+def test_results_of_impossible_windows_are_not_stored(start_ms: int, end_ms: int) -> None:
     assert not WindowResult(result.VERSION, start_ms, end_ms, 1, 1, "", []).is_storable
     row = Row("event_count", "search_mobile", "", 1, None, None, None)
     assert WindowResult(result.VERSION, 0, 60_000, 1, 1, "", [row]).is_storable
@@ -232,7 +232,7 @@ def test_no_table_has_to_hold_an_impossible_window(start_ms: int, end_ms: int) -
         ["event_count"],
     ],
 )
-def test_rows_that_no_table_can_hold_are_no_result(row: list[object]) -> None:
+def test_results_with_rows_that_no_table_can_hold_are_refused(row: list[object]) -> None:
     value = msgspec.msgpack.encode([2, 0, 60_000, 1, 1, "", [row]])
     with pytest.raises(result.NotAResultError, match="metrics-0 offset 7"):
         result.decode(value, "metrics-0 offset 7")
@@ -265,7 +265,7 @@ def results(start_ms: int) -> st.SearchStrategy[WindowResult]:
 
 
 def naive(written: list[WindowResult]) -> dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]]:
-    """The plainest sink there is: a dictionary of windows."""
+    """The simplest possible sink: a dictionary of windows."""
     table: dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]] = {}
     for each in written:
         rows = {(row.metric, row.dimension, row.currency, row.event_count, row.revenue_minor) for row in each.rows}

@@ -1,8 +1,8 @@
 """What the drills share: one seeded load, the rows of a run without faults, and how a run is compared.
 
-The load starts at a fixed event time, so that a drill's rows can be compared with those of an undisturbed run
-to the last unit, unique visitors with them. One message in five hundred is malformed, so that dead letters
-and their counts are drilled as well.
+The load starts at a fixed event time, so the rows of a drill must equal those of an undisturbed run to the last unit,
+including unique visitors. One event in five hundred is malformed, so the drills also test dead letters and their
+counts.
 """
 
 import os
@@ -60,7 +60,7 @@ def arguments(seconds: int, *, speed: str = "1") -> list[str]:
 
 
 def options(speed: str = "1") -> list[str]:
-    """Those that a resumed load takes as well."""
+    """The options that a resumed load takes, too."""
     return ["--rate", str(RATE), "--seed", "6", "--speed", speed, "--procs", "2"]
 
 
@@ -132,7 +132,7 @@ def assert_undisturbed(config: Config, sent: Manifest, undisturbed: Rows, late: 
 
 
 def _settled(read: Callable[[], T], is_right: Callable[[T], bool]) -> T:
-    """What is read once it is right, or after a minute."""
+    """Read until the result is right, for at most a minute; returns the last result."""
     reading = Retrying(
         retry=retry_if_result(lambda found: not is_right(found)),
         stop=stop_after_delay(60),
@@ -162,7 +162,7 @@ def pause(pids: list[int], seconds: float) -> None:
 
 
 def wait_s(seconds: float) -> None:
-    """Let the fault last: the one wait of a drill that is not for something to happen."""
+    """Let the fault last. All other waits of a drill wait for something to happen."""
     time.sleep(seconds)
 
 
@@ -196,7 +196,7 @@ def runs_since(config: Config, job_id: str, time_ms: int) -> bool:
 
 
 def chaos(seed: int) -> random.Random:
-    """Where a drill says random, it means this: other runs, other moments, but each can be repeated."""
+    """Random numbers of a drill. Every run differs, but DRILL_SEED repeats one."""
     seed = int(os.environ.get("DRILL_SEED", seed))
     print(f"DRILL_SEED={seed}", file=sys.stderr)
     return random.Random(seed)

@@ -1,5 +1,5 @@
-"""Promises: a full disk under the checkpoints, the broker's log or the table stops what needs it with a clear line, or
-makes it wait; nothing is lost, doubled or half written, and all goes on once there is room."""
+"""Promises: a full disk under the checkpoints, the broker's log or the table makes the part that needs it stop with a
+clear line, or wait. Nothing is lost, duplicated or half written, and everything continues when there is room again."""
 
 import errno
 import os
@@ -87,7 +87,7 @@ def own_stack(root: Path) -> Iterator[Config]:
         yield load.drill_config(config)
 
 
-def test_a_full_disk_under_the_checkpoints_costs_no_row(tmp_path: Path, undisturbed: load.Rows) -> None:
+def test_a_full_disk_under_the_checkpoints_changes_no_row(tmp_path: Path, undisturbed: load.Rows) -> None:
     root = tmp_path / "stack"
     with ExitStack() as parts:
         disk = parts.enter_context(small_disk(Layout.of(root).checkpoints, 64))
@@ -109,7 +109,7 @@ def test_a_full_disk_under_the_checkpoints_costs_no_row(tmp_path: Path, undistur
             load.assert_undisturbed(config, manifest.read(tmp_path / "m.jsonl"), undisturbed)
 
 
-def test_a_full_disk_under_the_broker_costs_no_row(tmp_path: Path, undisturbed: load.Rows) -> None:
+def test_a_full_disk_under_the_broker_changes_no_row(tmp_path: Path, undisturbed: load.Rows) -> None:
     root = tmp_path / "stack"
     with ExitStack() as parts:
         disk = parts.enter_context(small_disk(Layout.of(root).kafka, 400))
@@ -166,7 +166,7 @@ def test_a_read_only_table_is_one_line(drilled: Config, tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
-def test_a_temporary_directory_without_room_is_named_or_done_without(tmp_path: Path) -> None:
+def test_a_full_temporary_directory_is_replaced_or_named(tmp_path: Path) -> None:
     with small_disk(tmp_path / "tmp", 1) as temporary:
         arguments = ["--sink", "file", "--path", str(tmp_path / "events.ndjson"), "--procs", "2", "--no-progress"]
         arguments += ["--manifest", str(tmp_path / "manifest.jsonl")]

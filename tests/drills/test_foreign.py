@@ -1,5 +1,5 @@
-"""Promises: what other producers, brokers and people do stops nothing for good: records that outgrow their letter,
-every codec, impossible timestamps, a topic made again, a second submission, a result of another release."""
+"""Promises: nothing that other producers, brokers and people do stops the pipeline for good: values too large for a
+dead letter, every codec, impossible timestamps, a recreated topic, a second submission, a result of another release."""
 
 import hashlib
 import threading
@@ -60,7 +60,9 @@ def counts_all(config: Config, wanted: int) -> None:
         pytest.param(b" " * 10_000_000, "lz4", id="10 MB of spaces"),
     ],
 )
-def test_an_event_that_outgrows_every_letter_costs_no_neighbour(drilled: Config, value: bytes, codec: str) -> None:
+def test_a_value_too_large_for_a_dead_letter_is_cut_and_the_others_count(
+    drilled: Config, value: bytes, codec: str
+) -> None:
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
         started_ms = load.started_ms(drilled, job_id)
         produce(drilled, [event(), value, event(), event()], codec)
@@ -74,7 +76,7 @@ def test_an_event_that_outgrows_every_letter_costs_no_neighbour(drilled: Config,
     assert letter.partition == 1
 
 
-def test_late_orders_with_many_lines_become_letters_that_fit(drilled: Config) -> None:
+def test_late_orders_with_many_lines_become_dead_letters_that_fit(drilled: Config) -> None:
     config = load.drill_config(drilled, allowed_lateness_ms=0, max_dimensions=20_000, deduplicate_orders=True)
     items = [{"product_id": "p", "category": f"{n:064}", "price": 1.0} for n in range(2_000)]
     orders = [event(event_id=str(n), order_id=str(n), items=items) for n in range(8)]
@@ -99,7 +101,7 @@ def late_events(config: Config) -> int:
     "by_topic",
     [pytest.param(False, marks=pytest.mark.quick, id="by the producer"), pytest.param(True, id="by the topic")],
 )
-def test_every_codec_of_kafka_is_counted(drilled: Config, by_topic: bool) -> None:
+def test_records_of_every_kafka_codec_are_counted(drilled: Config, by_topic: bool) -> None:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
         started_ms = load.started_ms(drilled, job_id)
@@ -114,7 +116,7 @@ def test_every_codec_of_kafka_is_counted(drilled: Config, by_topic: bool) -> Non
 
 
 @pytest.mark.quick
-def test_impossible_timestamps_are_letters_and_are_counted_where_they_arrived(drilled: Config) -> None:
+def test_impossible_timestamps_become_dead_letters_and_count_where_they_arrived(drilled: Config) -> None:
     impossible = [-62135596800001, -1, 2**62, -(2**62), 253_402_300_800_000]
     before_ms = time.time_ns() // 1_000_000 - load.WINDOW_MS
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
@@ -136,7 +138,7 @@ def test_impossible_timestamps_are_letters_and_are_counted_where_they_arrived(dr
 
 
 @pytest.mark.quick
-def test_a_sink_puts_aside_what_no_table_can_hold(drilled: Config, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sink_leaves_out_results_that_no_table_can_hold(drilled: Config, caplog: pytest.LogCaptureFixture) -> None:
     def window(start_ms: int) -> bytes:
         rows = [result.Row("event_count", "page_view_mobile", "", 4, None, None, None)]
         found = WindowResult(result.VERSION, start_ms, start_ms + load.WINDOW_MS, 1, 4, "", rows)
@@ -156,7 +158,7 @@ def test_a_sink_puts_aside_what_no_table_can_hold(drilled: Config, caplog: pytes
 
 
 def make_again(config: Config, topic: str, partitions: int) -> None:
-    """Delete a topic and make it again under its name."""
+    """Delete a topic and create it again with the same name."""
     admin = AdminClient(topics.connection(config.kafka))
     before = topics.find_id(config.kafka, topic)
     admin.delete_topics([topic])[topic].result(30)
@@ -179,7 +181,7 @@ def make_again(config: Config, topic: str, partitions: int) -> None:
 
 
 @pytest.mark.quick
-def test_a_topic_made_again_under_the_job_is_refused_with_the_remedy(drilled: Config) -> None:
+def test_a_job_refuses_its_recreated_topic_with_the_remedy(drilled: Config) -> None:
     with pipeline.submitted(drilled) as job_id:
         produce(drilled, [event(event_id=str(n)) for n in range(400)])
         load.wait_until(lambda: job.health(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
@@ -206,7 +208,7 @@ def test_a_savepoint_of_another_topic_is_refused_with_the_remedy(drilled: Config
 
 
 @pytest.mark.quick
-def test_a_results_topic_made_again_is_refused_by_the_sink_with_the_remedy(
+def test_a_sink_refuses_a_recreated_results_topic_with_the_remedy(
     drilled: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(identity, "LOOK_SECONDS", 0.5)
@@ -233,7 +235,7 @@ def test_a_results_topic_made_again_is_refused_by_the_sink_with_the_remedy(
 
 
 @pytest.mark.quick
-def test_a_resumed_run_refuses_a_topic_made_again(drilled: Config, tmp_path: Path) -> None:
+def test_a_resumed_run_refuses_a_recreated_topic(drilled: Config, tmp_path: Path) -> None:
     pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(5, speed="0"))
     whole = (tmp_path / "m.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "m.jsonl").write_bytes(b"".join(whole[:-1]))
@@ -252,7 +254,7 @@ def test_a_second_job_on_the_same_topics_is_refused_unless_wanted(drilled: Confi
         job.cancel(drilled, another)
 
 
-def test_two_submissions_at_once_have_each_their_own_settings(stack: Config, tmp_path: Path) -> None:
+def test_two_submissions_at_once_keep_their_own_settings(stack: Config, tmp_path: Path) -> None:
     from tests.conftest import with_own_topics
 
     configs = []
@@ -290,7 +292,7 @@ def results(config: Config) -> Iterator[tuple[bytes, WindowResult]]:
 
 
 @pytest.mark.quick
-def test_the_topic_as_compaction_leaves_it_makes_the_live_table(drilled: Config, tmp_path: Path) -> None:
+def test_a_new_table_from_the_compacted_topic_equals_the_live_table(drilled: Config, tmp_path: Path) -> None:
     config = load.drill_config(drilled, allowed_lateness_ms=3_600_000, deduplicate_orders=True)
     with pipeline.submitted(config), pipeline.sinking(config):
         sent = pipeline.generated(config, tmp_path / "m.jsonl", *load.arguments(40, speed="0"))
@@ -325,7 +327,7 @@ def test_the_topic_as_compaction_leaves_it_makes_the_live_table(drilled: Config,
 
 
 @pytest.mark.quick
-def test_a_backfill_with_other_settings_replaces_its_windows_whole(drilled: Config, tmp_path: Path) -> None:
+def test_a_backfill_with_other_settings_replaces_whole_windows(drilled: Config, tmp_path: Path) -> None:
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
         sent = pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(40, speed="0"))
         pipeline.assert_rows_match(drilled, sent, least_windows=6)
@@ -352,7 +354,7 @@ def test_a_backfill_with_other_settings_replaces_its_windows_whole(drilled: Conf
             )
 
 
-def test_refused_events_make_few_results_and_the_last_one_tells_all(drilled: Config) -> None:
+def test_refused_events_make_few_results_and_the_last_one_is_complete(drilled: Config) -> None:
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
         started_s = time.monotonic()
         for number in range(40):
@@ -370,7 +372,7 @@ def test_refused_events_make_few_results_and_the_last_one_tells_all(drilled: Con
     assert told[-1].revision == 120
 
 
-def test_an_original_that_would_count_now_is_not_sent_back(drilled: Config, tmp_path: Path) -> None:
+def test_a_dead_letter_whose_original_would_count_now_is_not_sent_back(drilled: Config, tmp_path: Path) -> None:
     strict = load.drill_config(drilled, max_event_bytes=300)
     long = event(page_url="x" * 300)
     with pipeline.submitted(strict):

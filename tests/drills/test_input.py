@@ -1,5 +1,5 @@
-"""Promises: nothing that can be put into a topic stops the job, costs a neighbour or goes missing; the number of
-dimensions is bounded and the true rows are kept; an order counts once; a corrected letter is sent back once."""
+"""Promises: whatever is in a topic, the job does not stop, other records still count, and nothing is lost; the number
+of dimensions is limited and known rows are kept; an order counts once; a corrected dead letter is sent back once."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ NAMES = 1_000_000
 
 
 def event(**fields: object) -> bytes:
-    """A purchase at the load's start, with some fields otherwise."""
+    """A purchase at the load's start, with some fields changed."""
     item = {"product_id": "p", "category": "toys", "price": 1.0}
     made = {"event_id": "e", "event_type": "purchase", "source": "mobile", "event_time": load.START_MS,
             "visitor_id": "v", "items": [item]}  # fmt: skip
@@ -71,7 +71,9 @@ def allow_large_records(config: Config) -> None:
 
 
 @pytest.mark.quick
-def test_poison_of_every_kind_becomes_letters_and_costs_no_neighbour(drilled: Config, tmp_path: Path) -> None:
+def test_every_kind_of_malformed_record_becomes_a_dead_letter_and_the_others_count(
+    drilled: Config, tmp_path: Path
+) -> None:
     allow_large_records(drilled)
     kinds = list(poison())
     values = [value for _, value in kinds] + list(ODD)
@@ -94,7 +96,7 @@ def test_poison_of_every_kind_becomes_letters_and_costs_no_neighbour(drilled: Co
     assert sum(count or 0 for count in refused.values()) == len(kinds)
 
 
-def test_a_million_categories_in_a_minute_hide_no_true_row(drilled: Config, tmp_path: Path) -> None:
+def test_a_million_categories_in_a_minute_hide_no_known_row(drilled: Config, tmp_path: Path) -> None:
     config = load.drill_config(drilled, window_ms=60_000)
     start_ms = load.START_MS // 60_000 * 60_000
     producer = Producer(topics.connection(config.kafka) | {"linger.ms": 20, "queue.buffering.max.messages": NAMES})
@@ -149,7 +151,7 @@ def rtea(config: Config, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.quick
-def test_corrected_letters_are_sent_back_once_and_count(drilled: Config, tmp_path: Path) -> None:
+def test_corrected_dead_letters_are_sent_back_once_and_count(drilled: Config, tmp_path: Path) -> None:
     config = load.drill_config(drilled, allowed_lateness_ms=3_600_000)
     wrong = [event(event_id=str(n), source="kiosk") for n in range(20)]
     with pipeline.submitted(config), pipeline.sinking(config):

@@ -1,5 +1,5 @@
-"""Promises: `kill -9` of any process of the pipeline, at any moment, changes no row, no count of what was refused
-and no dead letter; the job runs again within 30 s of a killed TaskManager."""
+"""Promises: `kill -9` of any process of the pipeline, at any moment, changes no row, no count of refused events and no
+dead letter; the job runs again within 30 s of a kill of the TaskManager."""
 
 import os
 import signal

@@ -1,5 +1,5 @@
-"""Promises: stopping with a savepoint, changing the parallelism or the release, and going on changes no row; a
-backfill makes the rows of its windows, all of them and no others; reading a topic twice leaves the table as it is."""
+"""Promises: stopping with a savepoint, changing the parallelism and continuing changes no row; a backfill writes the
+rows of its windows, all of them and no others; reading a topic twice changes nothing in the table."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_a_backfill_of_parts_of_windows_is_refused(from_ms: int, to_ms: int) -> 
         job.backfill(load.drill_config(Config()), from_ms, to_ms)
 
 
-def test_reading_a_topic_twice_leaves_the_table_as_it_is(
+def test_reading_a_topic_twice_changes_nothing_in_the_table(
     drilled: Config, tmp_path: Path, undisturbed: load.Rows
 ) -> None:
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
@@ -114,7 +114,7 @@ def test_records_lost_to_the_retention_stop_the_job_with_a_clear_error(
             job.submit(drilled, savepoint=savepoint)
 
 
-def test_a_stack_taken_down_and_up_again_goes_on_with_its_job(tmp_path: Path) -> None:
+def test_a_stack_that_is_stopped_and_started_again_continues_its_job(tmp_path: Path) -> None:
     config = load.drill_config(stack_config(tmp_path / "stack", sink__duckdb_path=tmp_path / "metrics.duckdb"))
     jars.fetch(config.jars, progress=False)
     with local.running(config):

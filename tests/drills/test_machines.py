@@ -21,7 +21,7 @@ exec unshare --user --map-user=12345 -- "$@"
 
 
 @pytest.mark.parametrize("home", ["none", "/", "read-only"])
-def test_a_stranger_runs_the_demo(tmp_path: Path, home: str) -> None:
+def test_any_user_can_run_the_demo(tmp_path: Path, home: str) -> None:
     odd = tmp_path / ODD_NAME
     for name in ("rtea", "work", "home"):
         (odd / name).mkdir(parents=True)

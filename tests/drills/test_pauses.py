@@ -1,5 +1,5 @@
-"""Promises: a process that stands still for 30 s, as under a debugger or on a machine that swaps, and then goes on
-changes no row: neither what it did while others believed it dead, nor what they did meanwhile, counts twice."""
+"""Promises: a process that pauses for 30 s and then continues, as under a debugger or on a machine that swaps, changes
+no row. Neither its own work nor the work of those that believed it dead counts twice."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""Promises: one set of settings makes generator, job, sink and tools speak TLS, with a password or a certificate; and
-the password is in no log, no printed configuration and no process's arguments."""
+"""Promises: with one set of settings, generator, job, sink and tools use TLS, with a password or a certificate; the
+password is in no log, no printed configuration and no process's arguments."""
 
 import subprocess
 import sys
@@ -99,7 +99,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Conf
 
 
 @pytest.mark.parametrize("protocol", ["SASL_SSL", "SSL"])
-def test_the_whole_pipeline_speaks_tls(secured: dict[str, Config], protocol: str, tmp_path: Path) -> None:
+def test_the_whole_pipeline_uses_tls(secured: dict[str, Config], protocol: str, tmp_path: Path) -> None:
     config = load.drill_config(with_own_topics(secured[protocol], tmp_path))
     with pipeline.submitted(config), pipeline.sinking(config):
         sent = pipeline.generated(config, tmp_path / "m.jsonl", *load.arguments(30, speed="0"))
@@ -126,7 +126,7 @@ def assert_no_secret(config: Config, scratch: Path) -> None:
     assert not any(word in (scratch / "m.jsonl").read_text() for word in words)
 
 
-def test_a_wrong_password_or_no_trust_is_one_clear_line_without_it(secured: dict[str, Config]) -> None:
+def test_a_wrong_password_or_an_untrusted_broker_is_one_line_without_secrets(secured: dict[str, Config]) -> None:
     kafka = secured["SASL_SSL"].kafka.model_copy(update={"timeout_ms": 3_000})
     for wrong in ({"sasl_password": "wr0ng"}, {"ssl_ca": None}, {"security_protocol": "PLAINTEXT"}):
         values = kafka.model_dump() | {"sasl_password": PASSWORD} | wrong

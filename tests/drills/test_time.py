@@ -1,5 +1,6 @@
-"""Promises about time: no record from the future makes honest events late; events beyond the lateness are counted by
-window in the table; partitions added while the job runs are read; no edge of a month or year is special."""
+"""Promises about time: no record from the future makes other events late; the table counts events beyond the allowed
+lateness by window; the job reads partitions that are added while it runs; windows at the end of a month or a year are
+like all others."""
 
 import time
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_late_events_are_counted_by_window_also_after_a_recovery(
         load.assert_undisturbed(config, sent, undisturbed, late=15)
 
 
-def test_counts_that_begin_again_after_a_day_do_not_replace_the_greater_ones(drilled: Config) -> None:
+def test_counts_that_restart_after_a_day_do_not_replace_greater_ones(drilled: Config) -> None:
     consumer = Consumer(topics.connection(drilled.kafka) | {"group.id": "results", "auto.offset.reset": "earliest"})
     consumer.subscribe([drilled.kafka.results_topic])
     window_ms = load.START_MS // load.WINDOW_MS * load.WINDOW_MS
@@ -138,7 +139,9 @@ def test_partitions_added_while_the_job_runs_are_read(drilled: Config, tmp_path:
 
 
 @pytest.mark.parametrize("start", ["2024-02-29T23:59:30Z", "2025-02-28T23:59:30Z", "2025-12-31T23:59:30Z"])
-def test_no_edge_of_a_month_or_year_is_special(drilled: Config, tmp_path: Path, start: str) -> None:
+def test_windows_at_the_end_of_a_month_or_year_are_counted_like_others(
+    drilled: Config, tmp_path: Path, start: str
+) -> None:
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
         sent = pipeline.generated(drilled, tmp_path / "m.jsonl", *load.arguments(SECONDS, speed="0"), "--start", start)
         pipeline.assert_rows_match(drilled, sent, least_windows=10)

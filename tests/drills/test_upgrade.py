@@ -1,4 +1,4 @@
-"""Promise: another release goes on where an earlier one stopped: with its topics, its savepoint and its table."""
+"""Promise: a release continues where an earlier one stopped, with its topics, its savepoint and its table."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def runs_in_taskmanager(config: Config, extension: Path) -> bool:
     return any(entry.path == str(extension) for process in processes for entry in process.memory_maps())
 
 
-def test_a_release_goes_on_where_an_earlier_one_stopped(tmp_path: Path, undisturbed: load.Rows) -> None:
+def test_a_release_continues_where_an_earlier_one_stopped(tmp_path: Path, undisturbed: load.Rows) -> None:
     config = load.drill_config(stack_config(tmp_path / "stack", sink__duckdb_path=tmp_path / "metrics.duckdb"))
     with checkout.built(EARLIER, "upgrade") as tree:
         earlier = Earlier(tree, config)

@@ -1,4 +1,4 @@
-"""What the tests of the running job share: start its parts, send events, wait for rows."""
+"""What the tests of the running job share: they start its parts, send events and wait for rows."""
 
 import base64
 import json

@@ -1,6 +1,5 @@
-"""Promises of the whole pipeline, on a real Kafka and a real Flink cluster: every row equals the
-manifest, whatever mode the UDFs run in; no malformed event is lost or costs a neighbour; a killed
-TaskManager changes no row."""
+"""Promises of the whole pipeline, on a real Kafka and a real Flink cluster: every row equals the manifest, in every
+mode of the UDFs; no malformed record is lost, and the records next to it count; a killed TaskManager changes no row."""
 
 import signal
 from collections import Counter
@@ -40,7 +39,7 @@ def test_the_embedded_interpreter_does_not_load_beam(pipeline_config: Config) ->
     assert "/site-packages/pandas/" not in libraries
 
 
-def test_malformed_messages_reach_the_dlq_and_their_neighbours_are_counted(
+def test_malformed_records_reach_the_dlq_and_the_records_next_to_them_count(
     pipeline_config: Config, tmp_path: Path
 ) -> None:
     config = pipeline_config
@@ -79,7 +78,7 @@ def malformed(time_ms: int) -> list[tuple[str, bytes | None]]:
     ]
 
 
-def test_events_later_than_the_lateness_are_dead_letters_and_change_no_row(
+def test_events_after_the_allowed_lateness_become_dead_letters_and_change_no_row(
     pipeline_config: Config, tmp_path: Path
 ) -> None:
     config = with_job(pipeline_config, allowed_lateness_ms=0)
@@ -96,7 +95,7 @@ def test_events_later_than_the_lateness_are_dead_letters_and_change_no_row(
 REASONS = {"late": "late", "future": "timestamp_mismatch"} | pipeline.MALFORMED
 
 
-def test_injected_faults_are_found_as_the_manifest_counts_them(pipeline_config: Config, tmp_path: Path) -> None:
+def test_injected_faults_arrive_as_often_as_the_manifest_says(pipeline_config: Config, tmp_path: Path) -> None:
     config = with_job(pipeline_config, window_ms=5_000, allowed_lateness_ms=5_000)
     shares = {"duplicate": 0.01, "disorder": 0.02, "late": 0.002, "future": 0.005, "malformed": 0.005, "hot_key": 0.2}
     faults = [f"--set=faults.{name}_share={share}" for name, share in shares.items()]
@@ -111,7 +110,7 @@ def test_injected_faults_are_found_as_the_manifest_counts_them(pipeline_config: 
     assert {*shares, "idle_partition"} - {"malformed"} <= set(sent.end.faults)
 
 
-def test_a_late_event_within_the_lateness_corrects_its_row(pipeline_config: Config, tmp_path: Path) -> None:
+def test_an_event_within_the_allowed_lateness_corrects_its_row(pipeline_config: Config, tmp_path: Path) -> None:
     config = with_job(pipeline_config, allowed_lateness_ms=600_000)
     with pipeline.submitted(config), pipeline.sinking(config):
         sent = pipeline.generated(config, tmp_path / "m.jsonl", *SIMULATED, "--duration", "200")
@@ -133,7 +132,7 @@ def test_a_killed_taskmanager_changes_no_row(pipeline_config: Config, tmp_path: 
         pipeline.assert_rows_match(config, manifest.read(tmp_path / "m.jsonl"), least_windows=7)
 
 
-def test_a_restarted_sink_goes_on_where_it_stopped(pipeline_config: Config, tmp_path: Path) -> None:
+def test_a_restarted_sink_continues_where_it_stopped(pipeline_config: Config, tmp_path: Path) -> None:
     config = pipeline_config
     with pipeline.submitted(config):
         with pipeline.sinking(config):

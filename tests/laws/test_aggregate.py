@@ -1,4 +1,5 @@
-"""Promises of the Python face: state errors are ours, sketches union, batches are what Java writes."""
+"""Promises of `rtea.aggregate`: damaged state raises our own errors, a merge of sketches is their union, and packed
+batches have the layout that Java writes."""
 
 import struct
 

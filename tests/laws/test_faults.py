@@ -1,5 +1,5 @@
-"""Promises of the faults on request: each is what its name says, as often as its share says, counted where the rows
-need it, and the same in every run."""
+"""Promises of fault injection: each fault is what its name says, comes as often as its share says, counts in the right
+window, and is the same in every run."""
 
 from collections import Counter
 
@@ -44,7 +44,7 @@ def truth(found: _core.EventStream) -> list[tuple[int, dict[str, int], dict[str,
 
 
 @pytest.mark.parametrize("format", ["json", "msgpack"])
-def test_malformed_messages_are_refused_for_the_reason_their_name_promises(format: Format) -> None:
+def test_each_kind_of_malformed_event_is_refused_with_its_reason(format: Format) -> None:
     sent = records(stream(malformed_share=0.5), 2_000, format)
     kinds = Counter(fault for *_, fault in sent if fault)
     assert set(kinds) == {*REASONS, "huge", "null"}
@@ -109,13 +109,13 @@ def test_late_events_are_sent_when_their_window_is_over_and_do_not_count() -> No
     assert late + sum(fault is None for *_, fault in sent) < count
 
 
-def test_clocks_ahead_are_ahead_of_the_record_s_time() -> None:
+def test_events_from_the_future_are_ahead_of_their_record() -> None:
     sent = records(stream(future_share=0.1, future_by_ms=900_000), 2_000)
     ahead = {(fault, events.decode(value or b"").event_time - time_ms) for _, value, time_ms, _, fault in sent}
     assert ahead == {(None, 0), ("future", 900_000)}
 
 
-def test_the_hot_key_replaces_the_visitor_s() -> None:
+def test_the_hot_key_replaces_the_visitor_id() -> None:
     found = stream(hot_key_share=0.3)
     sent = records(found, 5_000)
     hot = sum(key == b"hot" for key, *_ in sent)
@@ -162,6 +162,6 @@ def test_events_without_faults_stay_as_they_are() -> None:
         ({"disorder_share": 0.1, "disorder_ms": 10**6}, "beyond job.allowed_lateness_ms"),
     ],
 )
-def test_faults_that_do_not_fit_are_one_line(flags: dict[str, object], line: str) -> None:
+def test_invalid_settings_of_faults_are_one_line(flags: dict[str, object], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         stream(**flags)

@@ -1,4 +1,4 @@
-"""Promise: the JSON Schema, the Rust decoder, the msgspec Structs and the generator mean the same event."""
+"""Promise: the JSON Schema, the Rust decoder, the msgspec Structs and the generator agree on what an event is."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def is_decoded(text: str) -> bool:
     return True
 
 
-def test_the_schema_is_a_schema() -> None:
+def test_the_schema_is_valid() -> None:
     Draft202012Validator.check_schema(json.loads(events.SCHEMA_FILE.read_text()))
 
 
@@ -109,7 +109,7 @@ def test_schema_and_decoder_agree_that_a_purchase_has_items(event: Event, items:
         assert is_valid(text) == is_decoded(text) == (event_type == "search"), text
 
 
-def test_an_ordinary_validator_takes_every_valid_price() -> None:
+def test_an_ordinary_validator_accepts_every_valid_price() -> None:
     price = Draft202012Validator(SCHEMA["$defs"]["item"]["properties"]["price"])
     assert all(price.is_valid(minor / 100) for minor in range(100_000))
 

@@ -1,6 +1,5 @@
-"""Promises of `rtea-gen` against a real broker: the manifest does not depend on the number of
-processes; what was not delivered is counted, reported and marked; a run that was killed goes on with nothing
-repeated and nothing missing."""
+"""Promises of `rtea-gen` against a real broker: the manifest does not depend on the number of processes; events that
+were not delivered are counted, reported and marked; a killed run, when resumed, neither repeats nor misses an event."""
 
 import os
 import re
@@ -157,7 +156,7 @@ CORRUPTED = ("duplicate", "disorder", "late", "future", "malformed")
 
 @pytest.mark.parametrize("corrupt", [False, True], ids=["plain", "with faults"])
 @pytest.mark.parametrize("victim", ["a shard", "the parent"])
-def test_a_killed_run_goes_on_with_nothing_repeated_and_nothing_missing(
+def test_a_killed_run_is_resumed_without_repeated_or_missing_events(
     pipeline_config: Config, tmp_path: Path, corrupt: bool, victim: str
 ) -> None:
     shares = [f"--set=faults.{kind}_share=0.02" for kind in CORRUPTED] if corrupt else []
@@ -197,7 +196,7 @@ def resume(config: Config, path: Path, *arguments: str) -> "subprocess.Popen[str
     return subprocess.Popen([*command, "--no-progress"], env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_run_is_resumed_only_as_it_was_begun(pipeline_config: Config, tmp_path: Path) -> None:
+def test_a_run_is_resumed_only_with_its_own_settings(pipeline_config: Config, tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     with start(pipeline_config, path, "--events", "2000") as ran:
         assert ran.wait() == 0
@@ -253,7 +252,7 @@ def shard_seconds(ran: "subprocess.Popen[str]") -> list[float]:
 
 @contextmanager
 def silent_broker(config: Config) -> Iterator[None]:
-    """A broker that is there and does not answer, for a block."""
+    """A broker that runs but does not answer, for a block."""
     pid = pipeline.pid_of(config, "kafka")
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -277,7 +276,7 @@ def live(config: Config, path: Path, *arguments: str) -> "subprocess.Popen[str]"
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-def test_ctrl_c_while_the_broker_is_silent_ends_soon_with_what_was_acknowledged(
+def test_ctrl_c_while_the_broker_is_silent_ends_soon_with_an_exact_manifest(
     pipeline_config: Config, tmp_path: Path, signals: int
 ) -> None:
     path = tmp_path / "m.jsonl"
@@ -311,7 +310,9 @@ def everything(config: Config) -> list[bytes]:
     return [message.value() or b"" for message in topics.read(config.kafka, config.kafka.events_topic)]
 
 
-def test_a_full_queue_costs_no_event_and_repeats_none(pipeline_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_neither_loses_nor_repeats_events(
+    pipeline_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan, count = plans.make(pipeline_config, start_ms=1_760_000_000_000, events=3_000, duration_s=None), 3_000
     room = outlet.producer_settings(plan) | {"queue.buffering.max.messages": 70}
     monkeypatch.setattr(outlet, "producer_settings", lambda _: room)
@@ -326,7 +327,7 @@ def test_a_full_queue_costs_no_event_and_repeats_none(pipeline_config: Config, m
     assert sorted(read_topic(pipeline_config, count + 1)) == sorted(values)
 
 
-def test_keys_go_where_kafka_s_own_producers_put_them(pipeline_config: Config, tmp_path: Path) -> None:
+def test_keys_go_to_the_partitions_that_kafka_s_producers_choose(pipeline_config: Config, tmp_path: Path) -> None:
     with start(pipeline_config, tmp_path / "m.jsonl", "--events", "3000") as ran:
         assert ran.wait() == 0
     assert {place[1] for place in places(pipeline_config, 3000)} == {0}
@@ -359,7 +360,7 @@ def test_an_idle_partition_stays_empty_and_a_hot_key_is_hot(pipeline_config: Con
     assert counted["hot_key"] == sum(key == b"hot" for *_, key in found) > 1500
 
 
-def test_metrics_tell_what_the_summary_tells(pipeline_config: Config, tmp_path: Path) -> None:
+def test_metrics_agree_with_the_summary(pipeline_config: Config, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     arguments = ("--speed", "1", "--rate", "5000", "--procs", "2", "--metrics-port", str(port))
     with start(pipeline_config, tmp_path / "m.jsonl", *arguments) as ran:

@@ -1,4 +1,4 @@
-"""Promise: README's steps, typed as they stand, print what README says."""
+"""Promise: the steps of README, typed exactly, print what README shows."""
 
 import os
 import re
@@ -32,14 +32,14 @@ def matches(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, printed) is not None
 
 
-def test_matching_is_strict_but_for_the_ellipsis() -> None:
+def test_matching_is_strict_except_for_the_ellipsis() -> None:
     assert matches("job … is running\n", "job 12ab is running\n")
     assert not matches("job … is running\n", "job 12ab\nis running\n")
     assert not matches("2 of 2 windows\n", "1 of 2 windows\n")
 
 
 @pytest.mark.timeout(400)
-def test_readme_is_true_command_by_command(tmp_path: Path) -> None:
+def test_every_command_of_readme_prints_what_it_shows(tmp_path: Path) -> None:
     """The steps use the default ports: no other stack may run on them."""
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     steps = sessions()

@@ -1,5 +1,5 @@
-"""Promises of the local stack: it listens on the loopback only, restarts what dies, and leaves no
-process behind, whether it is stopped, interrupted, or fails to start."""
+"""Promises of the local stack: it listens only on the loopback, restarts processes that die, and leaves no process
+behind when it stops, is interrupted or fails to start."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ def test_starting_a_running_stack_changes_nothing(stack: Config) -> None:
     assert {process.pid for process in local.status(stack)} == before
 
 
-def test_other_ports_than_those_of_a_running_stack_are_named_at_once(stack: Config) -> None:
+def test_other_ports_than_those_of_a_running_stack_are_refused_at_once(stack: Config) -> None:
     other = stack.model_copy(update={"stack": stack.stack.model_copy(update={"rest_port": 1})})
     started_s = time.monotonic()
     with pytest.raises(ConfigError, match=f"stack.rest_port {stack.stack.rest_port} instead of 1: use those ports"):
@@ -76,9 +76,7 @@ def test_a_second_stack_on_the_same_ports_is_refused(stack: Config, tmp_path: Pa
         local.up(other)
 
 
-def test_a_topic_is_read_although_its_leader_did_not_lead_a_moment_ago(
-    pipeline_config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_a_new_topic_waits_for_its_leader(pipeline_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     class Early(Consumer):
@@ -137,7 +135,7 @@ def test_an_interrupted_start_leaves_no_process(tmp_path: Path, number: signal.S
     assert processes_below(tmp_path) == []
 
 
-def test_a_directory_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_that_rtea_did_not_make_stays_unchanged(tmp_path: Path) -> None:
     precious = tmp_path / "demo" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("ten years of work")
@@ -153,7 +151,7 @@ def test_a_directory_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in precious.parent.iterdir()] == ["thesis.txt"]
 
 
-def test_a_state_directory_of_ours_is_known_also_from_before_the_marker(tmp_path: Path) -> None:
+def test_a_state_directory_from_before_the_marker_is_recognized(tmp_path: Path) -> None:
     layout = Layout.of(tmp_path / "state")
     layout.make()
     (layout.kafka / "server.properties").touch()
@@ -168,7 +166,7 @@ def test_a_state_directory_of_ours_is_known_also_from_before_the_marker(tmp_path
     assert [path.name for path in layout.root.iterdir()] == [layout.marker.name]
 
 
-def test_a_disk_mounted_in_a_new_state_directory_is_taken(tmp_path: Path) -> None:
+def test_a_disk_mounted_in_a_new_state_directory_is_accepted(tmp_path: Path) -> None:
     layout = Layout.of(tmp_path / "state")
     layout.checkpoints.mkdir(parents=True)
     (layout.root / "lost+found").mkdir()
@@ -176,7 +174,7 @@ def test_a_disk_mounted_in_a_new_state_directory_is_taken(tmp_path: Path) -> Non
     assert layout.marker.exists()
 
 
-def test_a_demo_s_directory_does_not_keep_the_stack_s_from_being_made(tmp_path: Path) -> None:
+def test_the_directory_of_a_demo_does_not_prevent_that_of_the_stack(tmp_path: Path) -> None:
     demo, stack = Layout.of(tmp_path / "state" / "demo"), Layout.of(tmp_path / "state")
     demo.make()
     stack.make()
@@ -210,7 +208,7 @@ def test_a_stack_is_found_whatever_tmpdir_says_and_however_long_its_path(
     assert processes_below(tmp_path) == []
 
 
-def test_a_stack_whose_supervisor_does_not_answer_is_not_killed_by_a_start(tmp_path: Path) -> None:
+def test_a_start_does_not_kill_a_stack_whose_supervisor_does_not_answer(tmp_path: Path) -> None:
     config = stack_config(tmp_path / "stack")
     local.up(config)
     layout = Layout.of(config.stack.state_dir)
@@ -225,7 +223,7 @@ def test_a_stack_whose_supervisor_does_not_answer_is_not_killed_by_a_start(tmp_p
     assert processes_below(tmp_path) == []
 
 
-def test_a_stack_whose_supervisor_was_killed_is_cleared_away(tmp_path: Path) -> None:
+def test_stopping_removes_a_stack_whose_supervisor_was_killed(tmp_path: Path) -> None:
     config = stack_config(tmp_path / "stack")
     local.up(config)
     pid = int((Layout.of(config.stack.state_dir).root / "supervisord.pid").read_text())

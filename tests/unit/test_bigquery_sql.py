@@ -1,4 +1,4 @@
-"""Promise: a MERGE reads the partitions of its batch and no others."""
+"""Promise: a MERGE reads only the partitions of its batch."""
 
 import re
 
@@ -10,7 +10,7 @@ RANGE = (
 )
 
 
-def test_every_reading_of_the_table_has_a_constant_range_of_the_partition_column() -> None:
+def test_every_read_of_the_table_has_a_constant_range_of_the_partition_column() -> None:
     statement = sql.merge("p.d.t", "p.d.t__staging_x", "p.d.t__writer", {60_000, 120_000})
     merge = statement[statement.index("MERGE") :]
     aliases = re.findall(r"`p\.d\.t` (\w+)", merge)
@@ -22,6 +22,6 @@ def test_every_reading_of_the_table_has_a_constant_range_of_the_partition_column
     assert "NOT MATCHED BY SOURCE" not in merge
 
 
-def test_a_batch_of_last_year_and_today_names_its_days_alone() -> None:
+def test_a_batch_of_two_distant_days_names_only_those_days() -> None:
     statement = sql.merge("p.d.t", "p.d.t__staging_x", "p.d.t__writer", {1_760_000_000_000, 1_730_000_000_000})
     assert statement.count("IN (DATE '2024-10-27', DATE '2025-10-09')") == 3

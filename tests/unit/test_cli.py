@@ -164,7 +164,7 @@ def test_every_subcommand_takes_settings(
     ).replace(":", "")
 
 
-def test_every_subcommand_is_offered_the_settings() -> None:
+def test_every_subcommand_has_the_options_for_settings() -> None:
     def leaves(command: click.Command) -> Iterator[click.Command]:
         if isinstance(command, click.Group):
             for name in command.list_commands(click.Context(command)):

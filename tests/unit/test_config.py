@@ -84,7 +84,7 @@ def test_the_documentation_of_the_settings_is_up_to_date() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == document(), "run `make docs`"
 
 
-def test_a_sale_that_stops_the_stream_for_ever_is_refused() -> None:
+def test_a_sale_that_stops_the_stream_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"generator\.sale_factor"):
         configuration.load(flags={"generator.sale_factor": 0})
 
@@ -117,7 +117,7 @@ def test_a_password_protocol_needs_user_and_password(missing: str) -> None:
     assert "s3cr3t" not in str(raised.value)
 
 
-def test_lists_are_json_and_what_is_not_is_one_line_without_the_value() -> None:
+def test_lists_are_json_and_anything_else_is_one_line_without_the_value() -> None:
     assert configuration.load(flags={"job.categories": '["a", "b"]'}).job.categories == ("a", "b")
     with pytest.raises(ConfigError, match=r"^setting stack\.kafka_properties: expected JSON") as raised:
         configuration.load(flags={"stack.kafka_properties": "s3cr3t"})
@@ -125,7 +125,7 @@ def test_lists_are_json_and_what_is_not_is_one_line_without_the_value() -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_file_and_state_are_found_from_folders_below_and_paths_are_those_of_the_file(
+def test_file_and_state_are_found_from_folders_below_and_paths_are_relative_to_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, below = tmp_path / "shop", tmp_path / "shop" / "a" / "b"
@@ -141,7 +141,7 @@ def test_file_and_state_are_found_from_folders_below_and_paths_are_those_of_the_
     assert (found.kafka.ssl_ca, found.generator.path) == (Path("/ca.pem"), Path("events.ndjson"))
 
 
-def test_a_list_in_the_environment_is_json_and_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_in_the_environment_is_json_or_an_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTEA_JOB__CATEGORIES", '["a", "b"]')
     assert configuration.load().job.categories == ("a", "b")
     monkeypatch.setenv("RTEA_JOB__CATEGORIES", "a,b")
@@ -152,7 +152,7 @@ def test_a_list_in_the_environment_is_json_and_another_is_named(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("home", "expected"), [("made", "made/.cache/rtea/jars"), ("locked", "state-jars"), (None, "state-jars")]
 )
-def test_jars_lie_beside_the_stack_when_there_is_no_cache_to_write(
+def test_jars_are_next_to_the_stack_if_no_cache_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None, expected: str
 ) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

@@ -1,5 +1,5 @@
-"""Promises: a letter is read as the job wrote it, its value is text where it can be, and what is no letter is one
-clear line that names its place."""
+"""Promises: a dead letter is read as the job wrote it, its value is text if possible, and a line that is not a dead
+letter is one clear error that names its place."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ FOLDER = aggregate.Folder(window_ms=60_000, timestamp_tolerance_ms=0, max_event_
 
 
 def letter_of(value: bytes | None) -> DeadLetter:
-    """The letter that the job writes of a value it refuses."""
+    """The dead letter that the job writes for a value that it refuses."""
     (framed,) = FOLDER.fold(aggregate.pack_records([(3, 9, 7, value)])).dead_letters
     key_end = 4 + int.from_bytes(framed[:4], "little")
     letter = dead_letters.decode(framed[key_end:], "a test")
@@ -27,7 +27,7 @@ def letter_of(value: bytes | None) -> DeadLetter:
 
 
 @given(value=st.none() | st.binary(max_size=200).filter(lambda value: not value.startswith(b"{")))
-def test_a_letter_holds_the_record_and_its_place(value: bytes | None) -> None:
+def test_a_dead_letter_has_the_record_and_its_place(value: bytes | None) -> None:
     letter = letter_of(value)
     assert (letter.topic, letter.partition, letter.offset, letter.timestamp_ms) == ("events", 3, 9, 7)
     assert letter.raw == value
@@ -41,19 +41,19 @@ def test_the_value_as_text_is_the_same_value(value: bytes) -> None:
     assert (shown.value is None) == (shown.raw_base64 is not None)
 
 
-def test_a_corrected_value_goes_before_the_refused_one() -> None:
+def test_a_corrected_value_takes_precedence_over_the_refused_one() -> None:
     letter = msgspec.structs.replace(letter_of(b"wrong"), value="right")
     assert letter.raw_base64 == base64.b64encode(b"wrong").decode()
     assert letter.raw == b"right"
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"version":1}', b'{"version":"1","reason":"x","topic":"t"}'])
-def test_what_is_no_letter_is_refused_with_its_place(text: bytes) -> None:
+def test_a_line_that_is_not_a_dead_letter_is_refused_with_its_place(text: bytes) -> None:
     with pytest.raises(InputError, match=r"letters\.ndjson line 7 is no dead letter: .*`rtea dlq show --json`"):
         dead_letters.decode(text, "letters.ndjson line 7")
 
 
-def test_a_letter_of_a_newer_release_is_refused() -> None:
+def test_a_dead_letter_of_a_newer_release_is_refused() -> None:
     with pytest.raises(InputError, match="has version 2, this release reads 1: upgrade it"):
         dead_letters.decode(b'{"version":2,"reason":"x","topic":"t"}', "record")
 
@@ -63,7 +63,7 @@ def mark_of(letter: DeadLetter) -> DeadLetter:
 
 
 @given(data=st.data())
-def test_a_letter_waits_once_and_never_again_after_its_mark(data: st.DataObject) -> None:
+def test_a_dead_letter_waits_once_and_not_after_its_replay_was_marked(data: st.DataObject) -> None:
     letters = [msgspec.structs.replace(letter_of(b"wrong"), offset=offset) for offset in range(6)]
     marked = data.draw(st.sets(st.sampled_from(letters)))
     repeated = data.draw(st.lists(st.sampled_from(letters)))
@@ -74,7 +74,7 @@ def test_a_letter_waits_once_and_never_again_after_its_mark(data: st.DataObject)
     )
 
 
-def test_a_value_that_does_not_fit_is_cut_and_told_by_its_digest() -> None:
+def test_a_value_that_does_not_fit_is_cut_and_has_its_digest() -> None:
     folder = aggregate.Folder(
         window_ms=60_000, timestamp_tolerance_ms=0, max_event_bytes=100, topic="events", max_letter_bytes=8_192
     )
@@ -108,7 +108,7 @@ GOOD = b'{"event_id":"e","event_type":"search","source":"mobile","event_time":10
         (b"", 1_000, "it has no value"),
     ],
 )
-def test_what_would_be_refused_again_is_told(value: bytes, timestamp_ms: int, problem: str) -> None:
+def test_a_value_that_would_be_refused_again_is_reported(value: bytes, timestamp_ms: int, problem: str) -> None:
     letter = msgspec.structs.replace(letter_of(b"wrong"), value=value.decode(), timestamp_ms=timestamp_ms)
     found = dead_letters.find_problem(letter, JobSection(), now_ms=2_000_000)
     assert (problem in found) if problem else not found

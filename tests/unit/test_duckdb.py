@@ -1,5 +1,5 @@
-"""Promises of the DuckDB sink beside the contract: a large window is written within a second, tables of earlier
-releases are used on, and any text comes back as it was."""
+"""Promises of the DuckDB sink besides the contract: it writes a large window within a second, continues to use tables
+of earlier releases, and returns any text unchanged."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def test_a_window_of_40000_rows_is_replaced_within_a_second(sink: DuckDbSink) ->
     assert len(sink.read(60_000, 60_001)) == 40_003
 
 
-def test_any_text_comes_back_as_it_was(sink: DuckDbSink) -> None:
+def test_any_text_comes_back_unchanged(sink: DuckDbSink) -> None:
     names = ["", "'\"\\", "a\tb\r\nc", "\u2028\x00\x1f", "Größe ❤", "[/sale]", '{"a": 1}', "$1 ? %s"]
     sink.write(Batch([window(names)], "b"), NEVER)
     assert {row.dimension for row in sink.read(60_000, 60_001)} == set(names)
@@ -74,7 +74,7 @@ def test_no_pandas_is_imported_and_a_temporary_directory_may_have_any_name(tmp_p
     assert ran.stdout.split() == ["2", "2", "False"], ran.stderr
 
 
-def test_a_table_of_an_earlier_release_is_used_on(tmp_path: Path) -> None:
+def test_a_table_of_an_earlier_release_stays_in_use(tmp_path: Path) -> None:
     path = tmp_path / "metrics.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute(
@@ -99,7 +99,7 @@ def test_a_table_of_an_earlier_release_is_used_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "kind"), [("revenue", "DOUBLE"), ("window_start", "TIMESTAMP"), ("dimension", "BLOB")]
 )
-def test_a_table_of_other_types_is_refused_and_left_alone(tmp_path: Path, column: str, kind: str) -> None:
+def test_a_table_with_other_types_is_refused_and_stays_unchanged(tmp_path: Path, column: str, kind: str) -> None:
     path = tmp_path / "metrics.duckdb"
     kinds = {each.name: duckdb_sink.TYPES[each.kind] for each in table.COLUMNS} | {column: kind}
     with duckdb.connect(str(path)) as connection:

@@ -1,4 +1,4 @@
-"""Promises: percentiles lie within a bucket of the true ones; each acknowledgement is counted once, with its time."""
+"""Promises: percentiles are within a bucket of the true ones; each acknowledgement is counted once, with its time."""
 
 import math
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def test_a_percentile_is_the_bound_above_the_true_one(latencies: list[float], sh
     assert sum(figures.latencies(0)) == 0
 
 
-def test_what_takes_longer_than_the_last_bound_is_not_hidden() -> None:
+def test_latencies_above_the_last_bound_are_not_hidden() -> None:
     figures = Figures.of(spawning(), 1)
     figures.add_latency(0, BOUNDS_MS[-1] * 10, 1)
     assert percentile_ms(figures.latencies(0), 0.5) == math.inf

@@ -1,4 +1,4 @@
-"""Promise: the map to GA4 loses nothing."""
+"""Promise: the mapping to GA4 loses nothing."""
 
 import json
 
@@ -17,7 +17,7 @@ def test_reading_a_payload_inverts_writing_it(event: Event) -> None:
     assert ga4.read(events.encode(event, "ga4-json")) == event
 
 
-def test_names_and_value_are_ga4_s() -> None:
+def test_names_and_the_value_are_those_of_ga4() -> None:
     items = [Item("p1", "books", 12.5, 2), Item("p2", "toys", 0.99)]
     bought = Event("e", "purchase", "website", 1_760_000_000_123, "v", items=items, currency="EUR", order_id="o")
     payload = json.loads(events.encode(bought, "ga4-json"))

@@ -1,4 +1,5 @@
-"""Promises: equal settings keep their generation, others and `--replace` raise it; no job replaces windows by parts."""
+"""Promises: equal settings keep their generation; other settings and `--replace` raise it; no job replaces whole
+windows by parts of them."""
 
 import pytest
 

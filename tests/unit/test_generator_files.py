@@ -1,5 +1,5 @@
-"""Promises of `rtea-gen` without Kafka: files and pipes hold the same events as topics, whole, and a reader that
-goes away ends the run quietly."""
+"""Promises of `rtea-gen` without Kafka: files and pipes get the same events as topics, all of them complete. If the
+reader goes away, the run ends quietly."""
 
 import gzip
 import json
@@ -35,7 +35,7 @@ def expected(format: str, *faults: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("format", ["json", "ga4-json"])
-def test_standard_output_is_a_line_an_event_in_order(format: str) -> None:
+def test_standard_output_has_one_line_per_event_in_order(format: str) -> None:
     ran = run("--sink", "stdout", "--format", format, "--events", str(EVENTS))
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split(b"\n") == [*expected(format), b""]
@@ -68,12 +68,12 @@ def test_a_file_that_exists_is_replaced_on_request_only(existing: str) -> None:
     assert manifest.read(Path("manifest.jsonl")).end.complete
 
 
-def test_messagepack_values_stand_end_to_end() -> None:
+def test_messagepack_values_have_no_separators() -> None:
     ran = run("--sink", "stdout", "--format", "msgpack", "--events", str(EVENTS))
     assert ran.stdout == b"".join(expected("msgpack"))
 
 
-def test_values_that_are_none_are_empty_lines() -> None:
+def test_tombstones_and_empty_values_are_empty_lines() -> None:
     ran = run(
         "--sink",
         "stdout",
@@ -158,14 +158,14 @@ def test_a_pipe_that_does_not_block_gets_every_byte(compression: str) -> None:
     assert whole.endswith(b"}\n")
 
 
-def test_a_disk_that_fills_with_what_was_held_back_is_an_error() -> None:
+def test_a_disk_that_fills_with_held_back_events_is_an_error() -> None:
     late = ("--set", "faults.disorder_share=1", "--set", "faults.disorder_ms=60000")
     ran = run("--sink", "file", "--path", "/dev/full", "--procs", "1", "--events", "100", *late)
     assert ran.returncode == 11
     assert b"No space left on device" in ran.stderr
 
 
-def test_a_reader_that_does_not_read_holds_ctrl_c_up_for_ten_seconds_at_most() -> None:
+def test_a_reader_that_does_not_read_delays_ctrl_c_by_at_most_ten_seconds() -> None:
     command = [sys.executable, "-m", "rtea_gen", *START, "--sink", "stdout", "--manifest", "manifest.jsonl"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
         assert ran.stdout is not None
@@ -175,7 +175,7 @@ def test_a_reader_that_does_not_read_holds_ctrl_c_up_for_ten_seconds_at_most() -
     assert not manifest.read(Path("manifest.jsonl")).end.complete
 
 
-def test_a_terminal_shows_progress_and_its_end_leaves_a_whole_manifest() -> None:
+def test_a_terminal_shows_progress_and_closing_it_leaves_a_complete_manifest() -> None:
     outer, inner = pty.openpty()
     endless = [
         sys.executable,
@@ -229,7 +229,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing() -> None:
     assert not list(Path.cwd().iterdir())
 
 
-def test_mixes_given_are_the_mixes_in_force_and_in_the_manifest() -> None:
+def test_mixes_from_the_settings_are_in_use_and_in_the_manifest() -> None:
     given: dict[str, Any] = {
         "countries": [["NZ", "mi-NZ", "NZD", 1]],
         "referrers": [["https://a.example/", 2]],
@@ -253,7 +253,7 @@ def test_mixes_given_are_the_mixes_in_force_and_in_the_manifest() -> None:
     assert revenue == {("wool", "NZD")}
 
 
-def test_the_printed_configuration_is_the_one_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_printed_configuration_is_the_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("rtea.toml").write_text("[generator]\nrate = 5\nbot_share = 0.5\nseed = 3\n")
     monkeypatch.setenv("RTEA_GENERATOR__BOT_SHARE", "0.25")
     monkeypatch.setenv("RTEA_GENERATOR__DEVICES", '{"mobile": [["Sailfish", "1.0", "720x1440", 1]]}')
@@ -277,7 +277,7 @@ def test_the_printed_configuration_is_the_one_in_force(monkeypatch: pytest.Monke
         ('generator.categories=[["a",1,2],["a",1,2]]', "categories: expected at most 1000, each name once"),
     ],
 )
-def test_a_model_that_does_not_fit_is_one_line(setting: str, line: str) -> None:
+def test_an_invalid_model_is_one_line(setting: str, line: str) -> None:
     ran = run("--sink", "stdout", "--events", "10", "--set", setting)
     assert ran.returncode == 2, ran.stderr
     assert line in ran.stderr.decode()

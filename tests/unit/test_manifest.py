@@ -1,4 +1,4 @@
-"""Promise: a manifest is read as it was written, or refused."""
+"""Promise: a manifest is read exactly as it was written, or refused."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_a_manifest_that_grows_can_be_read_so_far(tmp_path: Path) -> None:
         assert (found.header, found.windows, found.end, found.sizes[-1]) == (HEADER, WINDOWS, END, whole)
 
 
-def test_a_line_cut_off_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     write(path)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -64,7 +64,7 @@ def test_a_line_cut_off_is_as_if_it_were_not_there(tmp_path: Path) -> None:
         manifest.read_cut(path)
 
 
-def test_a_writer_goes_on_where_it_is_told_to(tmp_path: Path) -> None:
+def test_a_writer_continues_at_the_place_that_it_is_given(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     write(path)
     with Writer(path, manifest.read_cut(path).sizes[2]) as writer:

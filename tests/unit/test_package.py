@@ -120,7 +120,7 @@ def test_every_file_of_drills_proves_a_promise() -> None:
     assert [name for name in drills if f"tests/drills/{name}" not in page] == []
 
 
-def test_the_documented_reasons_are_those_of_the_decoder_in_its_order() -> None:
+def test_the_documented_reasons_equal_the_decoders_in_order() -> None:
     listed = (ROOT / "ARCHITECTURE.md").read_text().split("Reasons of dead letters:")[1].split(".\n")[0]
     assert tuple(re.findall(r"`(\w+)`", listed)) == events.REASONS
 

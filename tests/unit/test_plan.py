@@ -1,4 +1,4 @@
-"""Promise: events are due by an open-loop schedule that a stall does not move."""
+"""Promise: events are due by an open-loop schedule: a stall does not change it."""
 
 import math
 import re
@@ -34,7 +34,7 @@ def test_an_event_is_due_from_its_time_on(number: int, rate: int, speed: float, 
     assert due.due_number(due.due_at_s(number) - moment_s) <= number < due.due_number(due.due_at_s(number) + moment_s)
 
 
-def test_the_model_in_the_documentation_is_one_that_can_be_made(tmp_path: Path) -> None:
+def test_the_model_in_the_documentation_is_valid(tmp_path: Path) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "generator.md").read_text(), re.DOTALL)
     (tmp_path / "rtea.toml").write_text(block)
     generator = configuration.load(tmp_path / "rtea.toml").generator
@@ -80,7 +80,7 @@ def test_a_simulated_run_ends_in_the_past_and_a_live_one_starts_shortly() -> Non
     assert now_ms < live.start_ms < now_ms + 60_000
 
 
-def test_how_far_out_of_order_matters_only_when_events_are() -> None:
+def test_disorder_ms_matters_only_if_events_are_out_of_order() -> None:
     flags = {"job.allowed_lateness_ms": 0, "faults.malformed_share": 0.1}
     assert plans.faults(configuration.load(flags=flags)) is not None
     with pytest.raises(ConfigError, match=r"faults\.disorder_ms is 1000, beyond job\.allowed_lateness_ms 0"):

@@ -1,4 +1,4 @@
-"""Promise: `rtea query` shows any data as data, whole, in formats that other programs read."""
+"""Promise: `rtea query` shows any data unchanged and complete, in formats that other programs read."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ ODD = ["[/sale]", "[red]x", "\x1b[2J\x07", "a\tb", 'say "hi", ok', "Größe ❤"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file whose name has the word that DuckDB's error has."""
+    """A file whose name has the word `lock`, like DuckDB's error."""
     path = tmp_path / "clock lock.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute(
@@ -87,7 +87,7 @@ def test_a_wrong_statement_is_not_taken_for_a_lock(path: Path, capsys: pytest.Ca
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
-def test_a_locked_file_is_waited_for(path: Path) -> None:
+def test_a_query_waits_for_a_locked_file(path: Path) -> None:
     program = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.readline()"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""Promise: Flink's REST interface is asked directly, and whatever else answers there is named."""
+"""Promise: requests to Flink's REST interface use no proxy, and an error names another service that answers there."""
 
 import threading
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def answering(status: int, body: bytes) -> Iterator[Config]:
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
-def test_a_proxy_of_the_environment_is_not_asked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "http://127.0.0.1:1")
     with answering(200, b'{"jobs": []}') as config:
         assert rest.get(config, "/jobs/overview") == {"jobs": []}

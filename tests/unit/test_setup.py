@@ -1,4 +1,5 @@
-"""Promises: set-up installs what the locks name, whatever was published since, and says plainly what is missing."""
+"""Promises: set-up installs the versions in the lock files, even if newer ones were published, and names what is
+missing."""
 
 import http.server
 import os
@@ -51,7 +52,7 @@ def recipes() -> dict[str, list[str]]:
     return found
 
 
-def test_no_target_but_lock_resolves_a_version() -> None:
+def test_only_the_target_lock_resolves_versions() -> None:
     commands = {target: re.sub(r'echo "[^"]*"', "", " ; ".join(lines)) for target, lines in recipes().items()}
     assert "lock" in commands
     assert "$(INSTALL)" in commands["test-oldest-duckdb"]
@@ -74,7 +75,7 @@ def test_no_target_but_lock_resolves_a_version() -> None:
             assert "cargo install" not in cargo or "--version" in cargo, (target, cargo)
 
 
-def test_all_that_is_installed_stands_in_the_lock_by_version_and_hash() -> None:
+def test_everything_that_is_installed_is_locked_by_version_and_hash() -> None:
     locked = {canonical(package["name"]): package for package in LOCK}
     installed = {canonical(each.metadata["Name"]): each.version for each in metadata.distributions()}
     ours = {"rtea"}
@@ -265,7 +266,7 @@ FLINK_COMMANDS = {"stack status": "supervisor", "demo": "supervisor"}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_explains_itself_without_extras(base_python: Path, name: str) -> None:
+def test_every_command_prints_its_help_without_extras(base_python: Path, name: str) -> None:
     ran = without_extras(base_python, "rtea", name, "--help")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith(f"Usage: python -m rtea {name}")

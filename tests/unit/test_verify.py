@@ -1,4 +1,4 @@
-"""Promise: verification finds every difference between rows and manifest; it can fail."""
+"""Promise: verification finds every difference between rows and manifest, and then fails."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -85,11 +85,11 @@ def test_rows_of_refused_events_have_a_revision_of_their_own() -> None:
         ([*ROWS, refused(), refused(revision=4)], "rows of dead letters are of several revisions"),
     ],
 )
-def test_rows_twice_and_rows_of_two_results_are_named(rows: list[StoredRow], problem: str) -> None:
+def test_repeated_rows_and_rows_of_two_results_are_named(rows: list[StoredRow], problem: str) -> None:
     assert any(found.startswith(problem) for found in verify.compare(WINDOW, rows))
 
 
-def test_a_row_too_many_is_found() -> None:
+def test_an_additional_row_is_found() -> None:
     assert verify.compare(WINDOW, [*ROWS, row("event_count", "search_mobile", event_count=1)])
 
 

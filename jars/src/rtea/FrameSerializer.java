@@ -6,7 +6,7 @@ import java.util.Arrays;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.kafka.shaded.org.apache.kafka.clients.producer.ProducerRecord;
 
-/** Splits the key-value frame that {@code record.rs} of rtea-core documents into a Kafka record. */
+/** Splits one byte array into key and value of a Kafka record, as {@code record.rs} of rtea-core documents. */
 public final class FrameSerializer implements KafkaRecordSerializationSchema<byte[]> {
     private static final long serialVersionUID = 1L;
 

@@ -7,8 +7,8 @@ import org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.OffsetRes
 import org.apache.flink.kafka.shaded.org.apache.kafka.common.TopicPartition;
 
 /**
- * Starts where another initializer says, but never skips: when the records after a checkpoint are
- * gone, by retention or deletion, the job fails rather than go on without them.
+ * Starts where another initializer says, but never skips records. If retention or somebody deleted
+ * the records after a checkpoint, the job fails instead of continuing without them.
  */
 public final class StrictOffsets implements OffsetsInitializer {
     private static final long serialVersionUID = 1L;

@@ -17,8 +17,8 @@ import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
 /**
- * Keeps the id of the events topic beside its offsets in every checkpoint, and fails the job when the topic has
- * another one: offsets of a topic that was deleted and made again would skip what the new one holds.
+ * Stores the id of the events topic in every checkpoint, next to the offsets. Fails the job if the topic has
+ * another id: it was deleted and recreated, and the old offsets would skip records of the new topic.
  */
 public final class TopicGuard extends AbstractStreamOperator<byte[]>
         implements OneInputStreamOperator<byte[], byte[]> {
@@ -43,7 +43,7 @@ public final class TopicGuard extends AbstractStreamOperator<byte[]>
     @Override
     public void initializeState(StateInitializationContext context) throws Exception {
         super.initializeState(context);
-        // Every subtask of a rescaled job gets all of them.
+        // A union list: after rescaling, every subtask gets all ids.
         kept = context.getOperatorStateStore().getUnionListState(new ListStateDescriptor<>("topic-id", Types.STRING));
         admin = Admin.create(properties);
         id = currentId();
@@ -77,8 +77,8 @@ public final class TopicGuard extends AbstractStreamOperator<byte[]>
                 changedTo = found;
             }
         } catch (Exception exception) {
-            // Brokers that are away, or a topic that is: the next look tells.
-            LOG.debug("The id of topic {} is not known.", topic, exception);
+            // The brokers or the topic may be unavailable: the next look finds out.
+            LOG.debug("Cannot read the id of topic {} at the moment.", topic, exception);
         }
     }
 

@@ -1,5 +1,5 @@
-//! Packed batches, and batches made of records. Oracle: a naive fold that decodes one record after the other and
-//! counts in sorted maps; every record is either counted or a dead letter.
+//! Fuzzes packed batches: raw bytes, and batches made of records. The oracle is a naive fold that decodes one record
+//! after the other and counts in sorted maps. Every record must either count or become a dead letter.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
         Settings { window_ms: 60_000, timestamp_tolerance_ms: 100, max_event_bytes: 10_000, max_letter_bytes: 1 << 20, topic: "t".into(), policy };
     let _ = fold(data, 0, &settings);
 
-    // Five bytes each: an event, and two places where it is changed.
+    // Each five bytes choose an event and two places where it is changed.
     let values: Vec<Vec<u8>> = data
         .chunks_exact(5)
         .map(|change| {
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     for (offset, value) in (0..).zip(&values) {
         write_frame(&Frame { partition: 0, offset, timestamp_ms: 5, is_future: false, value: Some(value) }, &mut batch);
     }
-    let folded = fold(&batch, 0, &settings).expect("the batch is well made");
+    let folded = fold(&batch, 0, &settings).expect("the batch is valid");
 
     let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
     let mut refused = 0;

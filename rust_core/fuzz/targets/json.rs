@@ -1,5 +1,6 @@
-//! JSON events. Oracle: `serde_json`, another parser: what we accept it accepts, and the fields are the same;
-//! what we call invalid JSON it refuses, nesting aside; and an accepted event survives both formats.
+//! Fuzzes JSON events. The oracle is `serde_json`, another parser. It must accept what we accept, with the same fields,
+//! and refuse what we call invalid JSON, except for deep nesting. An accepted event must survive encoding in both
+//! formats.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
     let other = serde_json::from_slice::<Value>(data);
     match codec::decode(data) {
         Ok(event) => {
-            let Ok(json) = other else { panic!("accepted what is no JSON: {other:?}") };
+            let Ok(json) = other else { panic!("accepted invalid JSON: {other:?}") };
             assert_eq!(json["event_id"].as_str(), event.event_id.as_deref());
             assert_eq!(json["event_type"].as_str(), Some(&*event.event_type));
             assert_eq!(json["visitor_id"].as_str(), Some(&*event.visitor_id));

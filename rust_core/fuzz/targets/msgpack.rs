@@ -1,5 +1,5 @@
-//! MessagePack events. Oracle: `rmpv`, another reader: what we accept it reads as well, with the same fields; and an
-//! accepted event survives both formats.
+//! Fuzzes MessagePack events. The oracle is `rmpv`, another reader. It must accept what we accept, with the same
+//! fields. An accepted event must survive encoding in both formats.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -17,10 +17,10 @@ fuzz_target!(|data: &[u8]| {
     if is_scanned {
         assert_eq!(scanned, Observation::of(&event));
     }
-    let Ok(other) = rmpv::decode::read_value(&mut &*data) else { panic!("accepted what is no MessagePack") };
+    let Ok(other) = rmpv::decode::read_value(&mut &*data) else { panic!("accepted invalid MessagePack") };
     let field = |index: usize, name: &str| match &other {
         Value::Array(values) => values.get(index).cloned(),
-        // Of a repeated key the last value counts.
+        // If a key is repeated, the last value counts.
         Value::Map(pairs) => pairs.iter().rev().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value.clone()),
         _ => None,
     };

@@ -1,6 +1,6 @@
-//! State bytes. Oracle: themselves: what is read is written again, and read again as the same; it makes a result; and
-//! merged with nothing its counts stay what they are. (Its sketches need not: HLL++ bytes have no checksum, and a
-//! damaged list of registers is put in order by a merge.)
+//! Fuzzes state bytes. What is read must be the same after it is written and read again, and it must make a result. A
+//! merge with an empty partial must not change its counts. It may change its sketches: HLL++ bytes have no checksum,
+//! and a merge sorts a damaged list of registers.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -26,14 +26,14 @@ fuzz_target!(|data: &[u8]| {
         let revenue: Vec<_> = partial.revenue().map(|(c, n, minor)| (c.to_owned(), n.to_owned(), minor)).collect();
         (partial.events(), counts, revenue)
     };
-    // Not assert_eq: a sketch takes pages to print.
-    assert!(counted(&merged) == counted(&partial), "merging with nothing changed what was counted");
+    // Not assert_eq, because it would print pages of sketches.
+    assert!(counted(&merged) == counted(&partial), "a merge with an empty partial changed the counts");
     let mut parts = part::split(partial.clone(), 500).into_iter();
     let Some(mut whole) = parts.next() else { panic!("a partial has a part") };
     for next in parts {
         let Ok(()) = whole.merge(&next) else { panic!("the windows are the same") };
     }
     let rows = |partial: &Partial| counted(&partial.clone().with_orders_counted());
-    assert!(rows(&whole) == rows(&partial), "the parts are not the whole");
+    assert!(rows(&whole) == rows(&partial), "the merged parts differ from the whole");
     let _ = result::encode(merged, &Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() });
 });

@@ -1,10 +1,9 @@
-//! Amounts by dimension, of which there may be any number in the events but only so many in memory.
+//! Amounts by dimension. Events may name any number of dimensions, but a window keeps only a limited number of them.
 //!
-//! A producer that puts ids into event types or categories must neither exhaust the memory nor push out
-//! the true rows. So protected dimensions, those a [`Policy`] names, are kept first; of the others the
-//! first in the order of their names, as many as fit; the amounts of the rest are added up under
-//! [`OTHER`]. Which those are follows from the set of names alone: neither the order of the events nor
-//! how they were batched and merged changes a row.
+//! A producer that puts ids into event types or categories must neither exhaust the memory nor displace the rows of
+//! known dimensions. So a window first keeps the protected dimensions, which a [`Policy`] names, and then as many
+//! others as fit, in the order of their names. It adds up the rest as [`OTHER`]. The choice depends only on the set of
+//! names: the order of the events, the batches and the merges change no row.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +11,21 @@ use rustc_hash::FxHashSet;
 
 use crate::aggregate::PerSource;
 
-/// The dimension of what did not fit. No event type can have this name; a category with this name is added here.
+/// The dimension of the amounts that did not fit. No event type can have this name. A category with this name is added
+/// here.
 pub const OTHER: &str = "(other)";
 
-/// Dimensions of a kind that a window keeps, unless the settings say otherwise.
+/// How many dimensions of a kind a window keeps by default.
 pub const DEFAULT_LIMIT: u32 = 1_000;
 
 /// Which dimensions a window keeps, and whether it counts an order once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Most event types beside the schema's, and most pairs of currency and category.
+    /// Highest number of event types besides the schema's, and of pairs of currency and category.
     pub limit: u32,
-    /// Event types beside the schema's that are kept first.
+    /// Event types besides the schema's that are kept first.
     pub event_types: FxHashSet<String>,
-    /// Categories that are kept first, in one of `currencies`.
+    /// Categories that are kept first, if the currency is one of `currencies`.
     pub categories: FxHashSet<String>,
     /// Currencies whose categories are kept first.
     pub currencies: FxHashSet<String>,
@@ -53,7 +53,7 @@ impl Policy {
     }
 }
 
-/// What can be counted by dimension.
+/// An amount that can be added up by dimension.
 pub trait Amount: Copy + Default {
     /// Adds another amount to this one.
     fn add(&mut self, other: Self);
@@ -80,7 +80,7 @@ pub struct Entry<'a, V> {
     pub name: &'a str,
     /// Whether it is kept before others.
     pub is_protected: bool,
-    /// What was counted.
+    /// The amount that was counted.
     pub amount: V,
 }
 
@@ -90,11 +90,11 @@ struct Slot<V> {
     amount: V,
 }
 
-/// Amounts of at most `limit` dimensions, and what the rest adds up to by currency.
+/// Amounts of at most `limit` dimensions, and the sum of the rest by currency.
 ///
-/// Up to twice as many are held, so that dropping the last ones costs a constant time for each name that comes,
-/// in whatever order they come; a reader sees `limit` of them. A name that was dropped and comes again is
-/// dropped again: the names before it stay.
+/// It holds up to twice as many dimensions, so that dropping the last ones takes constant time per new name on average,
+/// whatever the order of the names. A reader sees `limit` of them. If a dropped name comes again, it is dropped again,
+/// because the names before it stay.
 #[derive(Debug, Clone)]
 pub struct Bounded<V> {
     limit: usize,
@@ -106,13 +106,13 @@ pub struct Bounded<V> {
 }
 
 impl<V: Amount> Bounded<V> {
-    /// No amounts yet, of at most `limit` dimensions.
+    /// An empty set of amounts, for at most `limit` dimensions.
     #[must_use]
     pub fn new(limit: u32) -> Self {
         Self { limit: limit as usize, held: BTreeMap::new(), length: 0, others: BTreeMap::new() }
     }
 
-    /// Most dimensions that are kept.
+    /// Highest number of dimensions that are kept.
     #[must_use]
     pub fn limit(&self) -> u32 {
         u32::try_from(self.limit).unwrap_or(u32::MAX)
@@ -124,7 +124,7 @@ impl<V: Amount> Bounded<V> {
         self.split().0
     }
 
-    /// What did not fit, sorted by currency.
+    /// The amounts that did not fit, sorted by currency.
     #[must_use]
     pub fn others(&self) -> Vec<(&str, V)> {
         let mut others: BTreeMap<&str, V> = self.others.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
@@ -135,7 +135,7 @@ impl<V: Amount> Bounded<V> {
         others.into_iter().collect()
     }
 
-    /// Adds to a dimension; `is_protected` is asked only when the dimension is new. Logarithmic in the dimensions.
+    /// Adds to a dimension. Calls `is_protected` only if the dimension is new. Logarithmic in the number of dimensions.
     ///
     /// ```
     /// use rtea_core::dimension::Bounded;
@@ -160,7 +160,7 @@ impl<V: Amount> Bounded<V> {
         }
     }
 
-    /// Adds to what did not fit.
+    /// Adds to the amounts that did not fit.
     pub fn add_other(&mut self, currency: &str, amount: V) {
         match self.others.get_mut(currency) {
             Some(sum) => sum.add(amount),
@@ -168,14 +168,14 @@ impl<V: Amount> Bounded<V> {
         }
     }
 
-    /// Adds every amount of another one; the smaller limit holds.
+    /// Adds every amount of another set. The smaller of the two limits applies.
     pub fn merge(&mut self, other: &Self) {
         self.limit = self.limit.min(other.limit);
         for (currency, names) in &other.held {
             for (name, Slot { is_protected, amount }) in names {
                 self.add(currency, name, *amount, || *is_protected);
                 if *is_protected {
-                    // Settings of before a restart may have protected fewer.
+                    // Before a restart, the settings may have protected fewer dimensions.
                     self.protect(currency, name);
                 }
             }
@@ -188,7 +188,7 @@ impl<V: Amount> Bounded<V> {
         }
     }
 
-    /// What did not fit, without the dimensions that did.
+    /// The amounts that did not fit, without the dimensions that did.
     #[must_use]
     pub fn without_entries(&self) -> Self {
         let others = self.others().into_iter().map(|(currency, amount)| (currency.to_owned(), amount)).collect();
@@ -201,7 +201,7 @@ impl<V: Amount> Bounded<V> {
         }
     }
 
-    /// What is kept and what is not. Linear in what is held.
+    /// The dimensions that are kept, and those that are not. Linear in the number of held dimensions.
     fn split(&self) -> (Vec<Entry<'_, V>>, Vec<Entry<'_, V>>) {
         let all = self.held.iter().flat_map(|(currency, names)| {
             names.iter().map(move |(name, Slot { is_protected, amount })| Entry {

@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-/// Version of the event schema this release writes; higher versions are read as this one, since a
-/// newer version may only add optional fields.
+/// Version of the event schema that this release writes. It reads higher versions like this one, because a newer
+/// version may only add optional fields.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Event types that the schema names. Others are valid and counted under their own name.
@@ -30,18 +30,18 @@ pub const DEFAULT_CURRENCY: &str = "USD";
 /// Highest price of one item, in major units.
 pub const MAX_PRICE: i64 = 1_000_000_000;
 
-/// Highest price of one item in minor units: times [`MAX_QUANTITY`] it is below 2^63, whatever the currency.
+/// Highest price of one item in minor units. Multiplied by [`MAX_QUANTITY`], it is below 2^63 in any currency.
 pub const MAX_PRICE_MINOR: i64 = 9_000_000_000_000;
 
 /// Highest quantity of one item.
 pub const MAX_QUANTITY: i64 = 1_000_000;
 
-/// Times lie in `[0, MAX_TIME_MS)`, 1970 to 9998, so that every table can hold their windows. Microseconds
-/// become a dead letter that says so.
+/// Times are in `[0, MAX_TIME_MS)`, 1970 to 9998, so that every table can hold their windows. A time in microseconds is
+/// too large, and its dead letter says what was expected.
 pub const MAX_TIME_MS: i64 = 253_370_764_800_000;
 
-/// Times in this span, January 1970 to March 1973, are refused: they are seconds of the years 1985 to 5138 that somebody
-/// took for milliseconds.
+/// Times in this span, January 1970 to March 1973, are refused: they are probably seconds of the years 1985 to 5138
+/// that somebody took for milliseconds.
 pub const SECONDS: std::ops::Range<i64> = 500_000_000..100_000_000_000;
 
 /// Where an event came from.
@@ -79,7 +79,7 @@ impl Source {
     }
 }
 
-/// The device an event was made on; every field is optional.
+/// The device on which the event happened. Every field is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device<'a> {
     /// Operating system.
@@ -109,10 +109,11 @@ pub struct Item<'a> {
     pub quantity: i64,
 }
 
-/// One valid event. Borrows from the bytes it was decoded from where it can.
+/// One valid event. Where it can, it borrows from the bytes from which it was decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Unique id, 1 to 64 characters. An event without one is known by its record's topic, partition and offset.
+    /// Unique id, 1 to 64 characters. An event without an id is identified by the topic, partition and offset of its
+    /// record.
     pub event_id: Option<Cow<'a, str>>,
     /// `[a-z][a-z0-9_]{0,63}`.
     pub event_type: Cow<'a, str>,
@@ -176,7 +177,7 @@ pub fn is_currency(code: &str) -> bool {
 /// ```
 #[must_use]
 pub fn minor_digits(currency: &str) -> u32 {
-    // The crate compares code by code: not for what nearly every event is in.
+    // The crate compares with one code after the other, and nearly every event has one of these three.
     if matches!(currency, "USD" | "EUR" | "GBP") {
         return 2;
     }

@@ -1,11 +1,11 @@
-//! RTEA's hot path, pure: no Python, no I/O, no clock.
+//! RTEA's hot path, as pure functions: no Python, no I/O, no clock.
 //!
-//! Bytes come in from the Flink job (packed batches of Kafka records, see [`pack`]) or from the
-//! generator (events to encode); partial aggregates, window results and dead letters go out.
+//! The Flink job passes packed batches of Kafka records (see [`pack`]), and the generator passes events to encode. The
+//! results are partial aggregates, results of windows, dead letters and encoded events.
 //!
-//! One event passes the modules in this order: [`pack`] (bytes of one batch) → [`codec`] (bytes to
-//! [`event::Event`], or a [`reject::Reject`]) → [`fold`] (a batch to one partial) →
-//! [`aggregate`] (partials merge, as [`state`] bytes) → [`result`] (rows of a finished window).
+//! An event passes the modules in this order: [`pack`] (bytes of one batch) → [`codec`] (bytes to [`event::Event`], or
+//! a [`reject::Reject`]) → [`fold`] (a batch to one partial) → [`aggregate`] (partials merge, as [`state`] bytes) →
+//! [`result`] (rows of a finished window).
 
 pub mod aggregate;
 pub mod codec;

@@ -1,9 +1,9 @@
-//! Purchases that are counted once per order id, for producers that may send one twice.
+//! Counts purchases once per order id, for producers that may send one twice.
 //!
-//! Filled by [`crate::aggregate`] when the settings ask for it. Orders are appended as they come, so
-//! that merging two windows is a copy; repeats are dropped when the log has doubled, and when the
-//! window's rows are made. An order is known by the first 128 bits of the SHA-256 of its id: among a
-//! billion orders in a window, two different ones would be taken for one with a chance below 10^-20.
+//! [`crate::aggregate`] adds orders if the settings ask for it. They are appended to a log as they come, so a merge of
+//! two partials is a copy. Repeats are dropped when the log has doubled, and when the rows of the window are made. An
+//! order is identified by the first 128 bits of the SHA-256 of its id: among a billion orders in a window, the chance
+//! that two different ones are taken for one is below 10^-20.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,7 @@ pub struct Order<'a> {
     pub lines: Vec<(&'a str, bool, i64)>,
 }
 
-/// Orders of one window, perhaps with repeats: `| length u32 | digest | order as MessagePack |`, each.
+/// The orders of one window, perhaps with repeats. Each is stored as `| length u32 | digest | order as MessagePack |`.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
     log: Vec<u8>,
@@ -35,7 +35,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Notes the order of a purchase.
+    /// Adds the order of a purchase.
     pub fn add(&mut self, order_id: &str, event: &Observation<'_>, policy: &Policy) {
         let currency = event.currency;
         let lines = event.lines.iter();
@@ -61,11 +61,11 @@ impl Orders {
         }
     }
 
-    /// Each order once, in the order of their digests. Of repeats that differ the one whose bytes come
-    /// first counts, whichever came first, so that every replay gives the same rows.
+    /// Each order once, sorted by digest. If repeats differ, the one with the smallest bytes counts, whichever came
+    /// first: so every replay gives the same rows.
     #[must_use]
     pub fn each(&self) -> Vec<Order<'_>> {
-        // Every entry was written by `add` or read by `from_bytes`.
+        // Every entry can be read: `add` wrote it, or `from_bytes` checked it.
         self.distinct().into_iter().filter_map(read).collect()
     }
 
@@ -80,18 +80,18 @@ impl Orders {
         self.distinct()
     }
 
-    /// Appends what `entries` gave.
+    /// Appends an entry that `entries` returned.
     pub(crate) fn push(&mut self, entry: &[u8]) {
         self.log.extend(framed(entry));
     }
 
-    /// The log as it stands.
+    /// The log with its repeats, as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.log
     }
 
-    /// Number of bytes at the log's start that hold no repeats.
+    /// Number of bytes at the start of the log that have no repeats.
     #[must_use]
     pub fn distinct_bytes(&self) -> usize {
         self.distinct_bytes

@@ -1,15 +1,17 @@
-//! A partial in parts that each fit into a record: late events of a window may be more than one dead letter holds.
+//! Splits a partial into parts that each fit into a record: the late events of a window may not fit into one dead
+//! letter.
 //!
-//! Called by [`crate::record`]. Merging the parts gives the partial again (`tests/bounds.rs`).
+//! [`crate::record`] calls it. The merged parts are the partial again (`tests/bounds.rs`).
 
 use crate::aggregate::Partial;
 use crate::dimension::{Bounded, Policy};
 
-/// Most bytes of a dimension or an order in state bytes, beside its text.
+/// Most bytes that a dimension or an order takes in state bytes, besides its text.
 const ENTRY_OVERHEAD_BYTES: usize = 64;
 
-/// Splits a partial into parts whose state bytes have at most `max_bytes` each. The first has the sketches and the number
-/// of events; those after it stand for no events. Only an order that is longer by itself makes a longer part.
+/// Splits a partial into parts whose state bytes have at most `max_bytes` each. The first part has the sketches and the
+/// number of events. The other parts have the number zero. A part is longer only if it holds one order that is longer
+/// by itself.
 #[must_use]
 pub fn split(partial: Partial, max_bytes: usize) -> Vec<Partial> {
     if partial.to_bytes().len() <= max_bytes {
@@ -47,7 +49,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// The part that takes an entry with so many bytes of text.
+    /// The part that has room for an entry with so many bytes of text.
     fn with_room(&mut self, text_bytes: usize) -> &mut Partial {
         let bytes = text_bytes + ENTRY_OVERHEAD_BYTES;
         if self.size_bytes + bytes > self.max_bytes {

@@ -1,7 +1,7 @@
-//! Records for the outgoing topics: dead letters, and the key-value frame the Kafka sink splits.
+//! Records of the outgoing topics, dead letters and results: each is one byte array that joins a key and a value.
 //!
-//! [`crate::fold`] and [`crate::result`] write them; the Java `FrameSerializer` takes the frame
-//! apart again: `| key length u32, little-endian | key | value |`.
+//! [`crate::fold`] and [`crate::result`] write them. The Java `FrameSerializer` splits them into key and value again.
+//! The layout is `| key length u32, little-endian | key | value |`.
 
 use std::hash::BuildHasher as _;
 
@@ -19,16 +19,16 @@ use crate::reject::{Reason, Reject};
 /// Version of the dead letter's layout.
 pub const DEAD_LETTER_VERSION: u32 = 1;
 
-/// Bytes of a letter beside its bytes in base64: names, numbers and what was expected.
+/// Most bytes that a dead letter needs besides its base64 text: for names, numbers and what was expected.
 pub const LETTER_OVERHEAD_BYTES: usize = 4_096;
 
-/// Bytes that a letter of at most `max_letter_bytes` can carry in base64.
+/// How many bytes a dead letter of at most `max_letter_bytes` can hold in base64.
 #[must_use]
 pub fn room_bytes(max_letter_bytes: usize) -> usize {
     max_letter_bytes.saturating_sub(LETTER_OVERHEAD_BYTES) / 4 * 3
 }
 
-/// Joins key and value into one frame.
+/// Joins key and value in one byte array.
 #[must_use]
 pub fn keyed(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(4 + key.len() + value.len());
@@ -53,7 +53,7 @@ struct DeadLetter<'a> {
     cut: Option<Cut>,
 }
 
-/// What tells of bytes that a letter cannot carry.
+/// Describes bytes that do not fit into a dead letter.
 #[derive(Serialize)]
 struct Cut {
     is_truncated: bool,
@@ -68,10 +68,10 @@ impl Cut {
     }
 }
 
-/// The dead letter of one refused record, framed. Its key is `topic-partition-offset`, so that a
-/// letter written again after a recovery can be told from a second event; its value is a JSON
-/// object with the raw bytes in base64 (null for a null value). Of a value that does not fit into
-/// `max_letter_bytes` it holds the first bytes, the size and the SHA-256; the topic has the rest.
+/// The dead letter of one refused record, with its key. The key is `topic-partition-offset`: if the job writes the dead
+/// letter again after a recovery, the key is the same; a second event has another key. The value is a JSON object with
+/// the record's value in base64 (null for a null value). If the record's value does not fit into `max_letter_bytes`,
+/// the dead letter has its first bytes, its size and its SHA-256, and the topic has the whole value.
 #[must_use]
 pub fn dead_letter(reject: &Reject, topic: &str, frame: &Frame<'_>, max_letter_bytes: usize) -> Vec<u8> {
     let room = room_bytes(max_letter_bytes);
@@ -104,11 +104,11 @@ struct LateLetter<'a> {
     cut: Option<Cut>,
 }
 
-/// The dead letters of events that came after their window's allowed lateness, framed. Late events reach the window
-/// as a partial aggregate, so a letter holds its number of events and its bytes. A partial that does not fit into
-/// `max_letter_bytes` is split: the first letter has the number of events, those after it stand for none. The key names
-/// window and content. After a recovery batches may be cut otherwise, so unlike other letters a repeated late one
-/// cannot always be told from a second one.
+/// The dead letters of late events, with their keys. Late events reach the window as a partial aggregate, so a dead
+/// letter has their number and the bytes of the partial. If the partial does not fit into `max_letter_bytes`, it is
+/// split: the first dead letter has the number of events, and the others have the number zero. The key names the window
+/// and the content. After a recovery, the batches may be cut differently, so a repeated dead letter of late events may
+/// have another key, unlike other dead letters.
 #[must_use]
 pub fn late_letters(partial: Partial, topic: &str, max_letter_bytes: usize) -> Vec<Vec<u8>> {
     let room = room_bytes(max_letter_bytes);

@@ -1,7 +1,7 @@
-//! How many events of a window were refused, by reason: the pipeline's health.
+//! How many events of a window were refused, by reason.
 //!
-//! Counted by [`crate::fold`] and from late partials, merged by the job's health operator
-//! (`rtea.flink.health`) as state bytes, turned into rows by [`crate::result`].
+//! [`crate::fold`] counts refused events, and [`Refused::late`] counts late partials. The job's operator
+//! `rtea.flink.health` merges the counts as state bytes. [`crate::result`] turns them into rows.
 
 use std::collections::BTreeMap;
 
@@ -24,13 +24,13 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Nothing refused of a window yet.
+    /// The counts of a window in which nothing was refused yet.
     #[must_use]
     pub fn new(window_start_ms: i64) -> Self {
         Self { window_start_ms, counts: BTreeMap::new() }
     }
 
-    /// The events of a partial that missed its window.
+    /// The counts of a late partial: all its events were late.
     #[must_use]
     pub fn late(partial: &Partial) -> Self {
         let mut refused = Self::new(partial.window_start_ms);

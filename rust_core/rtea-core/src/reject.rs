@@ -1,8 +1,8 @@
-//! Why an event was refused. A malformed event is data: it travels on to the dead letter topic.
+//! Why an event was refused. A malformed event is data, not an error: it goes to the dead letter topic.
 //!
-//! Made by [`crate::codec`] and [`crate::event`]; written as a dead letter by [`crate::record`].
+//! [`crate::codec`] and [`crate::fold`] make rejects. [`crate::record`] writes them as dead letters.
 
-/// The reason code of a dead letter. The codes are part of the topic's contract: never renamed.
+/// The reason code of a dead letter. The codes are part of the topic's contract: do not rename them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The record has no value (a Kafka tombstone).
@@ -13,7 +13,7 @@ pub enum Reason {
     TooLarge,
     /// A string, or the JSON text itself, is not UTF-8.
     InvalidUtf8,
-    /// Bytes of a schema registry's serializer stand before the event.
+    /// The bytes of a schema registry's serializer come before the event.
     ConfluentPrefix,
     /// Not one complete JSON text.
     InvalidJson,
@@ -21,9 +21,9 @@ pub enum Reason {
     InvalidMsgpack,
     /// A required field is absent or null.
     MissingField,
-    /// A field holds another type than the schema's.
+    /// A field has another type than in the schema.
     WrongType,
-    /// A field's value lies outside the schema's range or pattern.
+    /// A field's value is outside the schema's range or pattern.
     InvalidValue,
     /// `event_time` and the record's timestamp differ by more than the tolerance.
     TimestampMismatch,
@@ -31,7 +31,7 @@ pub enum Reason {
     FutureTimestamp,
     /// The event came after the allowed lateness of its window.
     Late,
-    /// The decoder panicked: a bug of ours, which must not cost the neighbours.
+    /// The decoder panicked. This is a bug of ours, and the other records of the batch still count.
     InternalError,
 }
 

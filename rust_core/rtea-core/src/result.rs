@@ -1,7 +1,7 @@
-//! The rows of a window: partial aggregate in, one record for the results topic out.
+//! The rows of a window: turns a partial aggregate into one record of the results topic.
 //!
-//! Called by the window operator (`rtea.flink.merge`) when a window fires; read by every sink
-//! through `rtea.sinks.result`.
+//! The window operator (`rtea.flink.merge`) calls it when a window fires. Every sink reads the record through
+//! `rtea.sinks.result`.
 //!
 //! The record's value is one MessagePack array,
 //! `[version, window_start_ms, window_end_ms, generation, revision, settings, rows]`, each row
@@ -21,19 +21,20 @@ use crate::sketch::Sketch;
 /// Version of the result record's layout.
 pub const RESULT_VERSION: u32 = 2;
 
-/// The dimension of unique visitors over every source.
+/// The dimension of the unique visitors of all sources together.
 pub const ALL_SOURCES: &str = "all";
 
-/// What a submission adds to each of its results. A newer generation replaces an older one whatever its revision.
+/// What a submission adds to each of its results. A result of a newer generation replaces one of an older generation,
+/// whatever their revisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
     /// Length of a window in ms.
     pub window_ms: i64,
     /// When a job with these settings was first submitted, ms since the epoch.
     pub generation: i64,
-    /// Digest of the settings that decide about rows.
+    /// Digest of the settings that decide the rows.
     pub settings: String,
-    /// Who writes beside the live job, such as a backfill; empty for the live job.
+    /// The name of a writer besides the live job, such as a backfill; empty for the live job.
     pub writer: String,
 }
 
@@ -51,9 +52,9 @@ struct Row<'a> {
     visitors_sketch: Option<ByteBuf>,
 }
 
-/// The framed result record of a window. Its key is the window's start in decimal ms and the writer's name, so that the
-/// compacted topic keeps the newest revision of each window and writer: each writes its own in order. Rows are sorted by metric, then
-/// dimension and currency.
+/// The result of a window, with its key. The key is the window's start in decimal ms and the writer's name. So the
+/// compacted topic keeps the newest result of each window and writer, because each writer writes its own revisions in
+/// order. Rows are sorted by metric, then dimension and currency.
 #[must_use]
 pub fn encode(partial: Partial, submission: &Submission) -> Vec<u8> {
     let partial = &partial.with_orders_counted();
@@ -64,8 +65,8 @@ pub fn encode(partial: Partial, submission: &Submission) -> Vec<u8> {
     framed(&start_ms.to_string(), start_ms, submission, partial.events(), rows)
 }
 
-/// The framed record of what was refused of a window: a row of the metric `dead_letters` by reason. Its
-/// key differs from that of the window's other rows, which come at other times.
+/// The counts of refused events of a window, with their key: one row of the metric `dead_letters` for each reason. The
+/// key differs from the key of the window's other rows, because those are written at other times.
 #[must_use]
 pub fn encode_refused(refused: &Refused, submission: &Submission) -> Vec<u8> {
     let row = |(reason, count): (&String, &u64)| Row {

@@ -1,8 +1,8 @@
-//! The state bytes of a partial aggregate: what travels between the job's operators and lies in its
-//! checkpoints and savepoints.
+//! The state bytes of a partial aggregate. The job's operators exchange them, and checkpoints and savepoints store
+//! them.
 //!
-//! One byte of version, then one MessagePack array, entries sorted. `tests/golden.rs` holds this
-//! release to the bytes of every version in `tests/vectors/state`.
+//! They are one byte of version, then one MessagePack array with sorted entries. `tests/golden.rs` checks that this
+//! release reads the bytes of every version in `tests/vectors/state`, and that it writes its own version unchanged.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -13,11 +13,11 @@ use crate::event::{Source, KNOWN_TYPES};
 use crate::order::Orders;
 use crate::sketch::{InvalidSketch, Sketch};
 
-/// First byte of the state bytes that this release writes. A change of the layout takes the next
-/// number and keeps a reader for this one.
+/// First byte of the state bytes that this release writes. If you change the layout, take the next number and keep a
+/// reader for this one.
 pub const STATE_VERSION: u8 = 3;
 
-/// State bytes that cannot be read.
+/// State bytes that cannot be read, or partials that cannot merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateError {
     /// Written by a release with another layout.
@@ -56,7 +56,7 @@ impl From<InvalidSketch> for StateError {
     }
 }
 
-/// Version 1: every dimension, none protected, no orders.
+/// Version 1 keeps every dimension, protects none and has no orders.
 #[derive(Deserialize)]
 struct Version1<'a> {
     window_start_ms: i64,
@@ -69,13 +69,13 @@ struct Version1<'a> {
     visitors: PerSource<&'a Bytes>,
 }
 
-/// Versions 2 and 3 have one layout. In version 2 `events` leaves out those in `orders`; since version 3 it is the
-/// number of all that went in.
+/// Versions 2 and 3 have the same layout. In version 2, `events` leaves out the events in `orders`. Since version 3, it
+/// is the number of all events.
 #[derive(Serialize, Deserialize)]
 struct Latest<'a> {
     window_start_ms: i64,
     events: u64,
-    /// Most dimensions of a kind.
+    /// Highest number of dimensions of a kind.
     limit: u32,
     /// Event type, whether it is protected, counts.
     #[serde(borrow)]

@@ -1,6 +1,6 @@
-//! Promises: a window keeps so many dimensions and no more, the protected ones first, and which of the
-//! others depends on their names alone; nothing is lost of the rest; an order counts once, in whatever
-//! order and batches its repeats come. Judged by naive oracles over sorted maps.
+//! Promises: a window keeps a limited number of dimensions, first the protected ones. Which others it keeps depends
+//! only on their names, and the rest is added up, so nothing is lost. An order counts once, in whatever order and
+//! batches its repeats come. Naive oracles over sorted maps check this.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -35,7 +35,7 @@ fn bounded(limit: u32, amounts: &Amounts) -> Bounded<i128> {
     sums
 }
 
-/// Sums everything, then cuts: protected names first, then by currency and name.
+/// Adds up everything, then keeps the first `limit` dimensions: protected names first, then by currency and name.
 fn naive(limit: usize, amounts: &Amounts) -> (BTreeMap<(String, String), i128>, BTreeMap<String, i128>) {
     let mut all: BTreeMap<(bool, String, String), i128> = BTreeMap::new();
     let mut others: BTreeMap<String, i128> = BTreeMap::new();
@@ -101,7 +101,7 @@ fn counted(events: &[Event<'_>], policy: &Policy) -> Partial {
 
 proptest! {
     #[test]
-    fn what_is_kept_follows_from_the_names_alone(amounts in amounts(), limit in 0..12_u32, cut in 0..60_usize) {
+    fn the_kept_dimensions_depend_only_on_the_names(amounts in amounts(), limit in 0..12_u32, cut in 0..60_usize) {
         let expected = naive(limit as usize, &amounts);
         prop_assert_eq!(&read(&bounded(limit, &amounts)), &expected);
         let mut backwards = amounts.clone();
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn the_smaller_limit_holds(first in amounts(), second in amounts(), limits in (0..12_u32, 0..12_u32)) {
+    fn a_merge_uses_the_smaller_limit(first in amounts(), second in amounts(), limits in (0..12_u32, 0..12_u32)) {
         let all: Amounts = first.iter().chain(&second).cloned().collect();
         let mut merged = bounded(limits.0, &first);
         merged.merge(&bounded(limits.1, &second));
@@ -122,14 +122,14 @@ proptest! {
     }
 
     #[test]
-    fn an_order_counts_once_however_it_is_cut(orders in proptest::collection::vec(an_order(), 0..40), cut in 0..40_usize) {
+    fn an_order_counts_once_in_any_batches(orders in proptest::collection::vec(an_order(), 0..40), cut in 0..40_usize) {
         let whole = counted(&orders, &once());
         let (first, second) = orders.split_at(cut.min(orders.len()));
         let mut merged = counted(second, &once());
         merged.merge(&counted(first, &once())).unwrap();
         let through_bytes = Partial::from_bytes(&merged.to_bytes()).unwrap();
         let distinct: BTreeSet<_> = orders.iter().map(|event| event.order_id.clone()).collect();
-        prop_assert_eq!(whole.events(), orders.len() as u64, "repeats go in as well: the revision grows");
+        prop_assert_eq!(whole.events(), orders.len() as u64, "the revision counts repeats too");
         let purchases: u64 = whole.clone().with_orders_counted().counts().map(|(_, counts)| counts[0] + counts[1]).sum();
         prop_assert_eq!(purchases, distinct.len() as u64);
         let rows = |partial: Partial| {
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn a_partial_in_parts_is_the_partial_again(
+    fn the_merged_parts_of_a_partial_are_the_partial(
         orders in proptest::collection::vec(an_order(), 0..40), names in amounts(), max_bytes in 300..3_000_usize
     ) {
         let policy = once();
@@ -188,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn equal_repeats_give_what_each_order_once_gives(prices in proptest::collection::vec(1..99_i64, 0..30), repeats in 1..4_usize) {
+    fn equal_repeats_add_no_revenue(prices in proptest::collection::vec(1..99_i64, 0..30), repeats in 1..4_usize) {
         let orders: Vec<_> = prices.iter().enumerate().map(|(n, price)| order(&n.to_string(), 1, "x", *price)).collect();
         let repeated: Vec<_> = std::iter::repeat_n(&orders, repeats).flatten().cloned().collect();
         let revenue: i128 = counted(&repeated, &once()).with_orders_counted().revenue().map(|(.., minor)| minor).sum();
@@ -209,7 +209,7 @@ fn the_log_of_orders_does_not_grow_with_repeats() {
 }
 
 #[test]
-fn late_letters_always_fit() {
+fn dead_letters_of_late_events_always_fit() {
     let categories: Vec<_> = (0..2_000).map(|n| format!("{n:064}")).collect();
     let mut window = Partial::new(0, &Policy { limit: 20_000, ..once() });
     for n in 0..8 {
@@ -233,11 +233,11 @@ fn late_letters_always_fit() {
     let events: Vec<_> = letters.iter().map(|letter| read(letter)["events"].as_u64().unwrap()).collect();
     assert_eq!(events.iter().sum::<u64>(), 16);
     let long = record::late_letters(window, "events", 8_192);
-    assert!(long.iter().all(|letter| letter.len() <= 8_192), "an order that is longer by itself loses its bytes");
+    assert!(long.iter().all(|letter| letter.len() <= 8_192), "a dead letter leaves out an order that is too long");
     assert!(long.iter().any(|letter| read(letter)["is_truncated"] == true));
 }
 
-/// Least time of a few runs, in seconds.
+/// Shortest time of a few runs, in seconds.
 fn seconds(mut work: impl FnMut()) -> f64 {
     let time = |work: &mut dyn FnMut()| {
         let started = std::time::Instant::now();
@@ -247,7 +247,7 @@ fn seconds(mut work: impl FnMut()) -> f64 {
     (0..5).map(|_| time(&mut work)).fold(f64::INFINITY, f64::min)
 }
 
-/// The exponent with which the time of a work grows from one size to another.
+/// The exponent of growth: how the time of some work grows from one size to another.
 fn exponent(sizes: [usize; 2], mut work: impl FnMut(usize)) -> f64 {
     let [small, large] = sizes.map(|size| seconds(|| work(size)));
     #[allow(clippy::cast_precision_loss)]
@@ -270,9 +270,9 @@ fn folding_categories_in_any_order_is_linear_whatever_the_limit() {
 }
 
 #[test]
-fn a_window_of_orders_costs_as_much_as_it_has_orders() {
+fn the_cost_of_a_window_is_linear_in_its_orders() {
     let found = exponent([10_000, 80_000], |size| {
-        // As the job does it: orders wait beside their window, and join it once.
+        // As the job does it: orders wait outside their window, and join it once.
         let mut window = Partial::new(0, &once());
         let mut held = Vec::new();
         for batch in 0..size / 100 {
@@ -288,7 +288,7 @@ fn a_window_of_orders_costs_as_much_as_it_has_orders() {
 }
 
 #[test]
-fn a_million_names_cost_a_bounded_window_and_hide_no_true_row() {
+fn a_million_names_neither_grow_the_window_nor_hide_known_rows() {
     let policy = Policy {
         categories: ["toys".to_owned()].into_iter().collect(),
         currencies: ["USD".to_owned()].into_iter().collect(),

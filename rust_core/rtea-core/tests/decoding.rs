@@ -1,4 +1,5 @@
-//! Promises: prices, whole numbers, times and keys are read as they are written, or refused with a reason that helps.
+//! Promises: prices, whole numbers, times and keys are read exactly as they are written, or refused with a reason that
+//! helps.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -19,7 +20,7 @@ fn price_minor(price: &str, currency: &str) -> i64 {
 }
 
 #[test]
-fn a_price_is_what_is_written_or_refused() {
+fn a_price_is_read_exactly_or_refused() {
     let refused = [
         "0.0000009",
         "-0.0000005",
@@ -50,11 +51,11 @@ fn a_price_is_what_is_written_or_refused() {
         assert_eq!(price_minor(price, "USD"), minor, "{price}");
     }
     let repeated = priced("1e-400,\"price\":0", "USD");
-    assert_eq!(decode(repeated.as_bytes()).unwrap().items[0].price_minor, 0, "of a repeated key the last counts");
+    assert_eq!(decode(repeated.as_bytes()).unwrap().items[0].price_minor, 0, "the last value of a repeated key counts");
 }
 
 #[test]
-fn decimals_are_those_of_the_currency() {
+fn the_currency_determines_the_decimals() {
     let cases = [("1235", "JPY", 1_235), ("1.235", "KWD", 1_235), ("1.2345", "CLF", 12_345), ("1.23", "XQZ", 123)];
     for (price, currency, minor) in cases {
         assert_eq!(price_minor(price, currency), minor);
@@ -82,13 +83,13 @@ fn whole_numbers_may_be_written_as_floats() {
     assert_eq!((decoded.event_time_ms, decoded.schema_version), (5, 2));
 }
 
-/// The valid event with one more field, its value written as given.
+/// The valid event with one more field, whose value is inserted as it is.
 fn with_raw(field: &str, value: &str) -> String {
     VALID.replace('}', &format!(",\"{field}\":{value}}}"))
 }
 
 #[test]
-fn times_are_rfc_3339_and_a_reason_shows_one() {
+fn times_are_rfc_3339_and_a_refusal_shows_an_example() {
     for time in ["2025-10-09T08:53:27.920Z", "2025-10-09t08:53:27.920z", "2025-10-09 10:53:27.92+02:00"] {
         assert_eq!(
             decode(with("event_time", &format!("\"{time}\"")).as_bytes()).unwrap().event_time_ms,
@@ -123,7 +124,7 @@ fn seconds_are_not_taken_for_milliseconds() {
 }
 
 #[test]
-fn a_schema_registry_s_prefix_is_named() {
+fn a_schema_registry_prefix_has_its_own_reason() {
     let mut value = vec![0, 0, 0, 0, 7];
     value.extend_from_slice(VALID.as_bytes());
     assert_refused(&value, Reason::ConfluentPrefix, "");
@@ -138,7 +139,7 @@ fn an_event_needs_no_id() {
 }
 
 #[test]
-fn a_part_of_a_second_messagepack_event_is_not_lost() {
+fn even_a_part_of_a_second_messagepack_event_is_refused() {
     let event = rmp_serde::to_vec(&("e", "x", "mobile", 0, "v")).unwrap();
     let second = rmp_serde::to_vec(&("a second", "page_view", "mobile", 5, "v", 1, ["s"], 2.5, true)).unwrap();
     for cut in 1..second.len() {
@@ -178,7 +179,7 @@ fn messagepack_keys_of_other_types_are_ignored() {
 }
 
 #[test]
-fn a_float_of_32_bits_has_its_own_precision() {
+fn a_32_bit_float_is_read_as_its_shortest_decimal() {
     for (price, minor) in [(32.01_f32, 3_201), (0.1, 10), (12_345.67, 1_234_567), (19.99, 1_999)] {
         let event =
             rmp_serde::to_vec(&("e", "x", "mobile", 5, "v", 1, (), (), (), (), (), (), (), [("p", "c", price)]))

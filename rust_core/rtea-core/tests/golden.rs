@@ -1,5 +1,5 @@
-//! Promise: state bytes of every release since the first are read by this one, and give the rows that
-//! release made of them; this release's layout does not change unnoticed.
+//! Promise: this release reads the state bytes of every release, and makes the rows that those releases made of them. A
+//! test fails if the layout of this release changes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -20,7 +20,7 @@ fn submission() -> Submission {
 }
 
 #[test]
-fn every_version_is_read_and_gives_the_rows_of_its_time() {
+fn every_version_is_read_and_gives_the_rows_of_its_release() {
     for version in 1..=STATE_VERSION {
         let bytes = vector(&format!("partial-v{version}.bin"));
         assert_eq!(bytes[0], version);
@@ -30,7 +30,7 @@ fn every_version_is_read_and_gives_the_rows_of_its_time() {
 }
 
 #[test]
-fn this_releases_bytes_are_those_of_its_vector() {
+fn this_release_writes_the_bytes_of_its_vector() {
     let bytes = vector(&format!("partial-v{STATE_VERSION}.bin"));
     assert_eq!(Partial::from_bytes(&bytes).unwrap().to_bytes(), bytes);
     let refused = vector("refused-v1.bin");
@@ -38,7 +38,7 @@ fn this_releases_bytes_are_those_of_its_vector() {
 }
 
 #[test]
-fn an_older_version_is_written_as_the_newest() {
+fn an_older_version_is_written_in_the_newest_layout() {
     let old = Partial::from_bytes(&vector("partial-v1.bin")).unwrap();
     let newest = Partial::from_bytes(&old.to_bytes()).unwrap();
     assert_eq!(old.to_bytes()[0], STATE_VERSION);

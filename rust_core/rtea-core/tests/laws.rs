@@ -1,5 +1,5 @@
-//! Promises: merging is associative and commutative, folding in parts equals folding at once, and
-//! every event survives encoding; judged by a naive fold over serde_json.
+//! Promises: merging is associative and commutative, folding in parts equals folding at once, and every event survives
+//! encoding. A naive fold over serde_json checks this.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -110,7 +110,7 @@ fn merged(first: &Partial, second: &Partial) -> Partial {
     merged
 }
 
-/// The plainest fold there is: JSON objects, maps and sets.
+/// The simplest possible fold: JSON objects, maps and sets.
 #[derive(Debug, Default, PartialEq)]
 struct Naive {
     counts: BTreeMap<(String, usize), u64>,

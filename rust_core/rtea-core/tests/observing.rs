@@ -1,5 +1,5 @@
-//! Promises: what the scanner accepts, the general decoder accepts with the same observation; and it accepts the events
-//! that producers write, whatever the order of their fields and whatever else they hold.
+//! Promises: the general decoder accepts what the scanner accepts, with the same observation. The scanner accepts the
+//! events that producers write, whatever the order of their fields and whatever unknown fields they have.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -32,7 +32,7 @@ fn fields(object: &str) -> Vec<String> {
     object.iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str()))).collect()
 }
 
-/// Values as other people's programs write them, right and wrong.
+/// Values as other programs write them, valid and invalid.
 const SPELLINGS: [&str; 78] = [
     "null",
     "true",
@@ -152,7 +152,7 @@ fn the_fuzzers_corpora_are_observed_as_they_are_decoded() {
 }
 
 #[test]
-fn values_that_are_no_object_are_left_to_the_general_decoder() {
+fn values_that_are_not_one_object_are_left_to_the_general_decoder() {
     for value in [&b""[..], b"\0\0\0\0\x07{}", b"\x95\xa1", b"[]", b"\xff{}", b"{", b"{}x", b"  ", b"\xef\xbb\xbf{}"] {
         assert!(!is_scanned(value));
     }
@@ -165,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn an_event_is_observed_in_any_order_with_any_space_and_any_company(
+    fn an_event_is_observed_with_any_order_any_space_and_any_unknown_fields(
         order in Just(fields(FULL)).prop_shuffle(),
         space in "[ \n\r\t]{0,3}",
         unknown in proptest::collection::vec(("[a-z]{3,9}", 0..7_usize), 0..10),

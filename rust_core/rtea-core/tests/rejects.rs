@@ -1,5 +1,5 @@
-//! Promises: each kind of malformed event is refused with its own reason and field, tolerated
-//! deviations are accepted, and a refused record costs its neighbours nothing.
+//! Promises: each kind of malformed event is refused with its own reason and field, tolerated deviations are accepted,
+//! and the records next to a refused one still count.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -24,7 +24,7 @@ fn settings() -> Settings {
 }
 
 #[test]
-fn broken_text_is_named_by_kind() {
+fn each_kind_of_broken_text_has_its_reason() {
     assert_refused("", Reason::Empty, "");
     for broken in [
         &VALID[..VALID.len() - 1],
@@ -174,7 +174,7 @@ fn messagepack_maps_short_arrays_and_newer_arrays_are_accepted() {
 }
 
 #[test]
-fn refused_records_leave_their_neighbours_counted() {
+fn records_next_to_a_refused_one_still_count() {
     let settings = settings();
     let long = with("page_url", &format!("\"{}\"", "x".repeat(200)));
     let far = with("event_time", "16");
@@ -274,7 +274,7 @@ fn letter_of(framed: &[u8]) -> serde_json::Value {
 }
 
 #[test]
-fn a_letter_fits_whatever_the_size_of_the_value() {
+fn a_dead_letter_fits_whatever_the_size_of_the_value() {
     let topic = "t".repeat(249);
     for (size_bytes, is_cut) in [(0, false), (3_000, false), (3_072, false), (3_073, true), (3_000_000, true)] {
         let value = vec![b' '; size_bytes];
@@ -284,7 +284,7 @@ fn a_letter_fits_whatever_the_size_of_the_value() {
         write_frame(&Frame { value: Some(VALID.as_bytes()), offset: 0, ..frame }, &mut batch);
         let settings = Settings { topic: topic.clone(), ..settings() };
         let folded = fold(&batch, 0, &settings).unwrap();
-        assert_eq!(folded.partial.unwrap().events(), 1, "its neighbour counts");
+        assert_eq!(folded.partial.unwrap().events(), 1, "the record next to it counts");
         assert!(folded.dead_letters[0].len() <= settings.max_letter_bytes);
         let letter = letter_of(&folded.dead_letters[0]);
         assert_eq!(letter.get("is_truncated").is_some(), is_cut, "{size_bytes}");
@@ -316,7 +316,7 @@ fn blank_identities_are_refused_in_every_field_that_identifies() {
 }
 
 #[test]
-fn a_panic_in_the_decoder_costs_one_dead_letter_and_no_neighbour() {
+fn a_panic_in_the_decoder_refuses_one_record_and_no_other() {
     fn decoder(value: &[u8]) -> Result<rtea_core::event::Event<'_>, rtea_core::reject::Reject> {
         assert!(!value.starts_with(b"bang"), "a bug");
         decode(value)
@@ -335,7 +335,7 @@ fn refused_records_are_counted_by_reason() {
 }
 
 #[test]
-fn a_field_that_is_not_ours_must_be_json_as_well() {
+fn unknown_fields_must_also_be_valid_json() {
     for value in [r#""\q""#, r#""\u12g4""#, r#"{"deep":["\q"]}"#, "01", "tru"] {
         let event = repeated("unknown", value);
         assert_eq!(
@@ -348,7 +348,7 @@ fn a_field_that_is_not_ours_must_be_json_as_well() {
     assert!(decode(event.as_bytes()).is_ok());
 }
 
-/// The valid event with a field given once more: the last value counts.
+/// The valid event with a field repeated. The last value counts.
 fn repeated(field: &str, value: &str) -> String {
     format!("{},\"{field}\":{value}}}", &VALID[..VALID.len() - 1])
 }

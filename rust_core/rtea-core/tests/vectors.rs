@@ -54,7 +54,7 @@ fn string_vectors(file: &str) -> Vec<Vector> {
         .collect()
 }
 
-/// Feeds the values that a specification such as `seq:user-:0:10*2` stands for.
+/// Passes on the values that a specification such as `seq:user-:0:10*2` describes.
 fn each_value(specification: &str, mut add: impl FnMut(&[u8])) {
     let (range, repeats) =
         specification.split_once('*').map_or((specification, 1), |(range, times)| (range, times.parse().unwrap()));
@@ -128,7 +128,7 @@ fn built_sketches_equal_the_reference() {
 }
 
 #[test]
-fn the_switch_to_dense_follows_googles_head() {
+fn the_switch_to_dense_equals_googles_head_commit() {
     let vectors = string_vectors("threshold_vectors_google_head.tsv");
     assert_eq!(vectors.len(), 16);
     for vector in vectors {

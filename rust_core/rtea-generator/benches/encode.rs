@@ -1,5 +1,5 @@
-//! How long one event takes, in nanoseconds, part by part: one JSON object on standard output for
-//! `bench/generator.py`, which runs this with `cargo bench` and judges the figures.
+//! Measures how long each part of making an event takes, in nanoseconds. It prints one JSON object.
+//! `bench/generator.py` runs it with `cargo bench` and checks the figures.
 
 #![allow(missing_docs)]
 
@@ -30,7 +30,7 @@ fn settings() -> Settings {
     }
 }
 
-/// Nanoseconds an event in the median round; each round does all events.
+/// Nanoseconds per event in the median round. Each round does all events.
 fn measure(mut round: impl FnMut()) -> f64 {
     let mut nanos: Vec<f64> = (0..ROUNDS)
         .map(|_| {

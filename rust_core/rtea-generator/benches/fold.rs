@@ -1,5 +1,6 @@
-//! How long one event takes on its way from bytes to a window's partial, in nanoseconds, part by part: one JSON object on
-//! standard output. Run it with `cargo bench --bench fold`; ARCHITECTURE.md has the figures that decided things.
+//! Measures how long each part of the way from bytes to a window's partial takes, in nanoseconds per event. It prints
+//! one JSON object. Run it with `cargo bench --bench fold`. ARCHITECTURE.md has the figures on which decisions were
+//! based.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -33,7 +34,7 @@ fn stream() -> Stream {
     })
 }
 
-/// Nanoseconds an event in the best round; each round does all events.
+/// Nanoseconds per event in the best round. Each round does all events.
 fn measure(mut round: impl FnMut()) -> f64 {
     let time = |_| {
         let started = Instant::now();
@@ -54,7 +55,7 @@ fn encoded(format: Format) -> Vec<Vec<u8>> {
     moments.iter().map(one).collect()
 }
 
-/// The same events with their fields in alphabetical order, and with unknown ones beside them.
+/// The same events with their fields in alphabetical order, and with unknown fields added.
 fn foreign(values: &[Vec<u8>], unknown: usize) -> Vec<Vec<u8>> {
     let rewritten = |value: &Vec<u8>| {
         let mut event: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(value).unwrap();

@@ -1,7 +1,7 @@
-//! How sessions go on: the weights of what follows what, for the app, the website and bots.
+//! How sessions continue: the weights of the next action in each state, for the app, the website and bots.
 //!
-//! The tables here are the defaults; `rtea_gen` may replace single rows from the configuration. Walked by
-//! [`crate::session`].
+//! The tables here are the defaults. `rtea_gen` can replace single rows from the configuration. [`crate::session`]
+//! draws from the tables.
 
 use crate::random::Random;
 
@@ -43,18 +43,18 @@ impl Action {
     ];
 }
 
-/// Who walks: each has weights of its own.
+/// Who is in a session. Each kind has its own weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walker {
     /// A visitor of the app.
     Mobile,
     /// A visitor of the website.
     Website,
-    /// A crawler: it looks, and never buys.
+    /// A crawler: it views pages and never buys.
     Bot,
 }
 
-/// Names of the rows: where a session stands. The landing is a page view too, with weights of its own.
+/// Names of the rows, which are the states of a session. The landing is also a page view, but it has its own weights.
 pub const STATES: [&str; ACTIONS + 1] = [
     "browse",
     "search",
@@ -67,17 +67,17 @@ pub const STATES: [&str; ACTIONS + 1] = [
     "landing",
 ];
 
-/// Name of the last column, beside the first [`ACTIONS`] of [`STATES`]: the session ends. With something
-/// in the cart, that is an abandoned cart.
+/// Name of the last column, which comes after the first [`ACTIONS`] of [`STATES`]: the session ends. If something is in
+/// the cart, the cart is abandoned.
 pub const LEAVE: &str = "leave";
 
-/// Weights of what comes next, in the order of [`Action::ALL`], then of leaving.
+/// Weights of the next action, in the order of [`Action::ALL`], then the weight of leaving.
 pub type Weights = [u32; ACTIONS + 1];
 
 /// A row for each of [`STATES`].
 pub type Table = [Weights; ACTIONS + 1];
 
-// Visitors of the website search more; those of the app add to the cart more readily. Columns: browse, search,
+// Visitors of the website search more, and visitors of the app add to the cart more often. Columns: browse, search,
 // product_view, add_to_cart, remove_from_cart, begin_checkout, purchase, add_payment_info, leave.
 const MOBILE: Table = [
     [20, 8, 40, 0, 0, 0, 0, 0, 32],
@@ -113,7 +113,7 @@ const BOT: Table = [
     [45, 2, 50, 0, 0, 0, 0, 0, 3],
 ];
 
-/// The weights of everyone, by [`Walker`].
+/// All weights, by [`Walker`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
     tables: [Table; 3],
@@ -126,8 +126,8 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
-    /// Replaces one row, a place in [`STATES`]. `false`, and nothing changes, when no weight is positive or
-    /// their sum passes 32 bits.
+    /// Replaces the row of one state, which is an index in [`STATES`]. Returns `false` and changes nothing if no weight
+    /// is positive, if their sum does not fit into 32 bits, or if there is no such state.
     pub fn replace(&mut self, walker: Walker, state: usize, weights: Weights) -> bool {
         let total = weights.iter().try_fold(0_u32, |sum, weight| sum.checked_add(*weight));
         let fits = total.is_some_and(|total| total > 0) && state < STATES.len();
@@ -143,7 +143,7 @@ impl Behaviour {
         &self.tables[walker as usize]
     }
 
-    /// What comes after `last`, or after the landing; `None` ends the session.
+    /// The action after `last`, or after the landing; `None` ends the session.
     pub(crate) fn next(&self, walker: Walker, last: Action, landing: bool, random: &mut Random) -> Option<Action> {
         let weights = &self.tables[walker as usize][if landing { ACTIONS } else { last as usize }];
         let mut choice = random.below(weights.iter().sum());

@@ -1,22 +1,22 @@
-//! The shop's products: category and price, each a function of the product's number.
+//! The shop's products. The number of a product determines its category and its price.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use crate::random::mix;
 
-/// Most categories of a catalogue: each has a table of prices of 32 KiB.
+/// Highest number of categories in a catalogue. Each category has a price table of 32 KiB.
 pub const MOST_CATEGORIES: usize = 1_000;
 
 /// Highest price of a category in minor units.
 pub const HIGHEST_MINOR: u32 = 4_000_000_000;
 
-/// A category: its name and the bounds of its prices in minor units, log-uniform between them.
+/// A category: its name and its price range in minor units. Prices are log-uniform within the range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Category {
     /// The dimension of its revenue, 1 to 64 characters.
     pub name: String,
-    /// The name as part of a page's address.
+    /// The name as it appears in the URL of a page.
     pub slug: String,
     /// Lowest price, at least 1.
     pub lowest_minor: u32,
@@ -48,7 +48,8 @@ impl Category {
 
 const PRICE_BITS: u32 = 12;
 
-/// Categories and their prices. Drawing a price is a look-up, where its power would cost as much as half an event.
+/// Categories and their prices. A price is a look-up in a table: to compute a power instead would take half as long as
+/// making a whole event.
 #[derive(Debug, PartialEq)]
 pub struct Catalogue {
     categories: Vec<Category>,
@@ -56,7 +57,8 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// A catalogue of 1 to [`MOST_CATEGORIES`] categories with different names; `None` for others.
+    /// A catalogue of 1 to [`MOST_CATEGORIES`] categories with different names; `None` if there are more or fewer, or
+    /// if a name repeats.
     #[must_use]
     pub fn new(categories: Vec<Category>) -> Option<Self> {
         let names: HashSet<&str> = categories.iter().map(|category| category.name.as_str()).collect();
@@ -86,8 +88,8 @@ impl Catalogue {
         &self.categories
     }
 
-    /// Number of the product's category: neighbouring ranks of popularity are of different ones, and each has its best
-    /// sellers.
+    /// Number of the product's category. Products with neighbouring ranks of popularity are in different categories, so
+    /// each category has its own best sellers.
     #[must_use]
     pub fn number_of(&self, product: u32) -> usize {
         product as usize % self.categories.len()
@@ -99,7 +101,7 @@ impl Catalogue {
         &self.categories[self.number_of(product)]
     }
 
-    /// Price of one piece in minor units, ending in 9 as prices do.
+    /// Price of one piece in minor units. It ends in 9, as shop prices often do.
     #[must_use]
     pub fn price_minor(&self, product: u32) -> i64 {
         #[allow(clippy::cast_possible_truncation)]

@@ -1,35 +1,35 @@
-//! When an event happens: the rate over the day and the week, flash sales and the ramp at the start.
+//! When events happen: the daily and weekly rhythm, flash sales, and the ramp at the start.
 //!
-//! Event numbers are in time order, so time is a monotone function of the number: the inverse of the
-//! expected number of events, in cells of [`CELL_MS`] with an even rate in each. Used by [`crate::stream`] for
-//! event time, and by `rtea_gen.plan` for pacing.
+//! Events are numbered in the order of their times, so the number determines the time: it is the time by which so many
+//! events are expected. Time is divided into cells of [`CELL_MS`], and the rate is constant within a cell.
+//! [`crate::stream`] uses the clock for event times, `rtea_gen.plan` uses it for pacing.
 
 /// Length of a cell.
 pub const CELL_MS: i64 = 10_000;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// How the rate changes. The mean over a week is the rate itself, but for sales and ramp.
+/// How the rate changes. Without sales and ramp, the mean over a week is the rate itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rhythm {
-    /// Share by which the busiest hour exceeds the mean, and the quietest falls short: 0 to 1.
+    /// How far the busiest hour is above the mean, and the quietest below it, as a share of the mean: 0 to 1.
     pub daily: f64,
     /// The busiest hour of the day, UTC.
     pub peak_hour: f64,
-    /// Share by which a weekend day exceeds a working day, as a part of the mean: -1 to 1.
+    /// How far a weekend day is above a working day, as a share of the mean: -1 to 1.
     pub weekly: f64,
-    /// Time between the starts of flash sales, counted from the first event; 0 for none.
+    /// Time between the starts of flash sales. The first one starts this long after the first event. 0 for no sales.
     pub sale_every_ms: i64,
     /// Length of a flash sale.
     pub sale_length_ms: i64,
-    /// Factor of the rate during a flash sale.
+    /// The rate is multiplied by this factor during a flash sale.
     pub sale_factor: f64,
-    /// Time in which the rate rises evenly from nothing.
+    /// How long the rate takes to rise evenly from zero at the start.
     pub ramp_ms: i64,
 }
 
 impl Rhythm {
-    /// The same rate at any time, as load tests need it.
+    /// A constant rate, as load tests need it.
     pub const FLAT: Self = Self {
         daily: 0.0,
         peak_hour: 0.0,
@@ -52,7 +52,7 @@ impl Rhythm {
             && since_ms.rem_euclid(self.sale_every_ms) < self.sale_length_ms
     }
 
-    /// Factor of the rate at a time, ms since the epoch, in a stream that starts at `start_ms`.
+    /// Factor of the rate at `time_ms`, in a stream that starts at `start_ms`. Both are ms since the epoch.
     ///
     /// ```
     /// use rtea_generator::clock::Rhythm;
@@ -64,7 +64,7 @@ impl Rhythm {
     pub fn factor(&self, time_ms: i64, start_ms: i64) -> f64 {
         let hour = time_ms.rem_euclid(DAY_MS) as f64 / 3_600_000.0;
         let daily = 1.0 + self.daily * libm::cos((hour - self.peak_hour) / 24.0 * std::f64::consts::TAU);
-        // The epoch's first day was a Thursday: Saturday and Sunday are days 2 and 3 of each week after it.
+        // Day 0 of the epoch was a Thursday, so days 2 and 3 of every seven are Saturday and Sunday.
         let is_weekend = matches!(time_ms.div_euclid(DAY_MS).rem_euclid(7), 2 | 3);
         let weekly = 1.0 + self.weekly * if is_weekend { 5.0 / 7.0 } else { -2.0 / 7.0 };
         let since_ms = time_ms - start_ms;
@@ -74,7 +74,8 @@ impl Rhythm {
     }
 }
 
-/// Times of the events of a stream; grows by 8 bytes for each cell asked for, but none while the rate is flat.
+/// Event times of a stream. Its memory grows by 8 bytes for each cell up to the latest one that was asked for. A flat
+/// rate needs no cells.
 #[derive(Debug, Clone)]
 pub struct Clock {
     start_ms: i64,
@@ -82,14 +83,15 @@ pub struct Clock {
     rhythm: Rhythm,
     /// Number of events before the end of each cell.
     ends: Vec<u64>,
-    /// The expected number, of which `ends` are the whole parts: rounding must not add up.
+    /// Number of events expected so far. `ends` has only whole numbers; the fraction is kept here, so that rounding
+    /// errors do not add up.
     expected: f64,
-    /// The cell found last: numbers mostly rise.
+    /// The cell that was found last. Numbers mostly rise, so the next event is probably in it too.
     cell: usize,
 }
 
 impl Clock {
-    /// A clock whose event 0 happens at `start_ms`, or, with a ramp, soon after; `rate_hz` at least 1.
+    /// A clock whose event 0 happens at `start_ms`, or soon after it if there is a ramp. `rate_hz` must be at least 1.
     #[must_use]
     pub fn new(start_ms: i64, rate_hz: u64, rhythm: Rhythm) -> Self {
         Self { start_ms, rate_hz, rhythm, ends: Vec::new(), expected: 0.0, cell: 0 }
@@ -138,7 +140,7 @@ impl Clock {
         begin + u64::try_from(numbers).unwrap_or(0)
     }
 
-    /// Number of the flash sale that is on at an event, counted from 1.
+    /// Number of the flash sale in which an event happens, counted from 1; `None` outside of a sale.
     ///
     /// ```
     /// use rtea_generator::clock::{Clock, Rhythm};

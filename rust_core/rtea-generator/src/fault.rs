@@ -1,23 +1,23 @@
-//! Fault injection: which events are corrupted, and how. Off by default, at no cost.
+//! Fault injection: which events are corrupted, and how. It is off by default and then costs nothing.
 //!
-//! Whether an event is corrupted is a function of the seed and its number, so a run can be repeated
-//! with its faults. [`crate::feed`] applies them; [`crate::truth`] counts them.
+//! The seed and the number of an event determine whether the event is corrupted, so a repeated run has the same faults.
+//! [`crate::feed`] applies them, [`crate::truth`] counts them.
 
 use rtea_core::codec::{self, Format};
 use rtea_core::event::Event;
 
 use crate::random::Random;
 
-/// What is wrong with an event; the discriminant is its place in [`Fault::NAMES`].
+/// What is wrong with an event. The discriminant is the index in [`Fault::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// Sent twice with the same id; both count, unless the job counts orders once.
     Duplicate,
-    /// Sent later than its neighbours, within the allowed lateness: it counts.
+    /// Sent later than the events around it, but within the allowed lateness: it counts.
     Disorder,
-    /// Sent after its window's lateness has passed: it does not count.
+    /// Sent after the allowed lateness of its window: it does not count.
     Late,
-    /// The clock of its device runs ahead of the record's timestamp: `timestamp_mismatch`.
+    /// The event time is ahead of the record's timestamp, as if the device's clock were wrong: `timestamp_mismatch`.
     Future,
     /// The value is cut off: `invalid_json` or `invalid_msgpack`.
     CutOff,
@@ -27,7 +27,7 @@ pub enum Fault {
     BadUtf8,
     /// There is no visitor's id: `missing_field`.
     MissingField,
-    /// Longer than the job decodes: `too_large`.
+    /// Longer than the job accepts: `too_large`.
     Huge,
     /// No bytes: `empty`.
     Empty,
@@ -72,14 +72,15 @@ impl Fault {
         }
     }
 
-    /// Whether a corrupted event still belongs into its window's rows.
+    /// Whether an event with this fault still counts in the rows of its window.
     #[must_use]
     pub fn counts(self) -> bool {
         matches!(self, Self::Duplicate | Self::Disorder)
     }
 }
 
-/// Which share of the events is corrupted in which way, 0 to 1 in all, and by how much.
+/// The share of events with each fault, and the size of each fault. Shares are 0 to 1. Without `hot_key`, their sum is
+/// at most 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Faults {
     /// Share of [`Fault::Duplicate`].
@@ -90,19 +91,19 @@ pub struct Faults {
     pub late: f64,
     /// Share of [`Fault::Future`].
     pub future: f64,
-    /// Share of malformed events, of every kind alike.
+    /// Share of malformed events. All their kinds are equally common.
     pub malformed: f64,
-    /// Share of the records whose key is the same hot one.
+    /// Share of the records that have the hot key.
     pub hot_key: f64,
-    /// How much later [`Fault::Disorder`] is sent at most, evenly spread; at least 1.
+    /// Longest delay of [`Fault::Disorder`], at least 1. Delays are evenly spread up to it.
     pub disorder_ms: i64,
     /// How long after the end of its window [`Fault::Late`] is sent.
     pub late_ms: i64,
-    /// How far [`Fault::Future`] is ahead.
+    /// How far the event time of [`Fault::Future`] is ahead.
     pub future_ms: i64,
-    /// Length that [`Fault::Huge`] passes.
+    /// [`Fault::Huge`] is longer than this.
     pub huge_bytes: usize,
-    /// Whether the job counts an order once, so that a [`Fault::Duplicate`] of a purchase adds nothing.
+    /// Whether the job counts an order once. Then the second copy of a purchase only raises the revision.
     pub orders_once: bool,
 }
 
@@ -111,21 +112,21 @@ pub struct Faults {
 pub struct Injection {
     /// What is wrong with it.
     pub fault: Option<Fault>,
-    /// How long [`Fault::Disorder`] is held back.
+    /// How long an event with [`Fault::Disorder`] is held back.
     pub delay_ms: i64,
     /// Whether its record has the hot key.
     pub has_hot_key: bool,
-    /// Whether a second copy of a purchase adds nothing.
+    /// Whether the second copy of a purchase only raises the revision.
     pub orders_once: bool,
 }
 
 impl Injection {
-    /// An event as it should be.
+    /// An event without a fault.
     pub const NONE: Self = Self { fault: None, delay_ms: 0, has_hot_key: false, orders_once: false };
 }
 
 impl Faults {
-    /// How long after its end a window may still gain events or faults.
+    /// How long after its end a window may still get events or faults.
     #[must_use]
     pub fn hold_ms(&self) -> i64 {
         let disorder = if self.disorder > 0.0 { self.disorder_ms } else { 0 };
@@ -133,7 +134,7 @@ impl Faults {
         disorder.max(late) + 1
     }
 
-    /// What happens to an event of a stream.
+    /// Decides what happens to an event of a stream.
     #[must_use]
     pub fn on_event(&self, seed: u64, number: u64) -> Injection {
         let mut random = Random::of(seed ^ 0x6661_756c_7473, number);
@@ -161,7 +162,7 @@ impl Faults {
         Injection { fault, delay_ms: 1 + i64::from(random.below(most)), has_hot_key, orders_once: self.orders_once }
     }
 
-    /// Appends the value of an event corrupted like that; `false` for no value at all.
+    /// Appends the value of an event with a fault. Returns `false` if the record has no value.
     pub fn write(&self, fault: Fault, mut event: Event<'_>, format: Format, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         match fault {
@@ -193,7 +194,7 @@ enum Odd {
     NotUtf8,
 }
 
-/// The required fields alone, with an odd visitor's id or none.
+/// Writes only the required fields, with an invalid visitor id or none.
 fn write_short(event: &Event<'_>, format: Format, visitor: Option<&Odd>, out: &mut Vec<u8>) {
     let time = event.event_time_ms;
     let event_id = event.event_id.as_deref().unwrap_or_default();

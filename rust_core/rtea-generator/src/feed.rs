@@ -1,6 +1,7 @@
-//! What a shard sends: the stream's events as records, in the order they are to be sent, with their faults.
+//! What a shard sends: the events of the stream as records, in the order of sending, with their faults.
 //!
-//! Made from [`crate::stream`], counted by [`crate::truth`] at the moment they are due, sent by `rtea_gen.shard`.
+//! The events come from [`crate::stream`]. [`crate::truth`] counts each event when it is due. `rtea_gen.shard` sends
+//! the records.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,7 +16,7 @@ use crate::truth::Ledger;
 /// The key of the records with [`Injection::has_hot_key`].
 pub const HOT_KEY: &str = "hot";
 
-/// One record; the ranges lie in its batch's buffer.
+/// One record. Its ranges point into the buffer of its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Number of its event.
@@ -26,11 +27,11 @@ pub struct Record {
     pub value: Option<Range<usize>>,
     /// The timestamp, ms since the epoch.
     pub time_ms: i64,
-    /// What is wrong with it; of a duplicate, the second copy is marked.
+    /// Its fault. Of a duplicate, only the second copy has the fault.
     pub fault: Option<Fault>,
 }
 
-/// An event that is held back until its time has come.
+/// An event that is held back until it is due.
 #[derive(Debug)]
 struct Held {
     due_ms: i64,
@@ -64,7 +65,7 @@ impl Ord for Held {
     }
 }
 
-/// The records of one shard. Memory: the open windows' truth, and the events held back.
+/// Makes the records of one shard. In memory, it keeps the counts of open windows and the events that it holds back.
 #[derive(Debug)]
 pub struct Feed {
     stream: Stream,
@@ -76,15 +77,16 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed of a stream, with windows of `window_ms`, positive.
+    /// A feed of the stream with these settings. `window_ms` is the length of its windows and must be positive.
     #[must_use]
     pub fn new(settings: Settings, window_ms: i64, faults: Option<Faults>) -> Self {
         let (stream, ledger) = (Stream::new(settings), Ledger::new(window_ms));
         Self { stream, event_writer: EventWriter::default(), ledger, faults, window_ms, held: BinaryHeap::new() }
     }
 
-    /// Appends the values alone, for files: JSON a line each, MessagePack end to end. A tombstone or empty value is
-    /// an empty line, or in MessagePack nil or nothing.
+    /// Appends only the values, for files: JSON with one value per line, MessagePack without separators. In JSON, a
+    /// tombstone and an empty value are both an empty line. In MessagePack, a tombstone is nil, and an empty value is
+    /// no bytes.
     pub fn write_values(&mut self, numbers: (u64, usize, usize), format: Format, out: &mut Vec<u8>) {
         let (mut buffer, mut records) = (Vec::new(), Vec::new());
         self.write(numbers, format, &mut buffer, &mut records);
@@ -98,18 +100,18 @@ impl Feed {
         append_values(&records, &buffer, format, out);
     }
 
-    /// The stream it feeds from.
+    /// The stream that the events come from.
     pub fn stream(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
-    /// The truth of what was written so far.
+    /// The ground truth of the records that were written so far.
     pub fn ledger(&mut self) -> &mut Ledger {
         &mut self.ledger
     }
 
-    /// Appends the records of `count` events from `first` on, every `stride`-th, and those held back until
-    /// then.
+    /// Appends the records of `count` events: number `first` and then every `stride`-th number. Also appends the
+    /// held-back events that are due by then.
     pub fn write(
         &mut self,
         (first, stride, count): (u64, usize, usize),
@@ -138,8 +140,8 @@ impl Feed {
         }
     }
 
-    /// Appends what is still held back when the stream ends at `end_ms`: what is merely out of order is sent
-    /// now; what would not yet be late by then is never sent, and not counted.
+    /// Appends the events that are still held back when the stream ends at `end_ms`. Events that are only out of order
+    /// are sent now. Events that would not be late yet are neither sent nor counted.
     pub fn finish(&mut self, end_ms: i64, format: Format, buffer: &mut Vec<u8>, records: &mut Vec<Record>) {
         self.release(end_ms, format, buffer, records);
         while let Some(Held { moment, injection, .. }) = self.held.pop() {

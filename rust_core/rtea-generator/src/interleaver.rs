@@ -1,23 +1,24 @@
-//! Interleaves many visitors in one stream: which lane acts in which place, and when.
+//! Interleaves many visitors in one stream: it decides which lane acts at which place.
 //!
-//! A lane is one visitor at a time. Events are numbered in event-time order, so pauses between a lane's
-//! events are distances between its places in the stream. An interleaver deals its places in epochs: in
-//! each, every lane draws [`BLOCK`] pauses, log-normal, stretched to fill the epoch; sorting all moments of all
-//! lanes gives the places. So every place is taken once, pauses keep their distribution, and an epoch is a
-//! function of seed and number alone.
+//! A lane has one visitor at a time. Events are numbered in event-time order, so the pause between two events of a lane
+//! is the distance between their places in the stream. An interleaver assigns its places in epochs. In each epoch,
+//! every lane draws [`BLOCK`] log-normal pauses and stretches them to fill the epoch. The order of all these moments
+//! gives the places. So every place is used once, pauses keep their distribution, and an epoch depends only on the seed
+//! and its number.
 //!
-//! Read by [`crate::stream`]; the lanes' behaviour is [`crate::session`].
+//! [`crate::stream`] asks it for steps. [`crate::session`] decides what a lane does.
 
 use crate::clock::Clock;
 use crate::population::Population;
 use crate::random::{mix, Random};
 use crate::session::{Step, Walk};
 
-/// Interleavers of a stream; event `number` belongs to interleaver `number % INTERLEAVERS`. Many small ones keep an
-/// epoch in the processor's cache, and a power of two lets each process work on interleavers of its own.
+/// Number of interleavers of a stream. Event `number` belongs to interleaver `number % INTERLEAVERS`. They are many, so
+/// that an epoch is small and stays in the processor's cache, and a power of two, so that each process can work on its
+/// own interleavers.
 pub const INTERLEAVERS: u64 = 256;
 
-/// Events of a lane in an epoch. A session still open at its end is abandoned there.
+/// Events of a lane in an epoch. A session that is still open at the end of the epoch is abandoned there.
 pub const BLOCK: u64 = 32;
 
 const LANE_BITS: u32 = 24;
@@ -33,8 +34,8 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern of `lanes` lanes in all, rounded up to a multiple of [`INTERLEAVERS`] and at most 2^32, whose
-    /// pauses are log-normal with a standard deviation `pause_sigma` of their natural logarithm.
+    /// A pattern with `lanes` lanes in total, rounded up to a multiple of [`INTERLEAVERS`] and limited to 2^32. Pauses
+    /// are log-normal: `pause_sigma` is the standard deviation of their natural logarithm.
     #[must_use]
     pub fn new(seed: u64, lanes: u64, pause_sigma: f64, population: Population) -> Self {
         let lanes = lanes.div_ceil(INTERLEAVERS).clamp(1, 1 << LANE_BITS);
@@ -48,7 +49,7 @@ impl Pattern {
         Self { seed, lanes, population, pauses }
     }
 
-    /// Who takes part.
+    /// The population that the visitors come from.
     #[must_use]
     pub fn population(&self) -> &Population {
         &self.population
@@ -111,29 +112,29 @@ fn normal_quantile(share: f64) -> f64 {
     }
 }
 
-/// One interleaver, at some place of its part of the stream. Going on from there costs a step; going back, or to
-/// another epoch, rebuilds an epoch.
+/// One interleaver and its current place in its part of the stream. The next place costs one step. An earlier place, or
+/// one in another epoch, costs the rebuilding of an epoch.
 #[derive(Debug)]
 pub struct Interleaver {
     number: u64,
     epoch: Option<u64>,
     /// The lane of each place of the epoch.
     order: Vec<u32>,
-    /// Where each lane stands; `None` before its first event of the epoch.
+    /// The walk of each lane; `None` before its first event of the epoch.
     walks: Vec<Option<Walk>>,
-    /// Places taken so far.
+    /// Places of the epoch that were used so far.
     taken: u64,
     last: Option<Step>,
 }
 
 impl Interleaver {
-    /// The interleaver of that number, below [`INTERLEAVERS`].
+    /// The interleaver with that number, which is below [`INTERLEAVERS`].
     #[must_use]
     pub fn numbered(number: u64) -> Self {
         Self { number, epoch: None, order: Vec::new(), walks: Vec::new(), taken: 0, last: None }
     }
 
-    /// The step at a place of this interleaver's part of the stream, whose times `clock` knows.
+    /// The step at a place of this interleaver's part of the stream. `clock` is the clock of the stream.
     pub fn step(&mut self, pattern: &Pattern, clock: &mut Clock, place: u64) -> Step {
         let length = pattern.lanes * BLOCK;
         let place = place + self.offset(length);
@@ -154,7 +155,7 @@ impl Interleaver {
         step
     }
 
-    /// Interleavers begin at different places of their first epoch, so that sessions do not begin in step.
+    /// Interleavers begin at different places of their first epoch, so that not all sessions begin at the same time.
     fn offset(&self, length: u64) -> u64 {
         mix(self.number) % length
     }
@@ -165,7 +166,8 @@ impl Interleaver {
         let mut times = [0.0_f32; BLOCK as usize];
         for lane in 0..pattern.lanes {
             let [_, mut random] = pattern.lane(self.number, lane, epoch);
-            // One pause lies across the epoch's border: its end before the first event, its start after the last.
+            // One pause crosses the border of the epoch: its end comes before the first event, its start after the last
+            // one.
             let border = pattern.pause(&mut random);
             #[allow(clippy::cast_possible_truncation)]
             let mut total = border * random.unit() as f32;

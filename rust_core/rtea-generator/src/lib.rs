@@ -1,14 +1,13 @@
-//! The clickstream model: an event's number goes in, the event and what it adds to the ground
-//! truth come out.
+//! The clickstream model: it takes the number of an event, and returns the event and what the event adds to the ground
+//! truth.
 //!
-//! Every event is a function of the seed and its number alone, so any process can make any part of
-//! the stream, in any order, and the union of the shards is the same for every number of them (the
-//! idea of the NEXMark generators). [`truth`] counts what the model meant, without the codec and
-//! without the job's aggregation, which makes it an oracle for both.
+//! Every event depends only on the seed and its number. So any process can make any part of the stream, in any order,
+//! and all shards together make the same stream, whatever their number (the idea of the NEXMark generators). [`truth`]
+//! counts what the model meant. It uses neither the codec nor the job's aggregation, so it is an oracle for both.
 //!
-//! Read [`stream`] first; [`clock`] says when, [`interleaver`] who, [`session`] and [`behaviour`] what they do;
-//! [`population`], [`visitor`], [`mixes`] and [`catalogue`] are the population. [`feed`] makes records of it, with the
-//! faults of [`fault`].
+//! Read [`stream`] first. [`clock`] decides when events happen, [`interleaver`] who acts, [`session`] and [`behaviour`]
+//! what they do. [`population`], [`visitor`], [`mixes`] and [`catalogue`] describe the population. [`feed`] turns the
+//! stream into records, with the faults of [`fault`].
 
 pub mod behaviour;
 pub mod catalogue;

@@ -1,6 +1,7 @@
-//! What visitors come with, and how common each is: devices, countries, referrers, campaigns, search terms.
+//! How common each device, country, referrer, campaign and search term is.
 //!
-//! Drawn by [`crate::visitor`] and, of a session, by [`crate::stream`]; all of it can be replaced by the settings.
+//! [`crate::visitor`] draws what belongs to a visitor, [`crate::stream`] what belongs to a session. The settings can
+//! replace all of it.
 
 use crate::weighted::Weighted;
 
@@ -33,13 +34,13 @@ impl Country {
         is_code.then(|| Self { code: code.into(), locale: locale.into(), currency: currency.into() })
     }
 
-    /// ISO 4217 code of the prices that visitors from there pay.
+    /// ISO 4217 code of the currency in which visitors from there pay.
     #[must_use]
     pub fn currency(&self) -> &str {
         &self.currency
     }
 
-    /// The same as three bytes.
+    /// The currency code as three bytes.
     #[must_use]
     pub fn currency_code(&self) -> [u8; 3] {
         let mut code = [0; 3];
@@ -48,18 +49,18 @@ impl Country {
     }
 }
 
-/// How common what is. The defaults are the model's own.
+/// Devices, countries, referrers, campaigns and search terms, with their weights. The defaults are the model's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixes {
     /// Devices of app and website, by source.
     pub devices: [Weighted<Device>; 2],
     /// Countries of the visitors.
     pub countries: Weighted<Country>,
-    /// Pages that sessions on the website came from; none for those that came by themselves.
+    /// Pages from which visitors came to the website; `None` for visitors that followed no link.
     pub referrers: Weighted<Option<String>>,
     /// Campaigns, by source.
     pub campaigns: [Weighted<String>; 2],
-    /// What is searched for, at least one: each product has one of them.
+    /// Search terms, at least one. Each product has one of them.
     pub search_terms: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The partition a key belongs to, as Kafka's own producers choose it.
+//! Finds the partition of a key as Kafka's own producers do.
 //!
 //! Source: `org.apache.kafka.common.utils.Utils.murmur2` (Austin Appleby's MurmurHash2) and
 //! `BuiltInPartitioner.partitionForKey`.
@@ -6,7 +6,7 @@
 const FACTOR: u32 = 0x5bd1_e995;
 const SEED: u32 = 0x9747_b28c;
 
-/// Partition of a key among `partitions`, at least 1.
+/// The partition of a key. `partitions` is the number of partitions, at least 1.
 ///
 /// ```
 /// use rtea_generator::partition::partition_of;

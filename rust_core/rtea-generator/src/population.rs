@@ -1,4 +1,4 @@
-//! Who may take part in a stream and how they are spread: the parameters that sessions are drawn from.
+//! The population of a stream: the parameters from which sessions are drawn.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::mixes::Mixes;
 use crate::random::{mix, PowerLaw, Random};
 
-/// Most visitors of a population: ids of devices and bots must fit 32 bits.
+/// Highest number of visitors. With it, the numbers of all ids, also of second devices and bots, fit into 32 bits.
 pub const MOST_VISITORS: u32 = 2_000_000_000;
 
 /// Shares of the population and of its sessions, each 0 to 1.
@@ -25,9 +25,9 @@ pub struct Shares {
     pub login: f64,
     /// Sessions of bots.
     pub bot: f64,
-    /// Sessions that a campaign brought.
+    /// Sessions that come from a campaign.
     pub campaign: f64,
-    /// During a flash sale, products drawn from its hot ones.
+    /// During a flash sale, products that are drawn from the hot ones.
     pub hot: f64,
 }
 
@@ -49,13 +49,13 @@ impl Default for Shares {
 /// The population a session is drawn from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Population {
-    /// Its shares.
+    /// Shares of visitors and sessions.
     pub shares: Shares,
-    /// How sessions go on.
+    /// How sessions continue.
     pub behaviour: Behaviour,
-    /// What visitors come with.
+    /// Devices, countries, referrers, campaigns and search terms.
     pub mixes: Mixes,
-    /// What the products are.
+    /// The products.
     pub catalogue: Arc<Catalogue>,
     /// Number of hot products of a flash sale.
     pub hot_products: u32,
@@ -64,8 +64,8 @@ pub struct Population {
 }
 
 impl Population {
-    /// A population of that many visitors, at most [`MOST_VISITORS`], and products, each at least 1, with
-    /// the model's own shares, mixes and catalogue. Exponents as [`PowerLaw`] counts them.
+    /// A population with the model's own shares, mixes and catalogue. `visitors` and `products` are at least 1, and
+    /// `visitors` is at most [`MOST_VISITORS`]. `activity` and `popularity` are exponents of a [`PowerLaw`].
     #[must_use]
     pub fn new(visitors: u32, products: u32, activity: f64, popularity: f64) -> Self {
         Self {
@@ -79,13 +79,13 @@ impl Population {
         }
     }
 
-    /// Number of visitors, bots not counted.
+    /// Number of visitors, without bots.
     #[must_use]
     pub fn visitor_count(&self) -> u32 {
         self.visitors.count()
     }
 
-    /// A product by popularity, or, during a flash sale, often one of its hot ones.
+    /// Draws a product by popularity. During a flash sale, it is often one of the hot ones.
     pub(crate) fn draw_product(&self, sale: Option<u64>, random: &mut Random) -> u32 {
         match sale {
             Some(sale) if self.hot_products > 0 && random.unit() < self.shares.hot => {
@@ -95,7 +95,7 @@ impl Population {
         }
     }
 
-    /// One of the hot products of a sale, `rank` below [`Population::hot_products`].
+    /// One of the hot products of a sale. `rank` must be below [`Population::hot_products`].
     #[must_use]
     pub fn hot_product(&self, sale: u64, rank: u32) -> u32 {
         Random::of(mix(sale), u64::from(rank)).below(self.products.count())

@@ -13,7 +13,7 @@ pub fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// A stream of random numbers that starts anywhere at no cost.
+/// A stream of random numbers. It can start anywhere without extra work.
 #[derive(Debug, Clone, Copy)]
 pub struct Random(u64);
 
@@ -49,8 +49,8 @@ impl Random {
     }
 }
 
-/// Ranks in `[0, count)` whose probability falls as a power law: the inverse of a bounded Pareto
-/// distribution. Where `1 / (1 - exponent)` is whole, as for 0.5, 0.8 and 0.9, a draw is a few multiplications.
+/// Ranks in `[0, count)` whose probability falls as a power law: the inverse of a bounded Pareto distribution. If `1 /
+/// (1 - exponent)` is a whole number, as for 0.5, 0.8 and 0.9, a draw takes only a few multiplications.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PowerLaw {
     count: u32,

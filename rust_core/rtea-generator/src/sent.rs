@@ -1,17 +1,18 @@
-//! Which events a topic holds already: what a run that goes on must not send again.
+//! The events that a topic already has: a resumed run must not send them again.
 
 use roaring::RoaringTreemap;
 
 use crate::stream::number_of;
 
-/// Numbers of events, and of the second copies of duplicates; little more than a bit each where they are dense.
+/// The numbers of the events that were sent, and of those whose second copy was sent. In a dense range, a number takes
+/// little more than a bit.
 #[derive(Debug, Default)]
 pub struct Sent {
     numbers: [RoaringTreemap; 2],
 }
 
 impl Sent {
-    /// Adds the event that a value holds; `false` when it is none of a stream with this seed.
+    /// Adds the event that a value holds. Returns `false` if the event is not from a stream with this seed.
     pub fn add_value(&mut self, value: &[u8], seed: u64) -> bool {
         let number = id_in(value).and_then(|id| number_of(id, seed));
         number.is_some_and(|number| {
@@ -25,7 +26,7 @@ impl Sent {
         self.numbers[usize::from(is_copy)].insert(number);
     }
 
-    /// Whether an event, or its second copy, is there.
+    /// Whether an event, or its second copy, was added.
     #[must_use]
     pub fn contains(&self, number: u64, is_copy: bool) -> bool {
         self.numbers[usize::from(is_copy)].contains(number)
@@ -49,7 +50,7 @@ impl Sent {
         bytes.is_empty().then_some(Self { numbers })
     }
 
-    /// How many there are, copies included.
+    /// Number of events that were added, plus the number of second copies.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.numbers.iter().map(RoaringTreemap::len).sum()
@@ -61,7 +62,7 @@ fn id_in(value: &[u8]) -> Option<&str> {
     const KEY: &[u8] = b"\"event_id\":\"";
     const ID_BYTES: usize = 36;
     let start = if value.first() == Some(&0xdc) {
-        // A MessagePack array with the id as its first element, a string of two bytes' head.
+        // In a MessagePack array, the id comes first: after 3 bytes of array header and 2 bytes of string header.
         5
     } else {
         value.windows(KEY.len()).position(|window| window == KEY)? + KEY.len()

@@ -1,10 +1,10 @@
-//! Sessions: walks through the states of [`crate::behaviour`], step by step from their seed.
+//! Sessions: random walks through the states of [`crate::behaviour`], step by step.
 //!
-//! A walk starts a session, and another, of another visitor, whenever one ends; [`crate::interleaver`] decides
-//! when each step is taken.
+//! When a session ends, the walk starts a session of another visitor. [`crate::interleaver`] decides when each step
+//! happens.
 //!
-//! Order is causal: nothing is removed that was not added, no checkout with an empty cart, no payment
-//! without a checkout, no purchase without a payment.
+//! The order of actions is causal: visitors remove only what they added, check out only if the cart is not empty, pay
+//! only after a checkout, and purchase only after a payment.
 
 use crate::behaviour::{Action, Walker};
 use crate::population::Population;
@@ -12,7 +12,7 @@ use crate::random::Random;
 use crate::visitor::Visitor;
 use rtea_core::event::Source;
 
-/// Most products a cart holds.
+/// Highest number of products in a cart.
 pub const CART: usize = 4;
 
 /// One product in a cart.
@@ -27,34 +27,34 @@ pub struct Line {
 /// One step of one session, ready to be written as an event.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// Who acts.
+    /// The visitor who acts.
     pub visitor: Visitor,
-    /// Where.
+    /// The app or the website.
     pub source: Source,
-    /// Random number that names the session.
+    /// Random number that identifies the session.
     pub session: u64,
     /// Whether the visitor is logged in.
     pub logged_in: bool,
-    /// Steps of this session before this one.
+    /// Number of steps in this session before this one.
     pub position: u32,
     /// What the visitor does.
     pub action: Action,
     lines: [Line; CART],
     line_count: usize,
-    /// The product looked at, added or removed; also seeds the search term.
+    /// The product that the visitor views, adds or removes. It also determines the search term.
     pub product: u32,
 }
 
 impl Step {
-    /// The products the action is about: the one looked at, added or removed; the whole cart from
-    /// checkout to purchase; none otherwise.
+    /// The products of the action: the one that the visitor views, adds or removes; the whole cart from checkout to
+    /// purchase; otherwise none.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines[..self.line_count]
     }
 }
 
-/// A visitor on the way through a session.
+/// A session in progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Walk {
     random: Random,
@@ -72,7 +72,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// The first step of a session that these random numbers choose, while the flash sale `sale` is on.
+    /// Starts the session that these random numbers determine. `sale` is the number of the current flash sale.
     #[must_use]
     pub fn start(mut random: Random, population: &Population, sale: Option<u64>) -> Self {
         let visitor = Visitor::draw(population, &mut random);
@@ -94,7 +94,7 @@ impl Walk {
         }
     }
 
-    /// Takes the next step: of this session, or, when it ends, the first of another.
+    /// Takes the next step of this session. If the session ends, takes the first step of another one.
     pub fn advance(&mut self, population: &Population, sale: Option<u64>) {
         let walker = match self.source {
             _ if self.visitor.is_bot => Walker::Bot,
@@ -107,7 +107,7 @@ impl Walk {
         }
     }
 
-    /// What is possible of what is wanted, whatever the weights say.
+    /// The wanted action, or another one if the wanted one is impossible with this cart or after the last action.
     fn possible(&self, wanted: Action) -> Action {
         match wanted {
             Action::AddToCart if self.cart_size == CART => Action::BeginCheckout,

@@ -1,7 +1,6 @@
-//! The stream: event number in, event out, in event-time order.
+//! The stream: it gives the event of each number. Events are numbered in event-time order.
 //!
-//! Called by [`crate::feed`]; the events are written by [`rtea_core::codec`], what they mean is counted
-//! by [`crate::truth`].
+//! [`crate::feed`] asks it for events, [`rtea_core::codec`] writes them, and [`crate::truth`] counts what they mean.
 
 use std::borrow::Cow;
 
@@ -18,27 +17,27 @@ use crate::session::{self, Step};
 const BOT_OS: &str = "Linux";
 const BOT_BROWSER: &str = "ExampleBot 2.1";
 
-/// What makes a stream; two streams with equal settings are equal byte for byte.
+/// What defines a stream: streams with equal settings are equal byte for byte.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Seed of everything random.
     pub seed: u64,
     /// Event time of event 0, ms since the epoch.
     pub start_ms: i64,
-    /// Events per second of event time, at least 1: the mean that the rhythm changes.
+    /// Mean number of events per second of event time, at least 1. The rhythm varies it.
     pub rate_hz: u64,
     /// How the rate changes over time.
     pub rhythm: Rhythm,
-    /// Visitors active at a time, rounded up to a multiple of [`interleaver::INTERLEAVERS`]; each has an event every
-    /// `lanes / rate_hz` seconds on average.
+    /// Number of visitors that are active at a time, rounded up to a multiple of [`INTERLEAVERS`]. Each has an event
+    /// every `lanes / rate_hz` seconds on average.
     pub lanes: u64,
     /// Standard deviation of the natural logarithm of the pauses between a visitor's events.
     pub pause_sigma: f64,
-    /// Who takes part.
+    /// The population that the visitors come from.
     pub population: Population,
 }
 
-/// One event as the model means it, before any format.
+/// One event of the model, before it is written in a format.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// The event's number.
@@ -49,7 +48,7 @@ pub struct Moment {
     pub step: Step,
 }
 
-/// The stream of some settings, at any number: a function of them alone, whatever was asked before.
+/// The stream of some settings. The event of a number depends only on the settings, not on what was asked before.
 #[derive(Debug)]
 pub struct Stream {
     settings: Settings,
@@ -59,7 +58,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream, at no cost until its first event.
+    /// A stream. It builds an epoch only when somebody asks for an event.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let pattern = Pattern::new(settings.seed, settings.lanes, settings.pause_sigma, settings.population.clone());
@@ -67,19 +66,19 @@ impl Stream {
         Self { settings, clock, pattern, interleavers: (0..INTERLEAVERS).map(Interleaver::numbered).collect() }
     }
 
-    /// What the stream was made from.
+    /// The settings that define the stream.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// How visitors are woven into it.
+    /// How visitors are interleaved in it.
     #[must_use]
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 
-    /// The event of that number. Cheap in rising order; a jump costs an epoch of its interleaver.
+    /// The event of a number. Cheap if numbers rise; a jump costs the rebuilding of an epoch in its interleaver.
     ///
     /// ```
     /// # use rtea_generator::{clock::Rhythm, population::Population, stream::{Settings, Stream}};
@@ -102,7 +101,7 @@ impl Stream {
     }
 }
 
-/// The number of an event of a stream with this seed, from its id; `None` for ids of other makers.
+/// The number of an event, read from its id; `None` if the id is not from a stream with this seed.
 #[must_use]
 pub fn number_of(event_id: &str, seed: u64) -> Option<u64> {
     let shape = event_id.get(14..18)?;
@@ -118,11 +117,11 @@ pub fn number_of(event_id: &str, seed: u64) -> Option<u64> {
 }
 
 const LOW_62: u64 = (1 << 62) - 1;
-/// Odd, so it has an inverse modulo 2^62, and equal ids would need equal numbers.
+/// It is odd, so it has an inverse modulo 2^62: different numbers give different ids.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 const INVERSE: u64 = 0x31de_83e1_9937_733d;
 
-/// Writes the texts of one event after another into the same buffers.
+/// Writes one event after another, and reuses the buffers of their texts.
 #[derive(Debug, Default)]
 pub struct EventWriter {
     event_id: String,
@@ -135,7 +134,7 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// The event of a moment; it borrows the event_writer's buffers until the next one.
+    /// The event of a moment. It borrows the buffers of this writer until the next call.
     pub fn write<'a>(&'a mut self, moment: &Moment, seed: u64, population: &'a Population) -> Event<'a> {
         let Moment { number, time_ms, step } = *moment;
         let website = step.source == Source::Website;
@@ -203,7 +202,8 @@ impl EventWriter {
     }
 }
 
-/// Writes the shape of a UUID version 7 (RFC 9562): event time, then a bijection of the number.
+/// Writes an id in the form of a UUID version 7 (RFC 9562): the event time, 12 bits of the mixed seed, and a bijection
+/// of the number.
 fn write_event_id(text: &mut String, seed: u64, number: u64, time_ms: i64) {
     let low = number.wrapping_mul(FACTOR) & LOW_62 | 1 << 63;
     let time = u64::try_from(time_ms).unwrap_or(0);
@@ -216,7 +216,7 @@ fn write_event_id(text: &mut String, seed: u64, number: u64, time_ms: i64) {
     set(text, &shape);
 }
 
-/// A prefix and the lowest `digits` hexadecimal digits, at most 16.
+/// Writes a prefix and the lowest `digits` hexadecimal digits of a value; `digits` is at most 16.
 fn write_id(text: &mut String, prefix: u8, value: u64, digits: usize) {
     let mut shape = [prefix; 17];
     write_hex(&mut shape[1..=digits], value);
@@ -251,7 +251,7 @@ fn write_page(text: &mut String, step: &Step, catalogue: &Catalogue) {
     }
 }
 
-/// Fills a place with the lowest hexadecimal digits of a number.
+/// Fills a slice with the lowest hexadecimal digits of a number.
 fn write_hex(place: &mut [u8], value: u64) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (digit, byte) in place.iter_mut().rev().enumerate() {

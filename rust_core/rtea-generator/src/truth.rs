@@ -1,8 +1,8 @@
-//! The ground truth: the rows each window must have, counted from the model itself.
+//! The ground truth: the rows that each window must have, counted from the model itself.
 //!
-//! Fed with the [`Moment`]s that [`crate::feed`] sends, merged over the shards and written to the
-//! manifest. Shares no code with the codec, the sketches or the aggregation of `rtea-core`: visitors
-//! are numbers in exact sets, categories and currencies are numbers of the model.
+//! [`crate::feed`] counts each [`Moment`] here when it is due. `rtea_gen` merges the counts of the shards and writes
+//! them to the manifest. This module shares no code with the codec, the sketches or the aggregation of `rtea-core`: it
+//! keeps visitors as numbers in exact sets, and categories as numbers of the model.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::stream::Moment;
 
 const FORMAT_VERSION: u8 = 2;
 
-/// Number of the counts of faults: each of [`Fault::ALL`], then hot keys.
+/// How many kinds of faults are counted: each of [`Fault::ALL`], then hot keys.
 pub const FAULTS: usize = Fault::ALL.len() + 1;
 
 /// What the events of one window add up to.
@@ -25,16 +25,16 @@ pub struct Window {
     pub events: u64,
     /// Events by source, then action.
     pub counts: [[u64; ACTIONS]; 2],
-    /// Revenue in minor units by number of category and currency code.
+    /// Revenue in minor units, by category number and currency code.
     pub revenue: BTreeMap<(u32, [u8; 3]), i64>,
-    /// Numbers of the visitors' ids seen, by source.
+    /// The visitors seen, as the numbers of their ids, by source.
     pub visitors: [RoaringBitmap; 2],
     /// Corrupted events whose time falls into the window, by fault.
     pub faults: [u64; FAULTS],
 }
 
 impl Window {
-    /// Counts one moment as its injection has it.
+    /// Counts one moment, with the fault that its injection names.
     pub fn add(&mut self, moment: &Moment, injection: Injection, population: &Population) {
         self.faults[FAULTS - 1] += u64::from(injection.has_hot_key);
         let Some(fault) = injection.fault else {
@@ -46,7 +46,7 @@ impl Window {
         }
         let is_repeated_order = injection.orders_once && moment.step.action == Action::Purchase;
         match (fault, is_repeated_order) {
-            // A repeated order adds to the revision of its window, and to nothing else.
+            // A repeated order only raises the revision of its window.
             (Fault::Duplicate, true) => self.events += 1,
             (Fault::Duplicate, false) => self.count(moment, population),
             _ => {}
@@ -70,7 +70,7 @@ impl Window {
         }
     }
 
-    /// Adds what another shard counted of the same window.
+    /// Adds another shard's counts of the same window.
     pub fn merge(&mut self, other: &Self) {
         self.events += other.events;
         for (mine, theirs) in self.counts.as_flattened_mut().iter_mut().zip(other.counts.as_flattened()) {
@@ -87,13 +87,13 @@ impl Window {
         }
     }
 
-    /// Number of distinct visitors over both sources.
+    /// Number of distinct visitors of both sources together.
     #[must_use]
     pub fn all_visitors(&self) -> u64 {
         self.visitors[0].union_len(&self.visitors[1])
     }
 
-    /// Names and numbers of the faults that there are.
+    /// Name and count of each fault that occurred.
     pub fn fault_counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let names = Fault::ALL.into_iter().map(Fault::name).chain(["hot_key"]);
         names.zip(self.faults).filter(|(_, count)| *count > 0)
@@ -157,7 +157,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger of tumbling windows of `window_ms`, positive.
+    /// A ledger of tumbling windows. `window_ms` is their length and must be positive.
     #[must_use]
     pub fn new(window_ms: i64) -> Self {
         Self { window_ms, windows: BTreeMap::new() }
@@ -169,7 +169,7 @@ impl Ledger {
         self.windows.entry(start_ms).or_default().add(moment, injection, population);
     }
 
-    /// Takes out the windows that end at or before a time: start and content, oldest first.
+    /// Removes the windows that end at or before a time, and returns their starts and contents, oldest first.
     pub fn take_until(&mut self, time_ms: i64) -> Vec<(i64, Window)> {
         let first_open = time_ms.saturating_sub(self.window_ms).saturating_add(1);
         let open = self.windows.split_off(&first_open);

@@ -1,4 +1,4 @@
-//! The visitors: identity, home and devices, each a function of the visitor's number.
+//! The visitors. The number of a visitor determines their identity, country and devices.
 
 use crate::mixes::{Country, Device};
 use crate::population::{Population, Shares};
@@ -8,20 +8,20 @@ use rtea_core::event::Source;
 
 const BOTS: u32 = 64;
 
-/// What a visitor is, whatever they do.
+/// What stays the same about a visitor in every session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visitor {
-    /// The person, or, from [`Population::visitor_count`] on, the bot.
+    /// Number of the person. Numbers from [`Population::visitor_count`] up are bots.
     pub person: u32,
-    /// Whether on the second device.
+    /// Whether the visitor uses their second device.
     pub on_second: bool,
-    /// Whether a crawler.
+    /// Whether the visitor is a crawler.
     pub is_bot: bool,
     traits: u64,
 }
 
 impl Visitor {
-    /// Somebody, drawn by activity, on one of their devices.
+    /// Draws a visitor by activity, on one of their devices.
     pub(crate) fn draw(population: &Population, random: &mut Random) -> Self {
         if random.unit() < population.shares.bot {
             let person = population.visitor_count() + random.below(BOTS);
@@ -33,19 +33,19 @@ impl Visitor {
         found
     }
 
-    /// Number of the visitor's id: a person has another on a second device.
+    /// Number of the visitor's id. On the second device, a person has another id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.person * 2 + u32::from(self.on_second)
     }
 
-    /// Where a session of this visitor takes place.
+    /// Draws the source of a session: the app or the website.
     pub(crate) fn source(&self, shares: &Shares, random: &mut Random) -> Source {
         let place = share(self.traits);
         if self.is_bot {
             Source::Website
         } else if self.on_second {
-            // The other kind of device than the first.
+            // The second device is of the other kind than the first.
             if place < shares.mobile {
                 Source::Website
             } else {
@@ -74,7 +74,7 @@ impl Visitor {
         countries.at(self.traits >> 16)
     }
 
-    /// The visitor's device among those of a source.
+    /// The visitor's device, one of the devices of a source.
     #[must_use]
     pub fn device<'a>(&self, devices: &'a Weighted<Device>) -> &'a Device {
         devices.at((self.traits >> 32).wrapping_add(u64::from(self.on_second) << 8))

@@ -1,6 +1,6 @@
-//! Things of which each is as common as its weight says.
+//! Weighted choice: an entry with weight 3 comes three times as often as an entry with weight 1.
 
-/// A list of things with their weights, at least one of them positive.
+/// A list of entries with weights. At least one weight is positive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weighted<T> {
     entries: Vec<(T, u32)>,
@@ -8,7 +8,7 @@ pub struct Weighted<T> {
 }
 
 impl<T> Weighted<T> {
-    /// The list; `None` when no weight is positive.
+    /// Makes the list; `None` if no weight is positive.
     ///
     /// ```
     /// use rtea_generator::weighted::Weighted;
@@ -22,7 +22,8 @@ impl<T> Weighted<T> {
         (total > 0).then_some(Self { entries, total })
     }
 
-    /// The thing at a place: evenly spread places give each as often as its weight says. Cost: one step an entry.
+    /// The entry at a place. If the places are evenly spread, each entry comes as often as its weight says. Linear in
+    /// the number of entries.
     #[must_use]
     pub fn at(&self, place: u64) -> &T {
         let mut rest = place % self.total;
@@ -41,7 +42,7 @@ impl<T> Weighted<T> {
         self.total
     }
 
-    /// The things and their weights.
+    /// The entries and their weights.
     #[must_use]
     pub fn entries(&self) -> &[(T, u32)] {
         &self.entries

@@ -1,5 +1,5 @@
-//! Promises: the stream is a function of seed and number, sessions are causal, ids are unique, and
-//! the ground truth is what the pipeline must count.
+//! Promises: the stream depends only on seed and number, sessions are causal, ids are unique, and the ground truth is
+//! what the pipeline must count.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -52,7 +52,7 @@ fn encoded(stream: &mut Stream, numbers: impl Iterator<Item = u64>) -> Vec<(u64,
         .collect()
 }
 
-/// A cart's content, whatever its order: of two equal lines it does not matter which was removed.
+/// A cart's content, sorted: if two lines are equal, it does not matter which one was removed.
 fn sorted(lines: &[Line]) -> Vec<(u32, u32)> {
     let mut content: Vec<_> = lines.iter().map(|line| (line.product, line.quantity)).collect();
     content.sort_unstable();
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn an_event_does_not_depend_on_what_was_asked_before(seed in any::<u64>(), numbers in prop::collection::vec(0..40_000_u64, 1..20)) {
+    fn an_event_ignores_earlier_calls(seed in any::<u64>(), numbers in prop::collection::vec(0..40_000_u64, 1..20)) {
         let mut jumping = stream(seed, 700);
         for number in numbers {
             let fresh = encoded(&mut stream(seed, 700), std::iter::once(number));
@@ -88,7 +88,7 @@ proptest! {
         let (mut checked_out, mut paid): (HashSet<u64>, HashSet<u64>) = Default::default();
         for number in 0..40_000 {
             let step = stream.moment(number).step;
-            // The first events of a lane join a session under way.
+            // The first events of a lane are in the middle of a session.
             if step.position > 0 && !carts.contains_key(&step.session) {
                 continue;
             }
@@ -164,7 +164,7 @@ fn the_ledger_equals_the_fold_of_the_events() {
 }
 
 #[test]
-fn the_ledger_knows_a_catalogue_and_currencies_of_the_users_own() {
+fn the_ledger_counts_categories_and_currencies_from_the_settings() {
     let mut settings = stream(3, 300).settings().clone();
     let categories = [("Wein & Käse", 1, 9), ("cars", 2_000_000, 4_000_000_000)];
     let categories = categories.map(|(name, lowest, highest)| Category::new(name, lowest, highest).unwrap());
@@ -215,7 +215,7 @@ fn assert_ledger_equals_fold(mut stream: Stream) -> HashSet<(String, String)> {
         for source in Source::ALL {
             let exact = i64::try_from(window.visitors[source as usize].len()).unwrap();
             let estimate = partial.visitors(source).estimate();
-            // A sparse sketch hashes to 2^20 places: of a thousand visitors, one or two may share one.
+            // A sparse sketch hashes to 2^20 places, so one or two of a thousand visitors may share a place.
             assert!((estimate - exact).abs() <= 2 + exact / 500, "{estimate} of {exact}");
         }
     }
@@ -283,7 +283,7 @@ fn pauses_are_log_normal() {
 }
 
 #[test]
-fn visitors_act_every_lanes_over_rate_seconds() {
+fn visitors_act_every_lanes_divided_by_rate_seconds() {
     let found = pauses(1.0);
     #[allow(clippy::cast_precision_loss)]
     let mean = found.iter().sum::<f64>() / found.len() as f64;
@@ -306,7 +306,7 @@ fn rhythms() -> impl Strategy<Value = Rhythm> {
 
 proptest! {
     #[test]
-    fn times_rise_with_numbers_and_are_found_again(
+    fn times_rise_with_numbers_and_lead_back_to_them(
         rhythm in prop_oneof![Just(Rhythm::FLAT), rhythms()],
         rate_hz in 1..5_000_u64,
         numbers in prop::collection::vec(0..3_000_000_u64, 1..50),
@@ -326,7 +326,7 @@ proptest! {
     }
 
     #[test]
-    fn each_cell_holds_the_events_that_its_factor_says(rhythm in rhythms(), rate_hz in 10..5_000_u32, cell in 0..20_000_i64) {
+    fn cells_have_the_expected_number_of_events(rhythm in rhythms(), rate_hz in 10..5_000_u32, cell in 0..20_000_i64) {
         let start_ms = 1_760_000_000_000;
         let mut clock = Clock::new(start_ms, u64::from(rate_hz), rhythm);
         let begin_ms = start_ms + cell * CELL_MS;
@@ -337,7 +337,7 @@ proptest! {
 }
 
 #[test]
-fn a_week_has_as_many_events_as_a_flat_one() {
+fn a_week_with_rhythm_has_as_many_events_as_a_flat_one() {
     const WEEK_MS: i64 = 7 * 86_400_000;
     let rhythm = Rhythm { daily: 0.8, peak_hour: 20.0, weekly: 0.4, ..Rhythm::FLAT };
     let found = Clock::new(0, 100, rhythm).number_at(WEEK_MS);

@@ -1,5 +1,5 @@
-//! Promises: what the parameters say of visitors, products and sessions is what the stream shows, on fixed seeds and
-//! within stated tolerances. Pauses and rhythm are tested in `model.rs`.
+//! Promises: the stream has the visitors, products and sessions that its parameters ask for, on fixed seeds and within
+//! stated tolerances. `model.rs` tests pauses and rhythm.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss)]
 
@@ -61,7 +61,7 @@ fn walker(step: &Step) -> Walker {
     }
 }
 
-/// Weights of going on, without leaving: a session may also end at the border of its epoch.
+/// Weights of the next action, without leaving: a session may also end at the border of its epoch.
 fn continuing(walker: Walker, state: usize) -> Vec<f64> {
     let weights = Behaviour::default().table(walker)[state];
     let total: u32 = weights[..ACTIONS].iter().sum();
@@ -69,7 +69,7 @@ fn continuing(walker: Walker, state: usize) -> Vec<f64> {
 }
 
 #[test]
-fn sessions_go_on_as_their_weights_say() {
+fn sessions_continue_as_their_weights_say() {
     let mut seen: HashMap<(usize, usize), [f64; ACTIONS]> = HashMap::new();
     for session in sessions(&moments(settings(default_population()), EVENTS)) {
         for pair in session.windows(2) {
@@ -77,7 +77,7 @@ fn sessions_go_on_as_their_weights_say() {
             seen.entry((walker(&pair[0]) as usize, state)).or_default()[pair[1].action as usize] += 1.0;
         }
     }
-    // Rows that the cart does not bend: with an empty or a full one, some actions give way to others.
+    // Rows that do not depend on the cart: if it is empty or full, other actions replace some of the wanted ones.
     let rows = [ACTIONS, Action::Search as usize, Action::BeginCheckout as usize, Action::AddPaymentInfo as usize];
     for walker in [Walker::Mobile, Walker::Website] {
         for row in rows {
@@ -92,7 +92,7 @@ fn sessions_go_on_as_their_weights_say() {
 }
 
 #[test]
-fn the_funnel_narrows_as_shops_know_it() {
+fn the_funnel_narrows_as_in_real_shops() {
     let mut reached = [[0_u32; ACTIONS]; 2];
     let mut all = [0_u32; 2];
     for session in sessions(&moments(settings(default_population()), EVENTS)) {
@@ -119,7 +119,7 @@ fn the_funnel_narrows_as_shops_know_it() {
     }
 }
 
-/// Slope of log count over log rank, ranks in bins that double: minus the exponent.
+/// Slope of log count over log rank, in bins whose ranks double: minus the exponent of the power law.
 fn slope(counts: &[f64], ranks: std::ops::Range<usize>) -> f64 {
     let mut points = Vec::new();
     let mut start = ranks.start;
@@ -148,14 +148,14 @@ fn products_and_visitors_follow_their_power_laws() {
                 products[step.product as usize] += 1.0;
             }
         }
-        // The rank is a rounded draw: the first few are more coarse than the law.
+        // The rank is a rounded draw, so the first few ranks are less exact than the law.
         close(-slope(&products, 8..4_096), popularity, 0.05, "popularity");
         close(-slope(&visitors, 8..4_096), activity, 0.05, "activity");
     }
 }
 
 #[test]
-fn shares_of_the_population_are_those_asked_for() {
+fn the_population_has_the_shares_of_its_settings() {
     let mut population = default_population();
     population.shares = Shares {
         mobile: 0.3,
@@ -196,7 +196,7 @@ fn shares_of_the_population_are_those_asked_for() {
     close(campaigns / (landings - bots), 0.3, 0.01, "sessions of campaigns");
     close(logins / account_sessions, 0.6, 0.01, "logins");
     close(holders.len() as f64 / accounts.len() as f64, 0.5, 0.01, "accounts");
-    // Only those seen often enough show both of their devices, and both of their sources.
+    // Only people that are seen often enough show both devices and both sources.
     let mut often: HashMap<u32, u32> = HashMap::new();
     for moment in moments.iter().filter(|moment| moment.step.position == 0 && !moment.step.visitor.is_bot) {
         *often.entry(moment.step.visitor.person).or_default() += 1;
@@ -211,7 +211,7 @@ fn shares_of_the_population_are_those_asked_for() {
     close(mixed / regulars.len() as f64, 0.2, 0.04, "visitors of both sources");
 }
 
-/// How often each value came, as a share.
+/// The share of each value.
 fn shares(values: impl Iterator<Item = String>) -> BTreeMap<String, f64> {
     let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0.0) += 1.0);
@@ -229,7 +229,7 @@ fn assert_mix<T>(found: &BTreeMap<String, f64>, mix: &Weighted<T>, name: impl Fn
     expected.into_iter().for_each(|(name, share)| close(found[&name], share, 0.02, &name));
 }
 
-/// What a landing says of its visitor and session.
+/// What the first event of a session tells about its visitor and session.
 struct Landing {
     source: Source,
     country: String,
@@ -280,12 +280,12 @@ fn assert_mixes_hold(population: &Population) {
 }
 
 #[test]
-fn visitors_come_with_what_the_models_weights_say() {
+fn devices_countries_and_campaigns_follow_the_models_weights() {
     assert_mixes_hold(&default_population());
 }
 
 #[test]
-fn visitors_come_with_what_weights_of_the_users_own_say() {
+fn devices_countries_and_campaigns_follow_weights_from_the_settings() {
     let mut population = default_population();
     let names = |names: [(&str, u32); 2]| Weighted::new(names.map(|(name, weight)| (name.into(), weight)).to_vec());
     let countries = [("NZ", "NZD", 1), ("AU", "AUD", 1), ("FJ", "FJD", 2), ("AQ", "USD", 0)];

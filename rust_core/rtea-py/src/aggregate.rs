@@ -1,4 +1,4 @@
-//! Folding, merging and sketches for Python. Behind `rtea.aggregate`.
+//! Folding, merging and sketches for Python; `rtea.aggregate` wraps them.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(frozen, module = "rtea._core")]
 struct Folder(Settings);
 
-/// A partial's bytes, if any, the dead letters of the batch, and the bytes of their counts.
+/// The bytes of the batch's partial, if any; its dead letters; and the bytes of the counts of refused events, by
+/// window.
 type FoldedBytes<'py> = (Option<Bound<'py, PyBytes>>, Bound<'py, PyList>, Bound<'py, PyList>);
 
 #[pymethods]

@@ -1,4 +1,4 @@
-//! The one place where Rust's error data becomes a Python exception; the classes live in
+//! Turns Rust's errors into Python exceptions; no other module does. The classes of the exceptions are in
 //! `rtea.errors`.
 
 use pyo3::call::PyCallArgs;

@@ -1,4 +1,4 @@
-//! Events for Python: validation and transcoding. Behind `rtea.events`.
+//! Validation and transcoding of events for Python; `rtea.events` wraps them.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

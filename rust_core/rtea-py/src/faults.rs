@@ -1,4 +1,4 @@
-//! The faults of a stream, from Python. Behind `rtea_gen.plan`.
+//! The faults of a stream for Python; `rtea_gen.plan` makes them.
 
 use pyo3::prelude::*;
 
@@ -57,7 +57,7 @@ impl Faults {
         }))
     }
 
-    /// How long after its end a window may still gain events or faults.
+    /// How long after its end a window may still get events or faults.
     #[getter]
     fn hold_ms(&self) -> i64 {
         self.0.hold_ms()

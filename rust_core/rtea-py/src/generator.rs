@@ -1,4 +1,4 @@
-//! The generator's model for Python. Behind `rtea_gen.shard` and `rtea_gen.manifest`.
+//! The generator's model for Python; `rtea_gen.plan`, `rtea_gen.outlet` and `rtea_gen.truth` use it.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -55,7 +55,7 @@ impl Rhythm {
     }
 }
 
-/// Event times by number, and back.
+/// The times of event numbers, and the numbers of times.
 #[pyclass(frozen, module = "rtea._core")]
 struct EventClock(Mutex<Clock>);
 
@@ -89,7 +89,7 @@ type Batch<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 type PyRecord<'py> = (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>, i64, u64, Option<&'static str>);
 
 impl EventStream {
-    /// Lets the feed work without the interpreter's lock.
+    /// Lets the feed work without the interpreter's lock, and returns what it wrote.
     fn fill(&self, py: Python<'_>, work: impl FnOnce(&mut Feed, &mut Vec<u8>, &mut Vec<Record>) + Send) -> Filled {
         py.detach(|| {
             let mut feed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +134,7 @@ impl EventStream {
         *, seed, start_ms, rate_hz, window_ms, lanes, visitors, products,
         pause_sigma = 1.0, activity = 0.5, popularity = 0.9, rhythm = None, population_settings = None, faults = None
     ))]
-    // Named arguments in Python, where a structure would only be in the way.
+    // Python passes these as named arguments; a structure would add nothing.
     #[allow(clippy::too_many_arguments)]
     fn new(
         seed: u64,
@@ -245,8 +245,8 @@ impl EventStream {
 
 type Counts<T> = Vec<(T, u64)>;
 
-/// Number of events; counts by dimension; revenue by category, currency and minor units; exact
-/// visitors of all sources and of each; faults.
+/// Number of events; counts by dimension; revenue by category and currency, in minor units; exact number of visitors,
+/// of all sources and of each; counts of faults.
 type Truth = (u64, Counts<String>, Vec<(String, String, i64)>, Counts<&'static str>, Counts<&'static str>);
 
 #[pyfunction]

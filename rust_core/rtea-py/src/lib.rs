@@ -1,7 +1,7 @@
 //! The Python extension `rtea._core`: conversions and error mapping, nothing else.
 //!
-//! Its Python faces are `rtea.events`, `rtea.aggregate` and `rtea_gen.shard`; `rtea/_core.pyi`
-//! documents every name. Work on bytes runs with the interpreter released.
+//! Python code uses it through `rtea.events`, `rtea.aggregate` and `rtea_gen`; `rtea/_core.pyi` documents every name.
+//! Work on bytes runs without the interpreter's lock.
 
 mod aggregate;
 mod errors;

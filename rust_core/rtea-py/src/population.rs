@@ -1,4 +1,4 @@
-//! Who takes part in a stream, from Python and back. Behind `rtea_gen.plan`.
+//! Converts the settings of a population from Python and back; `rtea_gen.plan` uses it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ type CategoryRow = (String, u32, u32);
 /// Name or address, weight.
 type NameRow = (String, u32);
 
-/// Everything of a population but its size: what is not given is the model's own.
+/// All settings of a population except its size. Settings that are not given keep the model's own values.
 #[pyclass(frozen, module = "rtea._core")]
 pub(crate) struct PopulationSettings {
     shares: Shares,
@@ -96,7 +96,7 @@ impl PopulationSettings {
         Ok(Self { shares, behaviour: behaviour(transitions)?, mixes, catalogue, hot_products })
     }
 
-    /// What is in force, by the names of the settings; of the transitions, zeros are left out.
+    /// The values in use, by the names of their settings. Transitions with weight zero are left out.
     fn model<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let model = PyDict::new(py);
         let mixes = &self.mixes;
@@ -154,7 +154,7 @@ fn behaviour(rows: Rows) -> PyResult<Behaviour> {
             if !behaviour.replace(walker, row, found) {
                 let place = format!("transitions.{name}.{state}");
                 return Err(Error::Argument(format!(
-                    "{place}: expected a positive weight at least, and a sum of 32 bits"
+                    "{place}: expected a positive weight, and a sum of weights below 2^32"
                 ))
                 .into());
             }
@@ -217,7 +217,7 @@ fn catalogue(rows: &[CategoryRow]) -> PyResult<Arc<Catalogue>> {
 }
 
 fn weighted<T>(place: &str, entries: Vec<(T, u32)>) -> PyResult<Weighted<T>> {
-    let problem = || Error::Argument(format!("{place}: expected a positive weight at least")).into();
+    let problem = || Error::Argument(format!("{place}: expected a positive weight")).into();
     Weighted::new(entries).ok_or_else(problem)
 }
 

@@ -1,4 +1,4 @@
-//! Which events a topic holds already, from Python. Behind `rtea_gen.resume`.
+//! The events that a topic already has, for Python; `rtea_gen.resume` uses them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

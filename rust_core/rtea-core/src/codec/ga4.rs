@@ -1,14 +1,14 @@
 //! Events as payloads of Google Analytics 4's Measurement Protocol: written only, for other systems to read.
 //!
-//! The map is one to one and nothing is lost: `rtea.ga4` reads a payload back. Names are GA4's where it has one; our
-//! other fields are parameters of the event under their own names.
+//! The mapping loses nothing: `rtea.ga4` reads a payload back into the same event. Fields have GA4's name if GA4 has
+//! one. Our other fields are parameters of the event under their own names.
 //!
 //! Source: Google, "Measurement Protocol (Google Analytics 4)", protocol and event references.
 
 use super::json::{amount, integer, optional, string};
 use crate::event::{Device, Event, PURCHASE};
 
-/// GA4's name of an event type: what our schema calls a product view is a `view_item` there.
+/// GA4's name of an event type: a `product_view` of our schema is a `view_item` there.
 ///
 /// ```
 /// use rtea_core::codec::ga4::event_name;

@@ -1,4 +1,4 @@
-//! Events as JSON objects: read with sonic-rs, written by hand in schema order.
+//! Events as JSON objects: sonic-rs reads them, and our own code writes them in schema order.
 
 use serde::de::DeserializeSeed;
 use sonic_rs::Deserializer;
@@ -8,8 +8,8 @@ use super::rules::{self, RawEvent};
 use crate::event::{Device, Event, Item};
 use crate::reject::{Reason, Reject};
 
-/// Decodes and validates one JSON object. Of a repeated key the last value counts, as in Python's
-/// `json`; nesting deeper than 128 levels is `invalid_json`.
+/// Decodes and validates one JSON object. If a key is repeated, the last value counts, as in Python's `json`. Nesting
+/// deeper than 128 levels is `invalid_json`.
 ///
 /// # Errors
 /// The [`Reject`] that names the first thing wrong with it.
@@ -34,7 +34,7 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     }
 }
 
-/// Whether a price is zero only because no float is as small as what is written, like 1e-400.
+/// Whether a price is zero only because the written number is too small for a float, like 1e-400.
 fn has_vanishing_price(text: &str) -> bool {
     let Some(items) = field(text, "items") else { return false };
     sonic_rs::to_array_iter(&items).filter_map(Result::ok).filter_map(|item| field(item.as_raw_str(), "price")).any(
@@ -45,7 +45,7 @@ fn has_vanishing_price(text: &str) -> bool {
     )
 }
 
-/// The text of an object's field, the last of that name.
+/// The text of an object's field. If the name is repeated, the text of the last one.
 fn field(object: &str, key: &str) -> Option<String> {
     let named = sonic_rs::to_object_iter(object).filter_map(Result::ok).filter(|(name, _)| name == key);
     named.last().map(|(_, value)| value.as_raw_str().to_owned())
@@ -53,10 +53,10 @@ fn field(object: &str, key: &str) -> Option<String> {
 
 const MAX_DEPTH: usize = 128;
 
-/// Whether a text nests deeper than [`MAX_DEPTH`]. sonic-rs skips unknown values by recursion
-/// without a limit: ten thousand brackets would overflow the stack and take the process along.
+/// Whether a text nests deeper than [`MAX_DEPTH`]. sonic-rs skips unknown values by recursion without a limit: ten
+/// thousand brackets would overflow the stack and crash the process.
 fn is_too_deep(text: &[u8]) -> bool {
-    // `[` and `{` differ in one bit. Few of them in all cannot nest deeply: that is nearly every event.
+    // `[` and `{` differ in one bit. A text with few of them cannot nest deeply, and nearly every event has few.
     let openers = text.iter().filter(|byte| (**byte | 0x20) == b'{').count();
     openers > MAX_DEPTH && depth(text) > MAX_DEPTH
 }
@@ -80,8 +80,8 @@ fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Appends one JSON object, fields in schema order, absent ones left out, prices with the
-/// decimals of their currency.
+/// Appends one JSON object, with its fields in schema order. Absent fields are left out. Prices have the decimals of
+/// their currency.
 pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
     if let Some(event_id) = &event.event_id {
@@ -151,7 +151,7 @@ fn item_object(item: &Item<'_>, digits: u32, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Appends minor units as major units with that many decimals.
+/// Appends an amount of minor units as major units, with that many decimals.
 pub(super) fn amount(minor: i64, digits: u32, out: &mut Vec<u8>) {
     let mut unit = 10_i64.pow(digits);
     integer(minor / unit, out);
@@ -183,7 +183,7 @@ pub(super) fn string(value: &str, out: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
-    // Without an early end the compiler looks at many bytes at once; nearly no string needs an escape.
+    // Without an early exit, the compiler can check many bytes at once. Nearly no string needs an escape.
     if !bytes.iter().fold(false, |odd, byte| odd | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')) {
         out.extend_from_slice(bytes);
         out.push(b'"');

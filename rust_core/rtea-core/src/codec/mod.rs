@@ -1,8 +1,9 @@
-//! Bytes to events and back. One file per format; a new format is one file and one arm here.
+//! Decodes events from bytes, and encodes them. There is one file for each format; a new format needs one file and one
+//! arm here.
 //!
-//! Values come from Kafka records (through [`crate::pack`]) or from Python's `rtea.events`;
-//! events go to [`crate::fold`]. Both formats share the lenient reader in `raw` and the checks in
-//! `rules`, so an event is valid or not whatever the format it came in.
+//! Values come from Kafka records (through [`crate::pack`]) or from Python's `rtea.events`. Events go to
+//! [`crate::fold`]. All formats that can be read share the lenient reader in `raw` and the checks in `rules`, so the
+//! same events are valid in each of them.
 
 pub mod ga4;
 pub mod json;
@@ -15,7 +16,7 @@ use crate::event::Event;
 use crate::observation::Observation;
 use crate::reject::{Reason, Reject};
 
-/// The formats events are written in.
+/// The formats of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// A JSON object (RFC 8259).
@@ -49,8 +50,8 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// The format a value is written in, told by its first byte: no JSON text starts with a
-    /// MessagePack array or map marker.
+    /// The format of a value. The first byte shows it: no JSON text starts with the marker of a MessagePack array or
+    /// map.
     #[must_use]
     pub fn of(value: &[u8]) -> Self {
         match value.first() {
@@ -60,13 +61,13 @@ impl Format {
     }
 }
 
-/// A zero byte and the schema's id in four bytes.
+/// Length of a schema registry's prefix: a zero byte, then the schema's id in four bytes.
 const CONFLUENT_PREFIX_BYTES: usize = 5;
 
 const CONFLUENT: Reject = Reject {
     reason: Reason::ConfluentPrefix,
     field: "",
-    expected: "an event alone, without a schema registry's five bytes before it: use a serializer without a registry",
+    expected: "an event without the five bytes of a schema registry before it: use a serializer without a registry",
 };
 
 /// Decodes and validates one event of either format. Linear in the value's length.
@@ -93,8 +94,8 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     }
 }
 
-/// Fills an observation from an event in a common spelling, several times as fast as [`decode`], and returns whether it
-/// did. If not, [`decode`] has to judge, and what the observation holds is not to be used.
+/// Fills an observation from an event in a common spelling, several times as fast as [`decode`]. Returns whether it
+/// succeeded. If it did not, call [`decode`] instead and do not use the observation.
 ///
 /// ```
 /// use rtea_core::{codec, observation::Observation};

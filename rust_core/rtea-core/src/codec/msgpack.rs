@@ -1,7 +1,7 @@
 //! Events as MessagePack arrays in schema order, read and written with rmp.
 //!
-//! A reader accepts a map with the schema's names as well, arrays that stop early, and arrays with
-//! further elements from a newer version.
+//! The reader also accepts maps with the schema's names, arrays that end early, and arrays with more elements from a
+//! newer version.
 
 use rmp::encode as write;
 use rmp_serde::decode::{Deserializer, Error};
@@ -21,7 +21,7 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     let mut reader = Deserializer::from_read_ref(value);
     let mut raw = RawEvent::default();
     let shape = Fill::<_, true>(&mut raw).deserialize(&mut reader).map_err(|_| invalid)?;
-    // Reads a marker and no further: a part of a second value must not pass for the end of the first.
+    // Tries to read only the first byte of another value. If there is one, even an incomplete second value is refused.
     match <()>::deserialize(&mut reader) {
         Err(Error::InvalidMarkerRead(_)) => rules::validate(shape, raw),
         _ => Err(invalid),

@@ -1,8 +1,7 @@
-//! Fields as they stand in a value, before any rule is applied.
+//! Reads the fields of a value before any rule is applied.
 //!
-//! [`super::json`] and [`super::msgpack`] drive these readers through serde; [`super::rules`]
-//! judges what they found. Keeping wrong types as tokens rather than as serde errors is what lets
-//! a dead letter name its field.
+//! [`super::json`] and [`super::msgpack`] drive these readers through serde. [`super::rules`] checks what they found. A
+//! wrong type becomes a token, not a serde error, so that a dead letter can name its field.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +11,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 /// A scalar field as found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) enum Token<'a> {
-    /// Not there, or null: optional fields treat both alike.
+    /// Not there, or null: optional fields treat both the same.
     #[default]
     Absent,
     Text(Cow<'a, str>),
@@ -24,8 +23,8 @@ pub(super) enum Token<'a> {
     Other,
 }
 
-/// Reads any value, also one that nobody asked for: what is skipped instead (serde's `IgnoredAny`) is
-/// not checked by sonic-rs, and invalid escapes would pass.
+/// Reads any value, also of an unknown field. If serde's `IgnoredAny` skipped it instead, sonic-rs would not check it,
+/// and invalid escapes would pass.
 impl<'de> Deserialize<'de> for Token<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TokenVisitor)
@@ -57,7 +56,7 @@ impl<'de> Visitor<'de> for TokenVisitor {
         Ok(Token::Number(value))
     }
     fn visit_f32<E>(self, value: f32) -> Result<Self::Value, E> {
-        // As its shortest decimal, not as what the missing bits make of it: 32.01, not 32.0099983.
+        // Takes the shortest decimal that gives this float: 32.01, not the 32.0099983 of the wider float.
         Ok(Token::Number(value.to_string().parse().unwrap_or(f64::NAN)))
     }
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
@@ -82,7 +81,7 @@ impl<'de> Visitor<'de> for TokenVisitor {
     }
 }
 
-/// What stands where the schema wants an object or an array.
+/// What was found where the schema expects an object or an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Shape {
     /// Not there, or null.
@@ -94,7 +93,7 @@ pub(super) enum Shape {
     Wrong,
 }
 
-/// Hands out the next value of a map or of a sequence.
+/// Reads the next value of a map or a sequence.
 pub(super) trait Values<'de> {
     type Error;
     fn next<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Self::Error>;
@@ -145,8 +144,8 @@ impl<'de> DeserializeSeed<'de> for Scalar<'_, 'de> {
     }
 }
 
-/// Fills a record in place, from an object, or from an array in schema order where `ARRAYS` allows
-/// it. Events are wide: moving them through serde's layers costs more than reading them.
+/// Fills a record in place, from an object, or from an array in schema order if `ARRAYS` allows it. In place, because
+/// events are large: moving them through serde's layers takes longer than reading them.
 pub(super) struct Fill<'s, R, const ARRAYS: bool>(pub(super) &'s mut R);
 
 impl<'de, R: Record<'de>, const ARRAYS: bool> DeserializeSeed<'de> for Fill<'_, R, ARRAYS> {
@@ -218,7 +217,7 @@ impl<'de, R: Record<'de>, const ARRAYS: bool> Visitor<'de> for Fill<'_, R, ARRAY
     }
 }
 
-/// Finds a key among a record's fields; an unknown key is `None`.
+/// Finds a key among the fields of a record; `None` for an unknown key.
 struct Key(fn(&[u8]) -> Option<usize>);
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -239,7 +238,7 @@ impl<'de> Visitor<'de> for Key {
     fn visit_bytes<E>(self, _: &[u8]) -> Result<Self::Value, E> {
         Ok(None)
     }
-    // MessagePack has keys of every type.
+    // In MessagePack, a key can have any type.
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(None)
     }
@@ -266,7 +265,7 @@ impl<'de> Visitor<'de> for Key {
     }
 }
 
-/// Fills a list of records; an element that is no record sets `all_records` to false.
+/// Fills a list of records. An element that is not a record sets `all_records` to false.
 pub(super) struct FillRows<'s, R, const ARRAYS: bool> {
     pub(super) rows: &'s mut Vec<R>,
     pub(super) all_records: &'s mut bool,

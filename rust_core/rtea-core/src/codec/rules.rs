@@ -1,7 +1,7 @@
-//! The rules of event schema version 1: raw fields in, a valid [`Event`] or a [`Reject`] out.
+//! The rules of event schema version 1: they turn raw fields into a valid [`Event`] or a [`Reject`].
 //!
-//! The field order of [`RawEvent`] is the order of the MessagePack array; fields may be appended
-//! by a later version, never moved.
+//! [`RawEvent`] numbers its fields in the order of the MessagePack array. A later version may append fields, but must
+//! not move one.
 
 use std::borrow::Cow;
 
@@ -140,7 +140,7 @@ impl<'de> Record<'de> for RawItem<'de> {
 
 const ID_128: &str = "a string of 1 to 128 characters, not all blank";
 
-/// Judges a top-level value.
+/// Checks a top-level value.
 pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Reject> {
     if shape != Shape::Found {
         return Err(Reject::whole(Reason::WrongType, "an object (JSON) or an array in schema order (MessagePack)"));
@@ -189,7 +189,7 @@ fn optional_text<'a>(token: Token<'a>, field: &'static str) -> Result<Option<Cow
     text(token, field, "a string")
 }
 
-/// A blank identity would make one visitor, session or order of many.
+/// Refuses a blank id: it would make many visitors, sessions or orders count as one.
 fn not_blank(id: &str, field: &'static str, expected: &'static str) -> Result<(), Reject> {
     if id.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
         return Err(Reject::of(Reason::InvalidValue, field, expected));
@@ -199,7 +199,7 @@ fn not_blank(id: &str, field: &'static str, expected: &'static str) -> Result<()
 
 fn optional_identity<'a>(token: Token<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, Reject> {
     let found = optional_text(token, field)?;
-    found.as_deref().map_or(Ok(()), |id| not_blank(id, field, "a string that is not blank, or no such field"))?;
+    found.as_deref().map_or(Ok(()), |id| not_blank(id, field, "a string that is not blank, or null"))?;
     Ok(found)
 }
 
@@ -260,7 +260,7 @@ fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
         token => whole(&token, "event_time", EXPECTED),
     }?;
     if event::SECONDS.contains(&found) {
-        return Err(Reject::of(Reason::InvalidValue, "event_time", "ms since the epoch, and these look like seconds"));
+        return Err(Reject::of(Reason::InvalidValue, "event_time", "ms since the epoch, but this looks like seconds"));
     }
     if (0..event::MAX_TIME_MS).contains(&found) {
         Ok(found)
@@ -269,7 +269,8 @@ fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
     }
 }
 
-/// A time by RFC 3339, in ms; of the separators that the parser takes between date and time only those of the RFC.
+/// Reads a time of RFC 3339, in ms. The parser takes more separators between date and time than the RFC allows, so this
+/// checks the separator first.
 pub(super) fn date_time_ms(text: &str) -> Option<i64> {
     if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
         return None;
@@ -278,9 +279,9 @@ pub(super) fn date_time_ms(text: &str) -> Option<i64> {
     i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
 
-/// A whole number, however it is written: 2, 2.0 and 2e0 are one.
+/// A whole number in any notation: 2, 2.0 and 2e0 are equal.
 fn whole(token: &Token<'_>, field: &'static str, expected: &'static str) -> Result<i64, Reject> {
-    // 2^63, the first float beyond.
+    // 2^63, the first float beyond the range of i64.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     match token {
         Token::Integer(number) => Ok(*number),
@@ -357,8 +358,8 @@ const PRICE: &str = "a number from 0 to 10^9 with at most the decimals of its cu
 
 pub(super) const INVALID_PRICE: Reject = Reject { reason: Reason::InvalidValue, field: "items.price", expected: PRICE };
 
-/// A price in minor units. Decimals have no exact binary form, so a float is taken when it lies a few
-/// floats from a whole number of minor units: 19.989999999999998 is 19.99.
+/// A price in minor units. Most decimals have no exact binary form, so a float is accepted if it is at most a few
+/// floats away from a whole number of minor units: 19.989999999999998 is 19.99.
 fn price_minor(token: &Token<'_>, digits: u32) -> Result<i64, Reject> {
     let invalid = INVALID_PRICE;
     let limited = |minor| if minor <= event::MAX_PRICE_MINOR { Ok(minor) } else { Err(invalid) };

@@ -1,4 +1,5 @@
-//! A valid event, copies with one field changed, and what a refusal must name; shared by the tests of decoding.
+//! A valid event, copies of it with one changed field, and a check of what a refusal names. The tests of decoding share
+//! them.
 
 use rtea_core::codec::decode;
 use rtea_core::reject::Reason;
