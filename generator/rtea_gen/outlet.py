@@ -141,7 +141,7 @@ class KafkaOutlet(Outlet):
 
     def _send_records(self, records: Sequence[Record]) -> None:
         for key, value, time_ms, number, fault in records:
-            if self._already and self._already.contains(number, fault == "duplicate"):
+            if self._already is not None and self._already.contains(number, fault == "duplicate"):
                 continue
             headers = [(FAULT_HEADER, f"{fault} {number}".encode())] if fault else None
             self.sent += 1

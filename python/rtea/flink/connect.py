@@ -1,7 +1,7 @@
 """Kafka ends of the job, and the Java operator between source and fold.
 
 Records come from the events topic through `RecordDeserializer`, batches leave `PackOperator` for
-`rtea.flink.fold`; framed records go to the dead letter and results topics through `FrameSerializer`.
+`rtea.flink.fold`; framed records go to the dead letter and results topics through `KeyedSerializer`.
 """
 
 from typing import Any
@@ -128,13 +128,13 @@ def keep_watermark(partials: DataStream) -> DataStream:
     return DataStream(kept).uid("keep-watermark")
 
 
-def write_frames(frames: DataStream, config: Config, topic: str, longest_record_bytes: int) -> DataStreamSink:
+def write_keyed(frames: DataStream, config: Config, topic: str, longest_record_bytes: int) -> DataStreamSink:
     """Write framed records to a topic, at least once."""
     jvm = get_gateway().jvm
     guarantee = jvm.org.apache.flink.connector.base.DeliveryGuarantee.AT_LEAST_ONCE
     builder = (
         jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()
-        .setRecordSerializer(jvm.rtea.FrameSerializer(topic))
+        .setRecordSerializer(jvm.rtea.KeyedSerializer(topic))
         .setDeliveryGuarantee(guarantee)
         .setProperty("max.request.size", str(longest_record_bytes + REQUEST_OVERHEAD_BYTES))
         # Kafka refuses a record that is longer than all of its buffer; the default is 32 MiB.

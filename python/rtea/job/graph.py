@@ -107,8 +107,8 @@ def build(
         .uid("health")
     )
     letters = partials.get_side_output(DEAD_LETTERS).union(late)
-    connect.write_frames(letters, config, kafka.dead_letter_topic, longest_records[kafka.dead_letter_topic])
-    written = connect.write_frames(
+    connect.write_keyed(letters, config, kafka.dead_letter_topic, longest_records[kafka.dead_letter_topic])
+    written = connect.write_keyed(
         results.union(health), config, kafka.results_topic, longest_records[kafka.results_topic]
     )
     # One writer: compaction keeps the last record of a key, which must be the newest.

@@ -9,9 +9,9 @@ use crate::aggregate::Partial;
 use crate::codec;
 use crate::dimension::Policy;
 use crate::event::{self, Event};
+use crate::letter;
 use crate::observation::Observation;
 use crate::pack::{self, Frame, InvalidBatch};
-use crate::record;
 use crate::refused::Refused;
 use crate::reject::{Reason, Reject};
 
@@ -60,7 +60,7 @@ pub struct Folded {
 
 impl Folded {
     fn refuse(&mut self, reject: &Reject, window_start_ms: i64, settings: &Settings, frame: &Frame<'_>) {
-        self.dead_letters.push(record::dead_letter(reject, &settings.topic, frame, settings.max_letter_bytes));
+        self.dead_letters.push(letter::dead_letter(reject, &settings.topic, frame, settings.max_letter_bytes));
         let reason = reject.reason.code();
         match self.refused.iter_mut().find(|refused| refused.window_start_ms == window_start_ms) {
             Some(refused) => refused.add(reason, 1),

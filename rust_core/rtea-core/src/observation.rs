@@ -1,6 +1,6 @@
 //! What aggregates see of an event: the few fields that are counted, borrowed from its bytes.
 //!
-//! Made by [`crate::codec::observe`], or from a whole [`Event`]; read by [`crate::aggregate`].
+//! Made by [`crate::codec::scan`], or from a whole [`Event`]; read by [`crate::aggregate`].
 
 use crate::event::{Event, Source, DEFAULT_CURRENCY};
 
@@ -43,7 +43,7 @@ pub struct Observation<'a> {
 }
 
 impl<'a> Observation<'a> {
-    /// An observation to fill in. It is not one of a valid event yet.
+    /// An observation with no content, for a scanner to fill.
     #[must_use]
     pub fn blank() -> Self {
         Self {

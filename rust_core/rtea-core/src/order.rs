@@ -55,7 +55,7 @@ impl Orders {
     pub fn merge(&mut self, other: &Self) {
         self.log.extend(&other.log);
         if self.log.len() > LEAST_BYTES && self.log.len() > 2 * self.distinct_bytes {
-            let distinct: Vec<u8> = self.distinct().into_iter().flat_map(framed).collect();
+            let distinct: Vec<u8> = self.distinct().into_iter().flat_map(with_length).collect();
             self.distinct_bytes = distinct.len();
             self.log = distinct;
         }
@@ -82,7 +82,7 @@ impl Orders {
 
     /// Appends an entry that `entries` returned.
     pub(crate) fn push(&mut self, entry: &[u8]) {
-        self.log.extend(framed(entry));
+        self.log.extend(with_length(entry));
     }
 
     /// The log with its repeats, as bytes.
@@ -131,7 +131,7 @@ fn split(log: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
 }
 
-fn framed(entry: &[u8]) -> impl Iterator<Item = u8> + '_ {
+fn with_length(entry: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let length = u32::try_from(entry.len()).unwrap_or(u32::MAX).to_le_bytes();
     length.into_iter().chain(entry.iter().copied())
 }

@@ -6,8 +6,8 @@
 //! | partition i32 | offset i64 | timestamp ms i64 | length i32, -1 = null | value bytes |
 //! ```
 //!
-//! The partition of a record from the future is stored as its bitwise complement, a negative number. All other frames of one
-//! batch lie in the same window; the operator sees to that.
+//! The partition of a record from the future is stored as its bitwise complement, a negative number. The operator puts
+//! only frames of one window into a batch, apart from those of the future.
 
 /// Bytes of a frame before its value.
 pub const FRAME_HEADER_BYTES: usize = 24;

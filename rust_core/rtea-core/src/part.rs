@@ -1,7 +1,7 @@
 //! Splits a partial into parts that each fit into a record: the late events of a window may not fit into one dead
 //! letter.
 //!
-//! [`crate::record`] calls it. The merged parts are the partial again (`tests/bounds.rs`).
+//! [`crate::letter`] calls it. The merged parts are the partial again (`tests/bounds.rs`).
 
 use crate::aggregate::Partial;
 use crate::dimension::{Bounded, Policy};

@@ -1,6 +1,6 @@
 //! Why an event was refused. A malformed event is data, not an error: it goes to the dead letter topic.
 //!
-//! [`crate::codec`] and [`crate::fold`] make rejects. [`crate::record`] writes them as dead letters.
+//! [`crate::codec`] and [`crate::fold`] make rejects. [`crate::letter`] writes them as dead letters.
 
 /// The reason code of a dead letter. The codes are part of the topic's contract: do not rename them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

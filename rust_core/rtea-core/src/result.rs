@@ -14,7 +14,7 @@ use serde_bytes::ByteBuf;
 
 use crate::aggregate::Partial;
 use crate::event::Source;
-use crate::record;
+use crate::letter;
 use crate::refused::Refused;
 use crate::sketch::Sketch;
 
@@ -62,7 +62,7 @@ pub fn encode(partial: Partial, submission: &Submission) -> Vec<u8> {
     rows.extend(revenue(partial));
     rows.extend(unique_visitors(partial));
     let start_ms = partial.window_start_ms;
-    framed(&start_ms.to_string(), start_ms, submission, partial.events(), rows)
+    keyed_result(&start_ms.to_string(), start_ms, submission, partial.events(), rows)
 }
 
 /// The counts of refused events of a window, with their key: one row of the metric `dead_letters` for each reason. The
@@ -77,16 +77,16 @@ pub fn encode_refused(refused: &Refused, submission: &Submission) -> Vec<u8> {
     };
     let start_ms = refused.window_start_ms;
     let rows = refused.counts.iter().map(row).collect();
-    framed(&format!("dead_letters-{start_ms}"), start_ms, submission, refused.counts.values().sum(), rows)
+    keyed_result(&format!("dead_letters-{start_ms}"), start_ms, submission, refused.counts.values().sum(), rows)
 }
 
-fn framed(key: &str, start_ms: i64, submission: &Submission, revision: u64, rows: Vec<Row<'_>>) -> Vec<u8> {
+fn keyed_result(key: &str, start_ms: i64, submission: &Submission, revision: u64, rows: Vec<Row<'_>>) -> Vec<u8> {
     let Submission { window_ms, generation, settings, writer } = submission;
     let key = if writer.is_empty() { key.to_owned() } else { format!("{key}-{writer}") };
     let end_ms = start_ms.saturating_add(*window_ms);
     let result = WindowResult(RESULT_VERSION, start_ms, end_ms, *generation, revision, settings, rows);
     let Ok(value) = rmp_serde::to_vec(&result) else { unreachable!("plain fields always serialize") };
-    record::keyed(key.as_bytes(), &value)
+    letter::keyed(key.as_bytes(), &value)
 }
 
 fn event_counts(partial: &Partial) -> Vec<Row<'_>> {

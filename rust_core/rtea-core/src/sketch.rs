@@ -52,7 +52,7 @@ static SHAPE: LazyLock<(SparseHeader, Vec<u8>)> = LazyLock::new(|| {
 /// The number of this kind of values in the format.
 const BYTES_OR_STRING: i32 = 11;
 
-/// Values that wait before they go into the sketch together: one by one costs three times as much.
+/// Values that wait before they go into the sketch together.
 const MOST_WAITING: usize = 8_192;
 
 /// A sketch of distinct strings. At most 32 KiB, and as much for values that wait; sparse, and smaller, up to about
@@ -143,8 +143,8 @@ impl Sketch {
     }
 }
 
-/// How the sparse form stores a hash: its first 20 bits, or, when the last five of those are zero, its first 15 bits and
-/// the number of zeros after the 20th bit plus one, marked by a bit (Heule et al., section 5.3, figure 8).
+/// How the sparse form stores a hash: its first 20 bits. If the last five of them are zero, it stores a mark, the first 15
+/// bits, and one more than the number of zeros after the 20th bit (Heule et al., section 5.3, figure 8).
 fn sparse_form(hash: u64) -> u32 {
     const RHO_BITS: u32 = 6;
     const MARK: u32 = 1 << (PRECISION as u32 + RHO_BITS);

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::dimension::{Bounded, Policy, OTHER};
 use rtea_core::event::{Event, Item, Source};
+use rtea_core::letter;
 use rtea_core::observation::Observation;
 use rtea_core::part;
-use rtea_core::record;
 use rtea_core::result::{self, Submission};
 
 type Amounts = Vec<(&'static str, String, i64)>;
@@ -223,7 +223,7 @@ fn dead_letters_of_late_events_always_fit() {
         window.add(&Observation::of(&event), &once());
     }
     let max_letter_bytes = 262_144;
-    let letters = record::late_letters(window.clone(), "events", max_letter_bytes);
+    let letters = letter::late_letters(window.clone(), "events", max_letter_bytes);
     assert!(letters.len() > 4);
     assert!(letters.iter().all(|letter| letter.len() <= max_letter_bytes));
     let read = |letter: &Vec<u8>| -> serde_json::Value {
@@ -232,7 +232,7 @@ fn dead_letters_of_late_events_always_fit() {
     };
     let events: Vec<_> = letters.iter().map(|letter| read(letter)["events"].as_u64().unwrap()).collect();
     assert_eq!(events.iter().sum::<u64>(), 16);
-    let long = record::late_letters(window, "events", 8_192);
+    let long = letter::late_letters(window, "events", 8_192);
     assert!(long.iter().all(|letter| letter.len() <= 8_192), "a dead letter leaves out an order that is too long");
     assert!(long.iter().any(|letter| read(letter)["is_truncated"] == true));
 }

@@ -100,11 +100,6 @@ impl Feed {
         append_values(&records, &buffer, format, out);
     }
 
-    /// The stream that the events come from.
-    pub fn stream(&mut self) -> &mut Stream {
-        &mut self.stream
-    }
-
     /// The ground truth of the records that were written so far.
     pub fn ledger(&mut self) -> &mut Ledger {
         &mut self.ledger

@@ -49,12 +49,6 @@ impl Sent {
             [RoaringTreemap::deserialize_from(&mut bytes).ok()?, RoaringTreemap::deserialize_from(&mut bytes).ok()?];
         bytes.is_empty().then_some(Self { numbers })
     }
-
-    /// Number of events that were added, plus the number of second copies.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.numbers.iter().map(RoaringTreemap::len).sum()
-    }
 }
 
 /// The event id within a value of any format that the generator writes.

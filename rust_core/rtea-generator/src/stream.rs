@@ -94,11 +94,6 @@ impl Stream {
         let step = interleaver.step(&self.pattern, &mut self.clock, number / INTERLEAVERS);
         Moment { number, time_ms: self.clock.time_ms(number), step }
     }
-
-    /// Event time of an event, ms since the epoch.
-    pub fn time_ms(&mut self, number: u64) -> i64 {
-        self.clock.time_ms(number)
-    }
 }
 
 /// The number of an event, read from its id; `None` if the id is not from a stream with this seed.

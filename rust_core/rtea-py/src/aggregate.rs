@@ -8,8 +8,8 @@ use pyo3::types::{PyBytes, PyList};
 use rtea_core::aggregate::Partial;
 use rtea_core::dimension::Policy;
 use rtea_core::fold::{self, Settings};
+use rtea_core::letter;
 use rtea_core::pack::{self, Frame};
-use rtea_core::record;
 use rtea_core::refused::Refused;
 use rtea_core::result::{self, Submission};
 use rtea_core::sketch::{self, InvalidSketch, Sketch};
@@ -154,7 +154,7 @@ fn encode_late<'py>(
     max_letter_bytes: usize,
 ) -> PyResult<Bound<'py, PyList>> {
     let partial = Partial::from_bytes(partial).map_err(Error::State)?;
-    list(py, &record::late_letters(partial, topic, max_letter_bytes))
+    list(py, &letter::late_letters(partial, topic, max_letter_bytes))
 }
 
 #[pyfunction]

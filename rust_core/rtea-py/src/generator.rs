@@ -172,10 +172,6 @@ impl EventStream {
         Ok(Self(Mutex::new(Feed::new(settings, window_ms, faults.map(|faults| faults.0)))))
     }
 
-    fn time_ms(&self, number: u64) -> i64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).stream().time_ms(number)
-    }
-
     fn batch<'py>(
         &self,
         py: Python<'py>,

@@ -55,8 +55,4 @@ impl SentNumbers {
             .ok_or_else(|| Error::Argument("numbers are damaged: expected bytes of to_bytes".into()))?;
         Ok(Self { seed, sent: Mutex::new(sent) })
     }
-
-    fn __len__(&self) -> usize {
-        usize::try_from(self.lock().count()).unwrap_or(usize::MAX)
-    }
 }

@@ -124,7 +124,7 @@ impl<'de, A: SeqAccess<'de>> Values<'de> for SeqValues<A> {
 }
 
 /// An object of the schema: named fields, with an order for the MessagePack array form.
-pub(super) trait Record<'de>: Default {
+pub(super) trait Fields<'de>: Default {
     /// Number of fields.
     const LEN: usize;
     /// Place of a field in schema order.
@@ -144,11 +144,11 @@ impl<'de> DeserializeSeed<'de> for Scalar<'_, 'de> {
     }
 }
 
-/// Fills a record in place, from an object, or from an array in schema order if `ARRAYS` allows it. In place, because
+/// Fills fields in place, from an object, or from an array in schema order if `ARRAYS` allows it. In place, because
 /// events are large: moving them through serde's layers takes longer than reading them.
 pub(super) struct Fill<'s, R, const ARRAYS: bool>(pub(super) &'s mut R);
 
-impl<'de, R: Record<'de>, const ARRAYS: bool> DeserializeSeed<'de> for Fill<'_, R, ARRAYS> {
+impl<'de, R: Fields<'de>, const ARRAYS: bool> DeserializeSeed<'de> for Fill<'_, R, ARRAYS> {
     type Value = Shape;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape, D::Error> {
         deserializer.deserialize_any(self)
@@ -187,7 +187,7 @@ macro_rules! scalars_are_wrong {
     };
 }
 
-impl<'de, R: Record<'de>, const ARRAYS: bool> Visitor<'de> for Fill<'_, R, ARRAYS> {
+impl<'de, R: Fields<'de>, const ARRAYS: bool> Visitor<'de> for Fill<'_, R, ARRAYS> {
     type Value = Shape;
     scalars_are_wrong!();
 
@@ -217,7 +217,7 @@ impl<'de, R: Record<'de>, const ARRAYS: bool> Visitor<'de> for Fill<'_, R, ARRAY
     }
 }
 
-/// Finds a key among the fields of a record; `None` for an unknown key.
+/// Finds a key among known fields; `None` for an unknown key.
 struct Key(fn(&[u8]) -> Option<usize>);
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -265,30 +265,30 @@ impl<'de> Visitor<'de> for Key {
     }
 }
 
-/// Fills a list of records. An element that is not a record sets `all_records` to false.
+/// Fills a list of objects. Any other element sets `all_objects` to false.
 pub(super) struct FillRows<'s, R, const ARRAYS: bool> {
     pub(super) rows: &'s mut Vec<R>,
-    pub(super) all_records: &'s mut bool,
+    pub(super) all_objects: &'s mut bool,
 }
 
-impl<'de, R: Record<'de>, const ARRAYS: bool> DeserializeSeed<'de> for FillRows<'_, R, ARRAYS> {
+impl<'de, R: Fields<'de>, const ARRAYS: bool> DeserializeSeed<'de> for FillRows<'_, R, ARRAYS> {
     type Value = Shape;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, R: Record<'de>, const ARRAYS: bool> Visitor<'de> for FillRows<'_, R, ARRAYS> {
+impl<'de, R: Fields<'de>, const ARRAYS: bool> Visitor<'de> for FillRows<'_, R, ARRAYS> {
     type Value = Shape;
     scalars_are_wrong!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
         self.rows.clear();
-        *self.all_records = true;
+        *self.all_objects = true;
         loop {
             let mut row = R::default();
             match seq.next_element_seed(Fill::<R, ARRAYS>(&mut row))? {
-                Some(shape) => *self.all_records &= shape == Shape::Found,
+                Some(shape) => *self.all_objects &= shape == Shape::Found,
                 None => return Ok(Shape::Found),
             }
             self.rows.push(row);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
-use super::raw::{Fill, FillRows, Record, Scalar, Shape, Token, Values};
+use super::raw::{Fields, Fill, FillRows, Scalar, Shape, Token, Values};
 use crate::event::{self, Device, Event, Item, Source};
 use crate::reject::{Reason, Reject};
 
@@ -33,10 +33,10 @@ pub(super) struct RawEvent<'a> {
     device_shape: Shape,
     items: Vec<RawItem<'a>>,
     items_shape: Shape,
-    items_are_records: bool,
+    items_are_objects: bool,
 }
 
-impl<'de> Record<'de> for RawEvent<'de> {
+impl<'de> Fields<'de> for RawEvent<'de> {
     const LEN: usize = 16;
 
     fn index(key: &[u8]) -> Option<usize> {
@@ -82,8 +82,8 @@ impl<'de> Record<'de> for RawEvent<'de> {
                 return Ok(());
             }
             13 => {
-                let (rows, all_records) = (&mut self.items, &mut self.items_are_records);
-                self.items_shape = values.next(FillRows::<_, ARRAYS> { rows, all_records })?;
+                let (rows, all_objects) = (&mut self.items, &mut self.items_are_objects);
+                self.items_shape = values.next(FillRows::<_, ARRAYS> { rows, all_objects })?;
                 return Ok(());
             }
             _ => &mut self.order_id,
@@ -96,7 +96,7 @@ impl<'de> Record<'de> for RawEvent<'de> {
 #[derive(Default)]
 struct RawDevice<'a>([Token<'a>; 6]);
 
-impl<'de> Record<'de> for RawDevice<'de> {
+impl<'de> Fields<'de> for RawDevice<'de> {
     const LEN: usize = 6;
 
     fn index(key: &[u8]) -> Option<usize> {
@@ -120,7 +120,7 @@ impl<'de> Record<'de> for RawDevice<'de> {
 #[derive(Default)]
 struct RawItem<'a>([Token<'a>; 4]);
 
-impl<'de> Record<'de> for RawItem<'de> {
+impl<'de> Fields<'de> for RawItem<'de> {
     const LEN: usize = 4;
 
     fn index(key: &[u8]) -> Option<usize> {
@@ -152,7 +152,7 @@ pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Rej
     let visitor_id = required_identity(raw.visitor_id, "visitor_id", 128, ID_128)?;
     let schema_version = schema_version(&raw.schema_version)?;
     let currency = currency(raw.currency)?;
-    let items = items(raw.items_shape, raw.items_are_records, raw.items, currency.as_deref())?;
+    let items = items(raw.items_shape, raw.items_are_objects, raw.items, currency.as_deref())?;
     if items.is_empty() && event_type == event::PURCHASE {
         return Err(Reject::of(Reason::MissingField, "items", "at least one item in a purchase"));
     }
@@ -330,17 +330,17 @@ fn device<'a>(shape: Shape, found: RawDevice<'a>) -> Result<Option<Device<'a>>, 
 
 fn items<'a>(
     shape: Shape,
-    all_records: bool,
+    all_objects: bool,
     rows: Vec<RawItem<'a>>,
     currency: Option<&str>,
 ) -> Result<Vec<Item<'a>>, Reject> {
     match shape {
         Shape::Absent => Ok(Vec::new()),
-        Shape::Found if all_records && !rows.is_empty() => {
+        Shape::Found if all_objects && !rows.is_empty() => {
             let digits = event::minor_digits(currency.unwrap_or(event::DEFAULT_CURRENCY));
             rows.into_iter().map(|row| item(row, digits)).collect()
         }
-        Shape::Found if all_records => Ok(Vec::new()),
+        Shape::Found if all_objects => Ok(Vec::new()),
         Shape::Found | Shape::Wrong => Err(Reject::of(Reason::WrongType, "items", "an array of objects")),
     }
 }

@@ -1,8 +1,7 @@
-//! JSON in its common spelling: any order of fields and any white space, no escape in a counted string, numbers without
-//! exponent.
+//! The common spelling of JSON: any order of fields, any white space, no escape in a counted string, no exponent.
 //!
-//! Strings are searched eight bytes at a time, as in Lemire and Langdale, "Parsing Gigabytes of JSON per Second" (2019),
-//! section 3, in one machine word.
+//! The search for the end of a string looks at eight bytes at a time in one machine word, an idea of Lemire and
+//! Langdale, "Parsing Gigabytes of JSON per Second" (2019), section 3.
 
 use super::{event_type, identity, set, time, within, Draft, PRICE_DIGITS, PRICE_UNIT};
 use crate::codec::rules;
@@ -83,7 +82,7 @@ fn set_item<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()
     Some(())
 }
 
-/// A place in a text.
+/// A text and the position of the next byte.
 struct Reader<'a> {
     text: &'a str,
     bytes: &'a [u8],
@@ -93,8 +92,8 @@ struct Reader<'a> {
 const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// The high bit of each byte that ends a plain string: `"`, `\` or a control character. Bits above the lowest one set
-/// may be wrong, as borrows travel upwards.
+/// The high bit of each byte that ends a plain string: `"`, `\` or a control character. Only the lowest bit is reliable:
+/// the subtraction may carry into the bytes above it.
 #[inline]
 fn stops(word: u64) -> u64 {
     let is_zero = |word: u64| word.wrapping_sub(EACH_BYTE) & !word;
@@ -105,7 +104,7 @@ fn stops(word: u64) -> u64 {
 }
 
 impl<'a> Reader<'a> {
-    /// The next byte that is no white space; stays in front of it.
+    /// Skips white space and returns the next byte without reading it.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
@@ -122,7 +121,7 @@ impl<'a> Reader<'a> {
         (self.peek()? == wanted).then(|| self.at += 1)
     }
 
-    /// Nothing but white space is left.
+    /// Checks that only white space is left.
     #[inline]
     fn end(&mut self) -> Option<()> {
         self.peek().is_none().then_some(())
@@ -216,7 +215,7 @@ impl<'a> Reader<'a> {
         self.text.get(start..self.at - 1)
     }
 
-    /// A string whose content does not count: it may have escapes, but those of code points.
+    /// A string whose content is not used. It may have simple escapes, but not `\u`.
     #[inline]
     fn any_string(&mut self) -> Option<()> {
         self.expect(b'"')?;
@@ -280,7 +279,7 @@ impl<'a> Reader<'a> {
         within(price, 0, event::MAX_PRICE * PRICE_UNIT)
     }
 
-    /// Any value, checked and forgotten.
+    /// Checks any value and skips it.
     fn skip(&mut self, depth: u32) -> Option<()> {
         if depth == MAX_DEPTH {
             return None;
@@ -296,7 +295,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number that any parser can hold: no exponent, few digits.
+    /// A number that every parser can represent: no exponent, few digits.
     fn number(&mut self) -> Option<()> {
         if self.peek()? == b'-' {
             self.at += 1;

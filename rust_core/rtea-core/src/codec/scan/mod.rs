@@ -1,9 +1,10 @@
-//! Reads observations from events in a common spelling, in one pass, and gives up on anything unusual.
+//! Reads observations from events in a common spelling, in one pass.
 //!
-//! [`super::scan`] tries this first; the general decoders judge whatever a scanner leaves alone. So nothing here says what
-//! is wrong with a value. The scanners' law (`tests/observing.rs`, fuzzed as well): what they accept, the general decoder
-//! accepts with the same observation. Each returns `None` when the general decoder has to judge; what it left in the
-//! observation is not to be used then.
+//! A scanner returns `None` for any other spelling and for anything invalid. Then the general decoder reads the value
+//! again and says what is wrong with it. Do not use the observation after a `None`.
+//!
+//! The scanners obey one law (`tests/observing.rs`, also fuzzed): if a scanner accepts a value, the general decoder
+//! accepts it with the same observation.
 
 mod json;
 mod msgpack;
@@ -84,8 +85,8 @@ fn within(number: i64, least: i64, most: i64) -> Option<i64> {
     (least..=most).contains(&number).then_some(number)
 }
 
-/// A string that identifies something. A leading blank, or more bytes than characters are allowed, is for the general
-/// decoder.
+/// A string that identifies something. The general decoder handles a leading blank, and more bytes than the maximum
+/// number of characters.
 #[inline]
 fn identity(text: &str, max_bytes: usize) -> Option<&str> {
     let first = *text.as_bytes().first()?;

@@ -1,5 +1,5 @@
-//! MessagePack in its common spelling: arrays in schema order, without elements of newer versions, prices as 64-bit floats or
-//! whole numbers.
+//! The common spelling of MessagePack: arrays in schema order without elements of newer versions, and prices as 64-bit
+//! floats or whole numbers.
 //!
 //! Markers: the MessagePack specification, "Formats".
 
@@ -77,7 +77,7 @@ fn event_time(reader: &mut Reader<'_>) -> Option<i64> {
     })
 }
 
-/// A place in a value.
+/// A value and the position of the next byte.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -6,13 +6,13 @@ import java.util.Arrays;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.kafka.shaded.org.apache.kafka.clients.producer.ProducerRecord;
 
-/** Splits one byte array into key and value of a Kafka record, as {@code record.rs} of rtea-core documents. */
-public final class FrameSerializer implements KafkaRecordSerializationSchema<byte[]> {
+/** Splits one byte array into key and value of a Kafka record, as {@code letter.rs} of rtea-core documents. */
+public final class KeyedSerializer implements KafkaRecordSerializationSchema<byte[]> {
     private static final long serialVersionUID = 1L;
 
     private final String topic;
 
-    public FrameSerializer(String topic) {
+    public KeyedSerializer(String topic) {
         this.topic = topic;
     }
 

@@ -1,6 +1,6 @@
 //! Records of the outgoing topics, dead letters and results: each is one byte array that joins a key and a value.
 //!
-//! [`crate::fold`] and [`crate::result`] write them. The Java `FrameSerializer` splits them into key and value again.
+//! [`crate::fold`] and [`crate::result`] write them. The Java `KeyedSerializer` splits them into key and value again.
 //! The layout is `| key length u32, little-endian | key | value |`.
 
 use std::hash::BuildHasher as _;
