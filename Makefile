@@ -91,6 +91,7 @@ test: setup lint test-rust fuzz test-python test-oldest-duckdb test-bigquery tes
 lint: setup ## Format, lints, types, the rooms' boundaries and the docs' prose.
 	cargo fmt --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --workspace --locked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -2,6 +2,9 @@
 dead letter, every codec, impossible timestamps, a recreated topic, a second submission, a result of another release."""
 
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from rtea import config as configuration
 from rtea import dead_letters, topics
 from rtea.config import Config
 from rtea.errors import ConfigError, JobError, MissingTopicError
@@ -251,7 +255,15 @@ def test_a_second_job_on_the_same_topics_is_refused_unless_wanted(drilled: Confi
         with pytest.raises(JobError, match=f"job {job_id} writes topic .* already: .* --another"):
             job.submit(drilled)
         another = job.submit(drilled, another=True)
-        job.cancel(drilled, another)
+        assert another != job_id
+        status = [sys.executable, "-m", "rtea", "job", "status"]
+        environment = os.environ | configuration.as_environment(drilled) | {"COLUMNS": "40"}
+        listed = subprocess.run(status, env=environment, capture_output=True, text=True, check=True).stdout
+        assert job_id in listed
+        assert another in listed
+        with pytest.raises(JobError, match="is unknown to the cluster: `rtea job status` lists its jobs"):
+            job.cancel(drilled, f"{another}0")
+        assert job.cancel(drilled, another[:12]) == another
 
 
 def test_two_submissions_at_once_keep_their_own_settings(stack: Config, tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ impl<'a> Observation<'a> {
     ///
     /// ```
     /// use rtea_core::{codec, observation::Observation};
-    /// let event = codec::decode(br#"{"event_type":"search","source":"mobile","event_time":7,"visitor_id":"v"}"#).unwrap();
+    /// let value = br#"{"event_type":"search","source":"mobile","event_time":7,"visitor_id":"v"}"#;
+    /// let event = codec::decode(value).unwrap();
     /// assert_eq!(Observation::of(&event).visitor_id, "v");
     /// ```
     #[must_use]

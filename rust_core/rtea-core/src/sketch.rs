@@ -143,8 +143,8 @@ impl Sketch {
     }
 }
 
-/// How the sparse form stores a hash: its first 20 bits. If the last five of them are zero, it stores a mark, the first 15
-/// bits, and one more than the number of zeros after the 20th bit (Heule et al., section 5.3, figure 8).
+/// How the sparse form stores a hash: its first 20 bits. If the last five of them are zero, it stores a mark, the first
+/// 15 bits, and one more than the number of zeros after the 20th bit (Heule et al., section 5.3, figure 8).
 fn sparse_form(hash: u64) -> u32 {
     const RHO_BITS: u32 = 6;
     const MARK: u32 = 1 << (PRECISION as u32 + RHO_BITS);

@@ -92,8 +92,8 @@ struct Reader<'a> {
 const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// The high bit of each byte that ends a plain string: `"`, `\` or a control character. Only the lowest bit is reliable:
-/// the subtraction may carry into the bytes above it.
+/// The high bit of each byte that ends a plain string: `"`, `\` or a control character. Only the lowest bit is
+/// reliable: the subtraction may carry into the bytes above it.
 #[inline]
 fn stops(word: u64) -> u64 {
     let is_zero = |word: u64| word.wrapping_sub(EACH_BYTE) & !word;
