@@ -1,14 +1,14 @@
-# `make demo` and `make test` need Python 3.10 to 3.12, make and a Rust toolchain. Everything else is installed
-# below .venv and the user's caches, by version and hash from uv.lock, Cargo.lock and jars/maven.toml: no target but
-# `lock` resolves a version, so set-up does the same on every day.
+# `make demo` and `make test` need Python 3.10 to 3.12, make and a Rust toolchain. They install everything else below
+# .venv and the user's caches, with the versions and hashes in uv.lock, Cargo.lock and jars/maven.toml. Only the target
+# `lock` resolves versions, so set-up installs the same versions every time.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The interpreter itself, not a shim or link whose meaning another directory changes.
+# The interpreter itself, not a shim (pyenv, for example) that depends on the current directory.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && \
 	$$p -c 'import sys; print(sys.executable)' && break; done)
-# The pinned uv, in an environment of its own; UV=uv takes the one on the path.
+# The pinned uv, in an environment of its own; UV=uv uses the one in PATH.
 OWN_UV := $(VENV)-uv/bin/uv
 UV ?= $(OWN_UV)
 BOOTSTRAP := install --quiet --disable-pip-version-check --no-deps --require-hashes -r uv-bootstrap.txt
@@ -16,11 +16,11 @@ RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 JAR := python/rtea/flink/rtea-flink.jar
 RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard rust_core/*/Cargo.toml) Cargo.toml Cargo.lock
 export PATH := $(abspath $(BIN)):$(PATH)
-# uv must neither download an interpreter nor leave the environment for another one that happens to be active.
+# uv must not download an interpreter, and must not use another environment that is active.
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(abspath $(VENV))
 unexport VIRTUAL_ENV
-# With another index than the lock's, uv would resolve again.
+# If these name another index than the lock file, uv would resolve again.
 unexport UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL
 INSTALL := $(UV) sync --quiet --locked --no-install-project
 
@@ -40,13 +40,13 @@ toolchain:
 
 $(OWN_UV): uv-bootstrap.txt | toolchain
 	@echo "setup: installing uv into $(VENV)-uv"
-	@# The interpreter's own pip is there at once; one without pip, or with a pip before 22.3, makes a new one.
+	@# The interpreter's own pip is fastest. If it has none, or one before 22.3, install pip into the environment.
 	@"$(PYTHON)" -m venv --clear --without-pip $(VENV)-uv
 	@"$(PYTHON)" -m pip --python $(VENV)-uv/bin/python $(BOOTSTRAP) 2>/dev/null || { \
 		"$(PYTHON)" -m venv --clear $(VENV)-uv && $(VENV)-uv/bin/python -m pip $(BOOTSTRAP); }
 	@touch $@
 
-# What builds from source comes first, so that those builds use locked versions as well.
+# The build tools come first, so that packages built from source use locked versions of them.
 $(VENV)/tools: uv.lock $(filter $(OWN_UV),$(UV)) | toolchain
 	@$(INSTALL) --python "$(PYTHON)" --inexact --only-group build
 	@touch $@
@@ -66,12 +66,12 @@ $(VENV)/compiled: $(VENV)/tools build/crates pyproject.toml $(RUST)
 	@$(BIN)/maturin build --quiet --release --locked --out build/compiled
 	@touch $@
 
-# The package is installed in place, with what was compiled.
+# Install the package in place (editable), with the compiled extension.
 $(VENV)/built: $(VENV)/packages $(VENV)/compiled
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Neither needs the extension, which may still compile.
+# These do not need the extension, which may still be compiling.
 $(JAR): $(VENV)/packages jars/maven.toml jars/build.py $(shell find jars/src -name '*.java')
 	@echo "setup: fetching Kafka's and Flink's jars, 200 MB, unless they are in the cache"
 	@PYTHONPATH=python $(BIN)/python -m rtea jars fetch
@@ -79,16 +79,16 @@ $(JAR): $(VENV)/packages jars/maven.toml jars/build.py $(shell find jars/src -na
 	@touch $@
 
 setup: ## Install dependencies, build the extension, fetch and build the jars.
-	@# Packages and jars come over the network while Rust keeps the processors busy.
+	@# Download packages and jars while Rust compiles.
 	@$(MAKE) --silent --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled $(JAR)
 	@$(MAKE) --silent --no-print-directory $(VENV)/built
 
-demo: setup ## Run the whole pipeline for three minutes and prove its rows.
+demo: setup ## Run the whole pipeline for three minutes and verify its rows.
 	$(BIN)/rtea demo $(DEMO)
 
-test: setup lint test-rust fuzz test-python test-oldest-duckdb test-bigquery test-e2e ## Everything CI runs, but the benchmark gate.
+test: setup lint test-rust fuzz test-python test-oldest-duckdb test-bigquery test-e2e ## Everything that CI runs, except the benchmark gate.
 
-lint: setup ## Format, lints, types, the rooms' boundaries and the docs' prose.
+lint: setup ## Check format, lints, types, imports between parts, and the prose of the docs.
 	cargo fmt --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --workspace --locked
@@ -98,13 +98,13 @@ lint: setup ## Format, lints, types, the rooms' boundaries and the docs' prose.
 	$(BIN)/lint-imports
 	$(BIN)/proselint check --config docs/proselint.json --output-format compact README.md ARCHITECTURE.md CHANGELOG.md $(filter-out docs/STYLE.md,$(wildcard docs/*.md))
 
-test-rust: ## Unit tests, laws and vectors of the Rust crates.
+test-rust: ## Unit tests, property tests and test vectors of the Rust crates.
 	cargo test --quiet --workspace --exclude rtea-py --locked
 
 test-python: setup ## Python tests without Kafka and Flink.
 	$(BIN)/pytest --doctest-modules python/rtea generator/rtea_gen tests/unit tests/laws tests/conformance -m "not bigquery"
 
-test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest DuckDB that is supported.
+test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest supported DuckDB.
 	@UV_PROJECT_ENVIRONMENT="$(abspath $(VENV)-oldest-duckdb)" $(INSTALL) --project tests/oldest_duckdb --python $(BIN)/python
 	@export PYTHONPATH=$$(echo $(abspath $(VENV)-oldest-duckdb)/lib/python*/site-packages) && \
 		$(BIN)/python -c 'import duckdb; print("DuckDB", duckdb.__version__); assert duckdb.__version__ == "1.4.0"' && \
@@ -113,7 +113,7 @@ test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest DuckDB tha
 test-e2e: setup ## Tests and quick drills on a real Kafka and a real Flink cluster.
 	$(BIN)/pytest tests/stack tests/flink tests/drills -m "quick or not drill"
 
-emulator: setup ## Install the BigQuery emulator into the user's cache; done once.
+emulator: setup ## Install the BigQuery emulator into the user's cache, if it is not there.
 	$(BIN)/python -m tests.bigquery.emulator
 
 test-bigquery: emulator ## Tests of the BigQuery sink on the emulator.
@@ -122,7 +122,7 @@ test-bigquery: emulator ## Tests of the BigQuery sink on the emulator.
 drills: setup ## Every fault drill on a real Kafka and a real Flink cluster; about an hour.
 	$(BIN)/pytest tests/drills $(DRILLS)
 
-# What `cargo fuzz` does, on the stable toolchain: libFuzzer's instrumentation without a sanitizer, which needs a nightly one.
+# Like `cargo fuzz`, but on the stable toolchain: libFuzzer's instrumentation, without a sanitizer (which needs nightly).
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
 FUZZ_TARGETS := json msgpack state fold
@@ -131,7 +131,7 @@ SECONDS ?= 60
 CARGO_DENY := 0.20.2
 FUZZ := target/fuzz$(SANITIZER)
 
-fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS; with SANITIZER=address on a nightly toolchain.
+fuzz: ## Fuzz decoders, fold and state bytes, each for SECONDS; SANITIZER=address needs a nightly toolchain.
 	RUSTFLAGS="$(FUZZ_FLAGS) $(SANITIZER:%=-Zsanitizer=%)" cargo $(SANITIZER:%=+nightly) build --quiet --release --locked \
 		--manifest-path rust_core/fuzz/Cargo.toml --target x86_64-unknown-linux-gnu --target-dir $(FUZZ)
 	@$(MAKE) --no-print-directory --jobs 2 $(FUZZ_TARGETS:%=fuzzed-%)
@@ -143,7 +143,7 @@ fuzzed-%:
 		-artifact_prefix=$(FUZZ)/artifacts/$*- > $(FUZZ)/$*.log 2>&1 || { tail -40 $(FUZZ)/$*.log | cut -c1-400; exit 1; }
 	@echo "$*: $$(grep -o 'number_of_executed_units: [0-9]*' $(FUZZ)/$*.log), nothing found"
 
-audit: setup ## Licences, sources and known vulnerabilities of dependencies (needs cargo-deny, and the advisories' servers).
+audit: setup ## Licences, sources and known vulnerabilities of dependencies (needs cargo-deny and the internet).
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny
 	cargo deny --locked check licenses bans sources
 	cargo deny --locked check advisories
@@ -154,22 +154,22 @@ audit: setup ## Licences, sources and known vulnerabilities of dependencies (nee
 bench: setup ## Measure decode, fold, merge and encode.
 	$(BIN)/pytest bench --benchmark-only
 
-bench-gate: setup ## Fail when this tree is more than 10 % slower than the merge base.
+bench-gate: setup ## Fail if this tree is more than 10 % slower than the merge base.
 	$(BIN)/python -m bench.gate
 
-bench-live: setup ## Hold 50,000 msg/s for three minutes within the promised limits.
+bench-live: setup ## Check the promised limits at 50,000 msg/s for three minutes.
 	$(BIN)/python -m bench.live
 
-bench-drain: setup ## Drain a full topic, against Flink SQL.
+bench-drain: setup ## Drain a full topic, and compare with Flink SQL.
 	$(BIN)/python -m bench.drain
 
-bench-bigquery: emulator ## What the BigQuery sink adds to freshness, and a backfill's cost.
+bench-bigquery: emulator ## Measure what the BigQuery sink adds to the freshness, and the cost of a backfill.
 	$(BIN)/python -m bench.bigquery
 
-bench-generator: setup ## How fast the generator is, beside a bare produce() loop.
+bench-generator: setup ## Measure the generator, and compare it with a bare produce() loop.
 	$(BIN)/python -m bench.generator
 
-bench-orders: setup ## What counting orders once costs.
+bench-orders: setup ## Measure the cost of job.deduplicate_orders.
 	$(BIN)/python -m bench.orders
 
 docs: setup ## Generate docs/configuration.md.
@@ -178,11 +178,11 @@ docs: setup ## Generate docs/configuration.md.
 wheel: setup ## Build the wheel into dist/.
 	$(BIN)/maturin build --release --locked --out dist
 
-lock: toolchain $(filter $(OWN_UV),$(UV)) ## Resolve the lock files again: the one target that does.
+lock: toolchain $(filter $(OWN_UV),$(UV)) ## Resolve the lock files again (the only target that does).
 	$(UV) lock --python "$(PYTHON)"
 	$(UV) export --quiet --locked --only-group bootstrap --no-emit-project --no-header --output-file uv-bootstrap.txt
 	$(UV) lock --project tests/oldest_duckdb --python "$(PYTHON)"
 	$(UV) lock --project tests/bigquery/emulator_environment --python "$$($(BIN)/python -c 'from tests.bigquery import emulator; print(emulator.find_python())')"
 
-clean: ## Remove what was built here; caches and the demo's rows stay.
+clean: ## Remove what was built here; keep caches and the demo's rows.
 	rm -rf $(VENV) $(VENV)-uv $(VENV)-audit $(VENV)-oldest-duckdb target build dist $(JAR) python/rtea/_core.abi3.so

@@ -1,1 +1,1 @@
-"""Benchmarks: each says what it shows, asserts its result, and prints machine, date and spread."""
+"""Benchmarks: each says what it shows, checks its result, and prints the machine, the date and the spread."""

@@ -1,12 +1,12 @@
-"""What the BigQuery sink adds to the freshness, and what a backfill costs.
+"""How much time the BigQuery sink adds to the freshness, and what a backfill costs.
 
-Runs against the emulator (`make emulator`), so times are those of our side and the emulator's, not of Google's
-servers; memory, jobs and bytes are what they would be. Results come through a real Kafka.
+It runs against the emulator (`make emulator`). So the times are those of RTEA and the emulator, not of Google's
+servers. Memory, jobs and bytes are the same as with Google's servers. Results come through a real Kafka.
 
     python -m bench.bigquery
 
 Promises: a window of 300 rows with dense sketches is one load job and one MERGE; a backfill of 10,000
-windows stays below 300 MiB; every row is there and right.
+windows stays below 300 MiB; every row is there and correct.
 """
 
 import os
@@ -38,7 +38,7 @@ WINDOW_MS = 60_000
 START_MS = 1_760_000_040_000
 MOST_MEMORY_MIB = 300
 LOAD_JOBS_A_DAY = 100_000
-"""BigQuery's quota of a project; one table may have 1,500, but each batch has a staging table of its own."""
+"""BigQuery's quota for a project. The quota for a table is 1,500, but each batch has its own staging table."""
 
 
 def window(number: int, rows: int, sketches: list[bytes]) -> WindowResult:
@@ -56,7 +56,7 @@ def dense_sketches() -> list[bytes]:
 
 
 def measure_writes(sink: BigQuerySink, sketches: list[bytes], rounds: int) -> list[float]:
-    """Seconds of each write of one window of 300 rows, after a first that is not counted."""
+    """Seconds of each write of one window of 300 rows; the first write does not count."""
     seconds = []
     for number in range(rounds + 1):
         before = len(_jobs(sink))
@@ -70,7 +70,7 @@ def measure_writes(sink: BigQuerySink, sketches: list[bytes], rounds: int) -> li
 
 
 def backfill(config: Config, windows: int, rows: int, sketches: list[bytes]) -> tuple[float, float]:
-    """Fill the results topic, let the command write it; seconds, and the most memory in MiB."""
+    """Fill the results topic, and let the sink write it; return the seconds, and the peak memory in MiB."""
     _publish(config, (window(number, rows, sketches) for number in range(windows)))
     command = [sys.executable, "-m", "rtea", "sink", "bigquery", "--progress", "json"]
     environment = os.environ | configuration.as_environment(config)
@@ -87,13 +87,13 @@ def backfill(config: Config, windows: int, rows: int, sketches: list[bytes]) -> 
 
 
 def _peak_bytes(pid: int) -> int:
-    """The most memory a process ever held, as the kernel counted it."""
+    """The peak memory of a process, from the kernel."""
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
 def verify_backfill(sink: BigQuerySink, windows: int, rows: int) -> None:
-    """Every row is there once, and the counts add up."""
+    """Check that every row is there once, and that the counts add up."""
     found = sink.client.query(
         f"SELECT COUNT(*) AS n, COUNT(DISTINCT window_start) AS w, SUM(event_count) AS c FROM `{sink.table_id}`"
     ).result()
@@ -124,7 +124,7 @@ def _jobs(sink: BigQuerySink) -> list[str]:
 @click.option("--rows", default=53, show_default=True, type=click.IntRange(min=4), help="Rows of a backfilled window.")
 @click.option("--rounds", default=10, show_default=True, type=click.IntRange(min=1))
 def main(windows: int, rows: int, rounds: int) -> None:
-    """Run the benchmark; exit code 1 when a promise is not kept."""
+    """Run the benchmark; exit code 1 if a promise is not kept."""
     emulator.install()
     sketches = dense_sketches()
     with tempfile.TemporaryDirectory() as scratch, emulator.running(Path(scratch)) as server:
@@ -150,7 +150,7 @@ def main(windows: int, rows: int, rounds: int) -> None:
         print(f"backfill of {windows:,} windows: {took_s:.0f} s, {each} load jobs and {each} MERGEs")
         print(f"quota: {each:,} of {LOAD_JOBS_A_DAY:,} load jobs a day; DML has none")
         kept = most_mib < MOST_MEMORY_MIB
-        print(f"most memory {most_mib:.0f} of {MOST_MEMORY_MIB} MiB: {'kept' if kept else 'NOT KEPT'}")
+        print(f"peak memory {most_mib:.0f} of {MOST_MEMORY_MIB} MiB: {'kept' if kept else 'NOT KEPT'}")
     sys.exit(0 if kept else 1)
 
 

@@ -1,4 +1,4 @@
-"""An earlier revision of this repository, built below build/: for the gate and the drill of an upgrade."""
+"""Builds an earlier revision of this repository below build/, for the benchmark gate and the upgrade drill."""
 
 import os
 import shutil
@@ -11,18 +11,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def git(*arguments: str) -> str:
-    """What git prints; empty when it fails."""
+    """The output of git; empty if it fails."""
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """The environment in which Python imports the packages of a tree."""
+    """An environment in which Python imports the packages of this tree."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(str(tree / part) for part in ("python", "generator"))}
 
 
 @contextmanager
 def built(revision: str, purpose: str) -> Iterator[Path]:
-    """A revision's tree with its extension built, for a block.
+    """Check out a revision and build its extension, for a block; yield its directory.
 
     Raises:
         subprocess.CalledProcessError: the revision is not in this clone, or does not build.

@@ -1,9 +1,9 @@
 """How fast the job drains a full topic, and how much faster than Flink SQL.
 
-Loads a 4-partition topic once, then drains it by the RTEA job and by the same windows in Flink SQL,
-on the same cluster, restarted for each so that neither runs on code that the JVM compiled for the
-other. The first rounds of each warm the JVM, whose compiler works for some 30 s, and are not counted.
-Every RTEA round's rows are compared with the manifest, and the SQL job's counts as well.
+It fills a topic of 4 partitions once. Then the RTEA job and the same windows in Flink SQL drain it, on the same
+cluster. The cluster is restarted in between, so that neither runs on code that the JVM compiled for the other. The
+first rounds of each do not count, because the JVM compiles for about 30 s. Each round's rows (RTEA) or counts (SQL) are
+compared with the manifest.
 
     python -m bench.drain --events 12000000 --rounds 3
 
@@ -50,10 +50,10 @@ DRAIN_LIMIT_SECONDS = 300
 @click.command
 @click.option("--events", default=12_000_000, show_default=True, type=click.IntRange(min=5_000_000))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
-@click.option("--warm-up", default=3, show_default=True, type=click.IntRange(min=0), help="Rounds not counted.")
+@click.option("--warm-up", default=3, show_default=True, type=click.IntRange(min=0), help="Rounds that do not count.")
 @click.option("--state-dir", default=Path(".rtea/drain"), type=click.Path(path_type=Path))
 def main(events: int, rounds: int, warm_up: int, state_dir: Path) -> None:
-    """Run the benchmark; exit code 1 when a promise is not kept."""
+    """Run the benchmark; exit code 1 if a promise is not kept."""
     config = configuration.load(
         flags={
             "stack.state_dir": state_dir,
@@ -63,7 +63,7 @@ def main(events: int, rounds: int, warm_up: int, state_dir: Path) -> None:
             "generator.speed": 0,
         }
     )
-    # An earlier run's topic would be drained as well.
+    # Otherwise the job would drain the topic of an earlier run too.
     shutil.rmtree(state_dir, ignore_errors=True)
     with ExitStack() as parts:
         parts.enter_context(local.running(config))
@@ -103,7 +103,7 @@ def _load(config: Config, events: int, path: Path) -> manifest.Manifest:
 
 
 def _drain_rtea(config: Config, sent: manifest.Manifest) -> float:
-    """One round of our job; returns its rate after its rows were found equal to the manifest."""
+    """One round of RTEA's job: check that its rows equal the manifest, and return its rate."""
     offset = _end_offset(config, config.kafka.results_topic)
     job_id = job.submit(config)
     rate = _watch(config, job_id, sent.end.events)
@@ -125,7 +125,7 @@ def _drain_rtea(config: Config, sent: manifest.Manifest) -> float:
 
 
 def _drain_sql(config: Config, sent: manifest.Manifest) -> float:
-    """One round of the SQL job; returns its rate after its counts were found equal to the manifest."""
+    """One round of the SQL job: check that its counts equal the manifest, and return its rate."""
     offset = _end_offset(config, "sql_counts")
     job_id = job.launch(config, Path(sql_job.__file__))
     rate = _watch(config, job_id, sent.end.events)
@@ -161,7 +161,7 @@ def _end_offset(config: Config, topic: str) -> int:
 
 
 def _consume(config: Config, topic: str, offset: int) -> Iterator[bytes]:
-    """Values of a one-partition topic from an offset on, until nothing more comes for 30 s."""
+    """Values of a topic with one partition from an offset on, until nothing comes for 30 s."""
     consumer = Consumer(topics.connection(config.kafka) | {"group.id": "bench"})
     consumer.assign([TopicPartition(topic, 0, offset)])
     while messages := consumer.consume(1, 30):
@@ -172,7 +172,7 @@ def _consume(config: Config, topic: str, offset: int) -> Iterator[bytes]:
 
 
 def _watch(config: Config, job_id: str, events: int) -> float:
-    """Rate of the source in records a second, from the first look at its metrics to its last record."""
+    """Rate of the source in records per second, from its first metrics to its last record."""
     vertex = next(v for v in job.describe(config, job_id)["vertices"] if v["name"].startswith("Source: "))
     name = _source_metric(config, job_id, vertex["id"])
     deadline_s = time.time() + DRAIN_LIMIT_SECONDS
@@ -182,7 +182,7 @@ def _watch(config: Config, job_id: str, events: int) -> float:
         found = job.metrics(config, job_id, vertex["id"], [name])
         records, now_s = found[name]["sum"] if name in found else 0.0, time.time()
         if first is None and records > 0:
-            assert records < events / 3, "too little of the drain was left to be watched: give more --events"
+            assert records < events / 3, "too few events were left when the metrics appeared: give more --events"
             first = records, now_s
         if first and records >= events:
             return (records - first[0]) / (now_s - first[1])
@@ -190,7 +190,7 @@ def _watch(config: Config, job_id: str, events: int) -> float:
 
 
 def _source_metric(config: Config, job_id: str, vertex_id: str) -> str:
-    """Name of the source operator's record count; Flink lists it some seconds after the start."""
+    """Name of the source operator's record count; Flink lists it a few seconds after the start."""
 
     def ask() -> str | None:
         address = f"{rest.address(config)}/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics"

@@ -1,7 +1,7 @@
-"""The benchmark gate: fails when the working tree is slower than the merge base.
+"""The benchmark gate: fails if the working tree is slower than the merge base.
 
-Both trees are built and measured in one run, their rounds interleaved, because machines drift. A
-benchmark fails when its median is more than 10 % worse, and so again in a second try of it with more rounds.
+It builds both trees and measures them in turns, because the speed of a machine changes over time. A benchmark fails if
+its median is more than 10 % worse, and is so again in a second try with more rounds.
 
     python -m bench.gate [--base REVISION]
 """
@@ -21,15 +21,15 @@ from bench.checkout import ROOT, git
 SUITE = ROOT / "bench" / "test_core.py"
 MOST_RATIO = 1.10
 ROUNDS = (5, 15)
-"""Rounds of the first try, and of the second, for those that failed: two equal trees differed by up to 17 % in
-five rounds, mostly by less than 8 %: memory lies differently in each process."""
+"""Rounds of the first try, and of the second try for benchmarks that failed. In five rounds, two equal trees differed
+by up to 17 %, mostly by less than 8 %, because each process has another memory layout."""
 
 Medians = dict[str, float]
 """Seconds by benchmark."""
 
 
 def measure(tree: Path, names: Collection[str] = ()) -> Medians:
-    """Run this tree's suite, or the benchmarks named, against the package of a tree; those it lacks are left out."""
+    """Run this suite, or the named benchmarks, with the package of a tree. Benchmarks that fail there are left out."""
     wanted = [f"{SUITE}::{name}" for name in names] or [str(SUITE)]
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
@@ -44,10 +44,10 @@ def measure(tree: Path, names: Collection[str] = ()) -> Medians:
 
 
 def ratios(base: Path, head: Path, names: Collection[str], rounds: int) -> dict[str, float]:
-    """Median of `head` over median of `base` by benchmark, each tree in its best round.
+    """For each benchmark, the median of `head` divided by the median of `base`, each from the tree's best round.
 
-    Other work on the machine only ever adds time, to some rounds more than to others; a tree that is
-    slower by itself is slower in its best round as well.
+    Other work on the machine only adds time, to some rounds more than to others. A slower tree is also slower in its
+    best round.
     """
     best: dict[Path, Medians] = {base: {}, head: {}}
     for number in range(rounds):
@@ -64,7 +64,7 @@ def slower(measured: Mapping[str, float]) -> set[str]:
 
 
 def judge(base: Path, head: Path, names: Collection[str] = (), rounds: Sequence[int] = ROUNDS) -> set[str]:
-    """The benchmarks, of those named or of all, that were slower in every try."""
+    """Those of the named benchmarks, or of all, that were slower in every try."""
     failing = set(names)
     for attempt, count in enumerate(rounds, 1):
         measured = ratios(base, head, failing, count)
@@ -90,11 +90,11 @@ def merge_base() -> str:
 @click.command
 @click.option("--base", "revision", default=None, help="Revision to compare with [default: the merge base].")
 def main(revision: str | None) -> None:
-    """Compare the working tree with a base; exit code 1 when a benchmark became slower."""
+    """Compare the working tree with a base; exit code 1 if a benchmark became slower."""
     chosen = revision or merge_base()
     print(f"{machine.describe()}; base {chosen[:12]}")
     if not git("ls-tree", chosen, "rust_core/rtea-py/Cargo.toml"):
-        print("the base holds no extension yet: nothing to compare")
+        print("the base has no extension yet: nothing to compare")
         return
     with checkout.built(chosen, "gate") as tree:
         failing = judge(tree, ROOT)

@@ -1,11 +1,11 @@
-"""How fast the generator is: encoding alone, to Kafka beside a bare produce() loop, at 50,000 msg/s, and its memory.
+"""How fast the generator is: encoding, sending to Kafka against a bare produce() loop, CPU at 50,000 msg/s, memory.
 
     python -m bench.generator
 
-Promises: 2,000,000 events/s and core encoded in both formats; to Kafka at least 0.8 of what a loop of confluent-kafka's
-produce() reaches with the same events encoded beforehand, in the same run, in turns; 50,000 msg/s below 0.35 core;
-below 250 MiB a process, and hardly more in the second half of a long run than in the first. Every run's manifest is
-whole, and the topic holds as many records as it says.
+Promises: it encodes 2,000,000 events per second and core in both formats. To Kafka, it reaches at least 0.8 of the rate
+of a loop of confluent-kafka's produce() that sends the same events, already encoded, in turns with it. It takes less
+than 0.35 core at 50,000 msg/s, and less than 250 MiB per process; in the second half of a long run, it takes hardly
+more memory than in the first. Every manifest is complete, and the topic has as many records as it says.
 """
 
 import os
@@ -40,19 +40,20 @@ GOAL_HZ = 400_000
 LIVE_HZ, LIVE_SECONDS, MOST_LIVE_CORES = 50_000, 30, 0.35
 MOST_MEMORY_MIB = 250
 MOST_GROWTH = 1.1
-"""Of the peak: how full the producer's queue becomes is up to the broker. A byte kept of each event would show."""
+"""Allowed growth of the peak memory: the broker's speed decides how full the producer's queue gets. A leak of one byte
+per event would exceed it."""
 ENCODED_EVENTS, START_MS = 400_000, 1_760_000_000_000
 
 
 def encode() -> dict[str, float]:
-    """Nanoseconds of each part, and mean sizes, as the Rust benchmark has them."""
+    """Nanoseconds of each part, and mean sizes, from the Rust benchmark."""
     command = ["cargo", "bench", "--quiet", "--locked", "-p", "rtea-generator", "--bench", "encode"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     return msgspec.json.decode(ran.stdout.splitlines()[-1], type=dict[str, float])
 
 
 def produce_bare(config: Config, topic: str, events: int) -> float:
-    """Seconds that the bare loop takes: the producer's settings are the generator's, so are the events."""
+    """Seconds of the bare loop, with the generator's producer settings and events."""
     stream = plans.stream(config, START_MS)
     batches = [stream.batch(first, 1, 2_000, "json") for first in range(0, ENCODED_EVENTS, 2_000)]
     producer = Producer(outlet.producer_settings(Plan(config, START_MS, 0.0, None)))
@@ -81,7 +82,7 @@ def produce_bare(config: Config, topic: str, events: int) -> float:
 def generate(
     config: Config, topic: str, *arguments: str, watch: Callable[[psutil.Process], None] | None = None
 ) -> tuple[manifest.Manifest, float, float]:
-    """Run `rtea-gen` with one process; its manifest, seconds and CPU seconds, both with start and end."""
+    """Run `rtea-gen` with one process; return its manifest, seconds and CPU seconds, both including start and end."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "m.jsonl"
         command = [sys.executable, "-m", "rtea_gen", "--procs", "1", "--topic", topic, "--manifest", str(path)]
@@ -100,7 +101,7 @@ def generate(
 
 
 def count_records(config: Config, topic: str) -> int:
-    """Records of a topic, by its offsets."""
+    """The number of records in a topic, from its offsets."""
     consumer = Consumer(topics.connection(config.kafka) | {"group.id": "count"})
     places = [TopicPartition(topic, partition) for partition in range(config.kafka.partitions)]
     total = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
@@ -109,7 +110,7 @@ def count_records(config: Config, topic: str) -> int:
 
 
 def fresh_topic(config: Config, name: str) -> str:
-    """A topic that keeps little, as the disk is not what is measured."""
+    """Create a topic that keeps little data, because the benchmark does not measure the disk."""
     settings = {"retention.bytes": str(2**28), "segment.bytes": str(2**27)}
     topic = NewTopic(name, config.kafka.partitions, 1, config=settings)
     admin = AdminClient(topics.connection(config.kafka))
@@ -118,7 +119,7 @@ def fresh_topic(config: Config, name: str) -> str:
 
 
 def compare(config: Config, events: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Rates of the bare loop and of the generator, in turns; a first round of each is not counted."""
+    """Rates of the bare loop and of the generator, in turns; the first round of each does not count."""
     bare, ours = [], []
     for number in range(rounds + 1):
         topic = fresh_topic(config, f"bare-{number}")
@@ -134,7 +135,7 @@ def compare(config: Config, events: int, rounds: int) -> tuple[list[float], list
 
 
 def measure_memory(config: Config, events: int) -> tuple[float, float]:
-    """Most memory of any process in MiB: of the first half of a run, and of the whole."""
+    """Peak memory of any process in MiB: in the first half of a run, and in the whole run."""
     peaks: list[int] = []
 
     def watch(process: psutil.Process) -> None:
@@ -156,11 +157,11 @@ def _peak_bytes(pid: int) -> int:
 
 
 @click.command
-@click.option("--events", default=16_000_000, show_default=True, help="Events of a round; a multiple of 400,000.")
+@click.option("--events", default=16_000_000, show_default=True, help="Events per round; a multiple of 400,000.")
 @click.option("--rounds", default=4, show_default=True)
-@click.option("--long", "long_events", default=40_000_000, show_default=True, help="Events of the run for the memory.")
+@click.option("--long", "long_events", default=40_000_000, show_default=True, help="Events in the memory run.")
 def main(events: int, rounds: int, long_events: int) -> None:
-    """Run the benchmark; exit code 1 when a promise is not kept."""
+    """Run the benchmark; exit code 1 if a promise is not kept."""
     print(machine.describe(), flush=True)
     nanos = encode()
     promises = {

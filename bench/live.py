@@ -1,11 +1,11 @@
-"""The whole stack held at 50,000 msg/s for three minutes: rows, lag, CPU and freshness.
+"""The whole stack at 50,000 msg/s for three minutes: rows, lag, CPU and freshness.
 
-Runs `rtea demo`, whose rows are compared with the manifest, and checks its figures.
+It runs `rtea demo`, which compares the rows with the manifest, and checks the figures.
 
     python -m bench.live
 
-Promises: every finished window matches; lag does not grow; the TaskManager below 0.4 core; freshness
-p99 at most the watermark delay plus 1.5 s.
+Promises: every finished window matches; the lag does not grow; the TaskManager takes less than 0.4 core; the p99 of
+the freshness is at most the watermark delay plus 1.5 s.
 """
 
 import subprocess
@@ -23,14 +23,14 @@ from rtea.demo.summary import Summary
 RATE_HZ = 50_000
 MOST_TASKMANAGER_CORES = 0.4
 MOST_LAG_SECONDS = 0.2
-"""Lag below this is the time a record spends on its way, not a growing queue."""
+"""A lag below this is the time that a record takes from the broker to the job, not a growing queue."""
 FRESHNESS_BEYOND_DELAY_S = 1.5
 
 
 @click.command
 @click.option("--minutes", default=3.0, show_default=True, type=click.FloatRange(min=1.2))
 def main(minutes: float) -> None:
-    """Run the benchmark; exit code 1 when a promise is not kept."""
+    """Run the benchmark; exit code 1 if a promise is not kept."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "summary.json"
         flags = ["--rate", str(RATE_HZ), "--minutes", str(minutes), "--json", str(report)]
@@ -46,7 +46,7 @@ def main(minutes: float) -> None:
 
 
 def promises(summary: Summary) -> dict[str, bool]:
-    """Each promise with its figure, and whether it was kept."""
+    """Each promise with its figure, and whether it is kept."""
     most_freshness_s = configuration.load().job.watermark_delay_ms / 1000 + FRESHNESS_BEYOND_DELAY_S
     cores = summary.cores("taskmanager")
     return {

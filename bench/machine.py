@@ -1,4 +1,4 @@
-"""What a figure was measured on: printed by every benchmark beside its figures."""
+"""Describes the machine; every benchmark prints this with its figures."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import psutil
 
 
 def describe() -> str:
-    """One line: date, commit, processor, cores, memory, Python."""
+    """One line with date, commit, processor, cores, memory and Python version."""
     memory_gib = psutil.virtual_memory().total / 2**30
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     hardware = f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB"

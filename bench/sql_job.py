@@ -1,7 +1,7 @@
-"""The competitor of bench/drain.py: the same windows in pure Flink SQL, written as its guide advises.
+"""The job that bench/drain.py compares with: the same windows in pure Flink SQL, written as its guide recommends.
 
-JSON format, window table-valued functions, two-phase aggregation, one source shared by three
-inserts. Started by `flink run -py`.
+It uses the JSON format, window table-valued functions, two-phase aggregation, and one source for three inserts. `flink
+run -py` starts it.
 """
 
 import sys

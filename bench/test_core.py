@@ -1,7 +1,7 @@
-"""The hot path, function by function: decode, fold, merge, encode.
+"""The functions that take most of the CPU: decode, fold, merge, encode.
 
-Each benchmark goes through the Python face that the job and the generator use, and asserts its
-result. `bench.gate` runs this suite on two trees and compares the medians.
+Each benchmark uses the Python functions that the job and the generator use, and checks the result. `bench.gate` runs
+this suite on two trees and compares the medians.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import pytest
 from rtea import _core, aggregate, events
 
 EVENTS = 4_000
-"""As many as a full packed batch holds."""
+"""Number of events in a full packed batch."""
 
 WINDOW_MS = 60_000
 START_MS = 1_760_000_040_000
@@ -21,7 +21,7 @@ Benchmark = Callable[..., object]
 
 
 def stream(rate_hz: int = EVENTS) -> _core.EventStream:
-    """A fresh event stream; equal ones give equal bytes."""
+    """A new event stream; equal streams give equal bytes."""
     return _core.EventStream(
         seed=7,
         start_ms=START_MS,
@@ -50,7 +50,7 @@ def folder() -> aggregate.Folder:
 
 @pytest.mark.parametrize("format", ["json", "msgpack"])
 def test_decode(benchmark: Benchmark, format: events.Format) -> None:
-    """One event to its Struct."""
+    """Decode events to Structs."""
     _, values, _ = stream().batch(0, 1, 200, format)
 
     def decode_all() -> int:
@@ -61,7 +61,7 @@ def test_decode(benchmark: Benchmark, format: events.Format) -> None:
 
 @pytest.mark.parametrize("format", ["json", "msgpack"])
 def test_fold(benchmark: Benchmark, format: events.Format) -> None:
-    """A full packed batch to its partial."""
+    """Fold a full packed batch to its partial."""
     packed, fold = batch(format), folder().fold
     folded = benchmark(fold, packed)
     assert isinstance(folded, aggregate.Folded)
@@ -71,7 +71,7 @@ def test_fold(benchmark: Benchmark, format: events.Format) -> None:
 
 
 def test_merge(benchmark: Benchmark) -> None:
-    """A batch's partial into a window that holds many."""
+    """Merge two partials of full batches."""
     partial = folder().fold(batch("json")).partial
     assert partial is not None
     merged = benchmark(aggregate.merge_partials, partial, partial)
@@ -81,7 +81,7 @@ def test_merge(benchmark: Benchmark) -> None:
 
 @pytest.mark.parametrize("format", ["json", "msgpack"])
 def test_encode(benchmark: Benchmark, format: events.Format) -> None:
-    """Generating and encoding the next batch of events."""
+    """Generate and encode the next batch of events."""
     source, numbers = stream(), count(0, EVENTS)
     batch = benchmark(lambda: source.batch(next(numbers), 1, EVENTS, format))
     assert isinstance(batch, tuple)

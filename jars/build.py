@@ -1,13 +1,12 @@
-"""Compile our small jar into the package: with javac where there is one, else with ecj.
+"""Compiles RTEA's small jar into the package: with javac if there is one, else with ecj.
 
-Run by `make`, after the extension is built and the pinned jars are fetched. Sources lie in
-`jars/src`; the classes they extend come from the apache-flink wheel and the Kafka connector.
+`make setup` runs it after fetching the pinned jars. The sources are in `jars/src`; the classes that they extend come
+from the apache-flink wheel and the Kafka connector.
 """
 
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -19,23 +18,23 @@ from rtea.stack import flink, jars, java
 SOURCES = Path(__file__).resolve().parent / "src"
 BYTECODE = "11"
 
-# A fixed time of every entry: equal sources give an equal jar.
+# A fixed time for every entry: equal sources give equal jars.
 ENTRY_TIME = (2026, 1, 1, 0, 0, 0)
 
 
 def compiler(ecj: Path) -> list[str]:
-    """The command of a Java compiler: javac of JAVA_HOME, else of the path, else ecj."""
+    """The command of a Java compiler: javac in JAVA_HOME, or in PATH if JAVA_HOME is not set, else ecj."""
     named = os.environ.get("JAVA_HOME")
     javac = shutil.which("javac", path=f"{named}/bin" if named else None)
     return [javac, "-Xlint:-options"] if javac else [str(java.find_home() / "bin" / "java"), "-jar", str(ecj)]
 
 
-def main(only: str = "") -> None:
-    """Compile every source and pack the classes; `only="ecj"` leaves a javac unused."""
+def main() -> None:
+    """Compile every source and pack the classes."""
     settings = configuration.load().jars
     (ecj,) = jars.locate(settings, "build")
     library = [*(flink.find_home() / "lib").glob("flink-dist-*.jar"), *jars.locate(settings, "flink")]
-    command = [str(java.find_home() / "bin" / "java"), "-jar", str(ecj)] if only == "ecj" else compiler(ecj)
+    command = compiler(ecj)
     sources = sorted(str(path) for path in SOURCES.rglob("*.java"))
     with tempfile.TemporaryDirectory() as classes:
         level = ["-source", BYTECODE, "-target", BYTECODE, "-proc:none"]
@@ -49,4 +48,4 @@ def main(only: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,5 +1,5 @@
-"""rtea-gen: a deterministic clickstream with ground truth.
+"""rtea-gen: generates a deterministic clickstream and its ground truth.
 
-The model is Rust (`rust_core/rtea-generator`); this package shards it over processes, paces it,
-sends it to Kafka and writes the manifest.
+The model is in Rust (`rust_core/rtea-generator`). This package divides it among processes, controls the rate, sends the
+events to Kafka and writes the manifest.
 """

@@ -2,6 +2,6 @@
 
 from rtea_gen.cli import main
 
-# Spawned shards import this module again; only the command itself may run.
+# Spawned shards import this module too, but must not run the command.
 if __name__ == "__main__":
     main()

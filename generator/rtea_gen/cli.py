@@ -19,7 +19,7 @@ from rtea_gen import plan as plans
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeatable.")
 @click.option("--procs", "generator__procs", type=int, help="Processes [default: 2].")
 @click.option("--rate", "generator__rate", type=int, help="Events per second of event time [default: 50000].")
-@click.option("--speed", "generator__speed", type=float, help="Event time per real time; 0: as fast as possible.")
+@click.option("--speed", "generator__speed", type=float, help="Speed of event time; 0: as fast as possible.")
 @click.option("--seed", "generator__seed", type=int, help="Seed [default: 1].")
 @click.option(
     "--format",
@@ -28,14 +28,14 @@ from rtea_gen import plan as plans
     help="Format [default: json].",
 )
 @click.option(
-    "--sink", "generator__sink", type=click.Choice(["kafka", "stdout", "file"]), help="Where to [default: kafka]."
+    "--sink", "generator__sink", type=click.Choice(["kafka", "stdout", "file"]), help="Destination [default: kafka]."
 )
-@click.option("--path", "generator__path", type=click.Path(path_type=Path), help="File of the sink file.")
+@click.option("--path", "generator__path", type=click.Path(path_type=Path), help="File for --sink file.")
 @click.option(
     "--compression",
     "generator__compression",
     type=click.Choice(["none", "gzip", "zstd"]),
-    help="Of the sinks stdout and file [default: none].",
+    help="Compression for the sinks stdout and file [default: none].",
 )
 @click.option("--metrics-port", "generator__metrics_port", type=int, help="Serve Prometheus metrics on 127.0.0.1:PORT.")
 @click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
@@ -46,10 +46,10 @@ from rtea_gen import plan as plans
 @click.option(
     "--manifest",
     type=click.Path(path_type=Path),
-    help="Where the manifest goes [default: manifest.jsonl; none with the sink stdout].",
+    help="File for the manifest [default: manifest.jsonl; none with --sink stdout].",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a manifest and files of events that exist.")
-@click.option("--resume", is_flag=True, help="Go on with the manifest's run: nothing repeated, nothing missing.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing manifest and existing files of events.")
+@click.option("--resume", is_flag=True, help="Continue the manifest's run: repeat and skip no event.")
 @click.option("--dry-run", is_flag=True, help="Check the settings and print what would be sent; send nothing.")
 @click.option("--print-config", is_flag=True, help="Print the resolved configuration as JSON; send nothing.")
 @click.option("--progress/--no-progress", default=None, help="Progress bar [default: on a terminal].")
@@ -67,13 +67,13 @@ def command(
     progress: bool | None,
     **flags: Any,
 ) -> int:
-    """Send a deterministic e-commerce clickstream to Kafka, a file or a pipe, and write the manifest of what
-    was sent.
+    """Send a deterministic e-commerce clickstream to Kafka, a file or a pipe, and write a manifest of what was
+    sent.
     """
     from rtea_gen import report, run
 
     if duration_s is not None and events is not None:
-        raise ConfigError("--duration and --events were both given: name one of them")
+        raise ConfigError("--duration and --events exclude each other: name one of them")
     named = {name.replace("__", "."): value for name, value in flags.items()}
     config = configuration.Request(file, configuration.parse_flags(settings)).resolve(named)
     if print_config:
@@ -86,7 +86,7 @@ def command(
         if manifest is None:
             raise ConfigError("--resume needs a manifest: name it with --manifest")
         if start is not None or duration_s is not None:
-            raise ConfigError("--resume goes on with the run of --manifest: leave out --start and --duration")
+            raise ConfigError("--resume continues the run of --manifest: leave out --start and --duration")
         from rtea_gen import resume as resuming
 
         resumed = resuming.read(config, manifest, events)
@@ -109,7 +109,7 @@ def command(
 def _start_ms(text: str | None) -> int | None:
     start_ms = None if text is None else root.parse_ms("--start", text)
     if start_ms is not None and start_ms <= 0:
-        # Kafka's client takes a timestamp of 0 for "now".
+        # Kafka's client reads a timestamp of 0 as "now".
         raise ConfigError(f"--start {text!r} is not after 1970-01-01T00:00:00Z: name a later time")
     return start_ms
 

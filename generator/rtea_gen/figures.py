@@ -1,7 +1,7 @@
-"""What shards tell of themselves while they run: rows of numbers in shared memory.
+"""The shards' figures while they run: one row of numbers per shard, in shared memory.
 
-Each shard writes its own row; `rtea_gen.run` reads them for the progress bar, the summary and the
-manifest, `rtea_gen.metrics` for Prometheus. A killed shard's row stays as it was.
+Each shard writes its own row. `rtea_gen.run` reads the rows for the progress bar, the summary and the manifest;
+`rtea_gen.metrics` reads them for Prometheus. After a shard was killed, its row keeps the last values.
 """
 
 import bisect
@@ -10,27 +10,30 @@ import multiprocessing
 from multiprocessing.context import SpawnContext
 
 BOUNDS_MS = tuple(10 ** (n / 10) for n in range(51))
-"""Upper bounds of the buckets of delivery latency, 1 ms to 100 s, ten in each decade; one more is open."""
+"""Upper bounds of the buckets of delivery latency: 1 ms to 100 s, ten per decade. One more bucket has no bound."""
 
 LAST_NUMBER = 2**62
-"""What a shard that has ended puts where it holds others back: it no longer does."""
+"""A shard that has ended sets `acked` and `truth_ms` to this, so that it no longer holds back the others."""
 
 FIELDS = ("acked", "truth_ms", "next", "sent", "failed", "size_bytes", "behind_us", "most_behind_us", "cpu_us", "moved")
 WIDTH = len(FIELDS) + len(BOUNDS_MS) + 1
 
 Numbers = ctypes.Array
-"""Shared memory without a lock: each number is written by one process, as a whole. A lock would outlive a
-killed shard that held it.
+"""Shared memory without a lock. A killed shard could never release a lock. None is needed: only one process writes each
+number, and writes it at once.
 """
 
 
 class Figures:
     """The rows of all shards.
 
-    Fields: `acked`, number below which all of the shard's events are acknowledged; `truth_ms`, event time
-    before which its truth file is whole; `next`, number of its next event; `sent` and `failed`, records; `size_bytes`
-    of their values; `behind_us` and `most_behind_us`, how long events waited for their turn, now and at most;
-    `cpu_us`; `moved`, records that an idle partition sent elsewhere.
+    - `acked`: all of the shard's events with a lower number are acknowledged.
+    - `truth_ms`: the truth file is complete up to this event time.
+    - `next`: number of the next event.
+    - `sent`, `failed`: numbers of records; `size_bytes`: bytes of their values.
+    - `behind_us`, `most_behind_us`: how late events were sent, now and at most.
+    - `cpu_us`: CPU time.
+    - `moved`: records that went to another partition because their own must stay idle.
     """
 
     def __init__(self, numbers: "Numbers[ctypes.c_longlong]") -> None:
@@ -38,7 +41,7 @@ class Figures:
 
     @classmethod
     def of(cls, context: SpawnContext, shards: int) -> "Figures":
-        """Rows of zeros for that many shards."""
+        """Make rows of zeros for this number of shards."""
         return cls(context.RawArray(ctypes.c_longlong, shards * WIDTH))
 
     @property
@@ -51,7 +54,7 @@ class Figures:
         return int(self.numbers[shard * WIDTH + FIELDS.index(field)])
 
     def set(self, shard: int, field: str, value: int) -> None:
-        """Change one number of one's own row."""
+        """Change one number; a shard may only change its own row."""
         self.numbers[shard * WIDTH + FIELDS.index(field)] = value
 
     def all(self, field: str) -> list[int]:
@@ -60,17 +63,17 @@ class Figures:
         return list(self.numbers[first::WIDTH])
 
     def add_latency(self, shard: int, milliseconds: float, count: int) -> None:
-        """Count records by how long their acknowledgement took."""
+        """Count records whose acknowledgement took this long."""
         self.numbers[shard * WIDTH + len(FIELDS) + bisect.bisect_left(BOUNDS_MS, milliseconds)] += count
 
     def latencies(self, shard: int) -> list[int]:
-        """Records by bucket."""
+        """The number of records in each bucket."""
         first = shard * WIDTH + len(FIELDS)
         return list(self.numbers[first : first + len(BOUNDS_MS) + 1])
 
 
 def percentile_ms(buckets: list[int], share: float) -> float | None:
-    """Upper bound of the bucket that holds a percentile; None without records, infinite in the open bucket.
+    """The upper bound of the bucket with a percentile. None without records; infinite for the bucket without a bound.
 
     >>> round(percentile_ms([0] * 10 + [98] + [0] * 9 + [2] + [0] * 31, 0.99))
     100
@@ -86,5 +89,5 @@ def percentile_ms(buckets: list[int], share: float) -> float | None:
 
 
 def spawning() -> SpawnContext:
-    """How processes start: as new interpreters, so that no thread or lock is copied."""
+    """The way to start processes: as new interpreters, which copy no thread and no lock."""
     return multiprocessing.get_context("spawn")

@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and a closed terminal during a run: noted, and looked at between two steps.
+"""Notes Ctrl-C, SIGTERM and a closed terminal during a run; the run looks at the notes between two steps.
 
-An exception in their place could fall between two lines that belong together, and lose a window of the manifest.
+An exception could come between two lines that belong together, and lose a window of the manifest.
 """
 
 import signal
@@ -10,29 +10,29 @@ from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-ONE_SECONDS = 0.5
-"""Signals within this time are one: a terminal sends to the whole group, and a shell once more."""
+SAME_SIGNAL_SECONDS = 0.5
+"""Signals within this time count as one: for one Ctrl-C, both the terminal and a shell may send a signal."""
 
 
 class Seen:
-    """The signals of a run: when the first came (0.0: none), and whether a second one did."""
+    """The signals of a run: when the first one came (0.0: none yet), and whether a second one came."""
 
     def __init__(self) -> None:
         self.first_s = 0.0
-        self.are_two = False
+        self.is_second = False
 
     def note(self, number: int, _: object) -> None:
-        """Note a signal; a closed terminal may tell so several times."""
+        """Note a signal. A closed terminal may send several; they count as one."""
         now_s = time.monotonic()
         if not self.first_s:
             self.first_s = now_s
-        elif number != signal.SIGHUP and now_s > self.first_s + ONE_SECONDS:
-            self.are_two = True
+        elif number != signal.SIGHUP and now_s > self.first_s + SAME_SIGNAL_SECONDS:
+            self.is_second = True
 
 
 @contextmanager
 def counted() -> Iterator[Seen]:
-    """Note signals for a block; one that the process was started to ignore stays ignored."""
+    """Note signals during a block. Signals that the process already ignores stay ignored."""
     seen = Seen()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
@@ -47,7 +47,7 @@ def counted() -> Iterator[Seen]:
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """Hold signals back for a block; processes that it starts have them blocked."""
+    """Block SIGINT and SIGHUP during a block; processes started in it inherit this."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS[::2])
     try:
         yield

@@ -1,4 +1,4 @@
-"""The figures of a run for Prometheus, read when they are asked for."""
+"""The figures of a run for Prometheus; each scrape reads them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,31 +15,29 @@ COUNTERS = {
     "rtea_gen_records": ("sent", 1, "Records handed to the sink."),
     "rtea_gen_failed": ("failed", 1, "Records that were not delivered."),
     "rtea_gen_size_bytes": ("size_bytes", 1, "Bytes of the records' values."),
-    "rtea_gen_cpu_seconds": ("cpu_us", 1e-6, "Processor time."),
+    "rtea_gen_cpu_seconds": ("cpu_us", 1e-6, "CPU time."),
 }
 GAUGES = {
     "rtea_gen_behind_seconds": ("behind_us", 1e-6, "How long the next event has been due."),
-    "rtea_gen_most_behind_seconds": ("most_behind_us", 1e-6, "The longest an event waited for its turn."),
+    "rtea_gen_most_behind_seconds": ("most_behind_us", 1e-6, "The longest time an event was sent after it was due."),
 }
 
 
 class RunCollector(Collector):
-    """One run's metrics, each by shard."""
+    """The metrics of one run, by shard."""
 
     def __init__(self, plan: Plan, figures: Figures) -> None:
         self._plan, self._figures = plan, figures
 
     def collect(self) -> Iterator[Metric]:
-        """All of them, as they are now."""
+        """All metrics, with their current values."""
         for kind, metrics in ((CounterMetricFamily, COUNTERS), (GaugeMetricFamily, GAUGES)):
             for name, (field, factor, text) in metrics.items():
                 family = kind(name, text, labels=["shard"])
                 for shard, value in enumerate(self._figures.all(field)):
                     family.add_metric([str(shard)], value * factor)
                 yield family
-        target = GaugeMetricFamily(
-            "rtea_gen_target_rate_hz", "Records a second that the settings ask for; 0: no limit."
-        )
+        target = GaugeMetricFamily("rtea_gen_target_rate_hz", "Records per second in the settings; 0: no limit.")
         generator = self._plan.config.generator
         target.add_metric([], generator.rate * generator.speed)
         yield target
@@ -47,7 +45,7 @@ class RunCollector(Collector):
 
     def _latency(self) -> HistogramMetricFamily:
         family = HistogramMetricFamily(
-            "rtea_gen_delivery_latency_seconds", "From sending to acknowledgement.", labels=["shard"]
+            "rtea_gen_delivery_latency_seconds", "Time from sending to acknowledgement.", labels=["shard"]
         )
         bounds = [*(f"{bound / 1000:.4g}" for bound in BOUNDS_MS), "+Inf"]
         for shard in range(self._figures.shards):
@@ -63,10 +61,10 @@ class RunCollector(Collector):
 
 @contextmanager
 def serving(plan: Plan, figures: Figures) -> Iterator[None]:
-    """Serve the metrics for a block, if the settings name a port.
+    """Serve the metrics during a block, if the settings name a port.
 
     Raises:
-        PortInUseError: it is taken.
+        PortInUseError: the port is in use.
     """
     registry = CollectorRegistry()
     registry.register(RunCollector(plan, figures))

@@ -1,6 +1,6 @@
-"""Where a shard's events go: Kafka, or a file or pipe.
+"""Outlets: they send a shard's events to Kafka, a file or a pipe.
 
-Called by `rtea_gen.shard`; draws the events from the stream in the form it can send fastest. A new
+`rtea_gen.shard` calls an outlet, which takes the events from the stream in the form that it can send fastest. A new
 outlet is a class here and a line in `open_outlet`.
 """
 
@@ -27,21 +27,21 @@ from rtea import _core, topics
 from rtea_gen.plan import Plan
 
 FLUSH_SECONDS = 330
-"""Longer than the producer's own limit for a message, so that every message ends one way or the other."""
+"""Longer than the producer's timeout for a message, so every message is acknowledged or has failed by then."""
 
 STOP_SECONDS = 5
-"""How long a run that was stopped waits for acknowledgements that are missing."""
+"""How long a stopped run waits for missing acknowledgements."""
 
 NUDGE_SECONDS = 0.05
-"""How long `flush` may run without an acknowledgement: after it, waiting is left to `poll`."""
+"""How long `flush` may run without an acknowledgement; after that, use `poll` to wait."""
 
 
 class StoppedError(Exception):
-    """The run was stopped while the broker took no more records."""
+    """The run was stopped while the broker accepted no records."""
 
 
 FAULT_HEADER = "rtea_fault"
-"""Header of corrupted records: kind and event number, so that a malformed one can be told as well."""
+"""Header of records with an injected fault: kind of fault and event number. It identifies malformed records too."""
 
 Record = tuple[bytes, bytes | None, int, int, str | None]
 """Key, value, timestamp in ms, event number, fault."""
@@ -51,46 +51,46 @@ class Outlet(ABC):
     """Takes the events of one shard, in order."""
 
     sent = 0
-    """Records handed over."""
+    """Records passed on."""
     failed = 0
-    """Records that were refused."""
+    """Records that were not delivered."""
     size_bytes = 0
     """Bytes of the values."""
     moved = 0
-    """Records that went to another partition than their key's."""
+    """Records that went to another partition because their key's partition must stay idle."""
     first_error = ""
     is_closed = False
-    """Whether the reader has gone: nothing more can be sent, and nothing is wrong."""
+    """Whether the reader closed the pipe. Nothing more can be sent; this is not an error."""
     is_broken = False
-    """Whether nothing more can be sent, and that is wrong."""
+    """Whether an error occurred after which nothing more can be sent."""
 
     @abstractmethod
     def send(self, first: int, stride: int, count: int) -> None:
-        """Send `count` events from `first` on."""
+        """Send `count` events: `first`, `first + stride` and so on."""
 
     @abstractmethod
     def finish(self, end_ms: int) -> None:
-        """Send what is still held back at the end."""
+        """Send the events that fault injection still holds back at the end."""
 
     @abstractmethod
     def outstanding(self) -> int:
-        """Records that are not acknowledged yet."""
+        """Number of records that are not acknowledged yet."""
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
-        """Wait for acknowledgements or the time to pass."""
+        """Wait for acknowledgements, at most this long."""
 
     def hasten(self, seconds: float) -> None:
-        """Wait like that, but send at once what waits to be batched."""
+        """Like `wait`, but send now what waits in unfinished batches."""
         self.wait(seconds)
 
     @abstractmethod
     def close(self) -> None:
-        """Wait for every acknowledgement; whatever has none by then has failed."""
+        """Wait for all acknowledgements; records without one at the end have failed."""
 
 
 class KafkaOutlet(Outlet):
-    """The events topic; idempotent, waits for all replicas."""
+    """Sends to the events topic: idempotent, acknowledged by all replicas."""
 
     def __init__(
         self, plan: Plan, stream: _core.EventStream, already: bytes | None, is_over: Callable[[], bool]
@@ -119,7 +119,7 @@ class KafkaOutlet(Outlet):
 
     def _send_plain(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int]) -> None:
         left = iter(values)
-        # By position, and in a loop without Python: names and the interpreter cost as much as a quarter of the calls.
+        # Positional arguments and a loop in C: keywords and a Python loop would cost a quarter of what the calls cost.
         arguments = (repeat(self._topic), left, keys, repeat(-1), repeat(self._on_delivery), repeat(None), times)
         calls = map(self._producer.produce, *arguments)
         while True:
@@ -127,7 +127,7 @@ class KafkaOutlet(Outlet):
                 deque(calls, maxlen=0)
                 break
             except BufferError:
-                # The call that failed has taken its record off the others.
+                # The failed call has already taken its record from the iterator.
                 number = len(values) - length_hint(left) - 1
                 try:
                     self._insist(keys[number], values[number], -1, times[number], None)
@@ -179,7 +179,7 @@ class KafkaOutlet(Outlet):
                 )
                 return
             except BufferError:
-                # The broker is slower than we are: wait for room rather than drop.
+                # The broker is slower than the generator: wait for room, do not drop the record.
                 self._producer.poll(0.05)
                 if is_orphan():
                     raise SystemExit(1) from None
@@ -199,7 +199,7 @@ class KafkaOutlet(Outlet):
         self._producer.poll(seconds)
 
     def hasten(self, seconds: float) -> None:
-        """Flush for a while, and only wait while the broker does not answer."""
+        """Flush for a while; if the broker does not answer, only wait."""
         end_s = time.monotonic() + seconds
         while (outstanding := len(self._producer)) and (left_s := end_s - time.monotonic()) > 0:
             if outstanding != self._stuck_at or time.monotonic() >= self._nudge_s:
@@ -209,12 +209,12 @@ class KafkaOutlet(Outlet):
                 self._producer.poll(min(NUDGE_SECONDS, left_s))
 
     def close(self) -> None:
-        """Wait for the acknowledgements; what has none when the patience is over has failed."""
+        """Wait for the acknowledgements; records that have none when the wait is over have failed."""
         end_s = time.monotonic() + FLUSH_SECONDS
         while len(self._producer) and time.monotonic() < end_s and not self._patience.is_over():
             self.hasten(1.0)
         if undelivered := len(self._producer):
-            # Counted here, not by their reports.
+            # Count them here: the purge also reports each of them as failed.
             failed = self.failed
             self._producer.purge()
             self._producer.poll(0)
@@ -229,20 +229,20 @@ class _Patience:
         self._is_stopped, self._end_s = is_stopped, math.inf
 
     def is_over(self) -> bool:
-        """Whether waiting has to end."""
+        """Whether waiting must end now."""
         if self._end_s == math.inf and self._is_stopped():
             self._end_s = time.monotonic() + STOP_SECONDS
         return time.monotonic() >= self._end_s
 
 
 class WholeFile(io.RawIOBase):
-    """Writes every byte, or raises: a raw file may take fewer, a full pipe that must not block takes none."""
+    """Writes all bytes, or raises. A raw file may take only some of them, and a full non-blocking pipe takes none."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
@@ -268,7 +268,7 @@ class WholeFile(io.RawIOBase):
 
 
 class FileOutlet(Outlet):
-    """A file, or standard output: JSON a line each, MessagePack end to end, compressed or not."""
+    """Writes to a file or to standard output: JSON lines or concatenated MessagePack, compressed or not."""
 
     def __init__(self, plan: Plan, stream: _core.EventStream, file: WholeFile) -> None:
         generator = plan.config.generator
@@ -276,8 +276,8 @@ class FileOutlet(Outlet):
         self._open = ExitStack()
         self._file: Any = self._open.enter_context(file)
         if generator.compression == "gzip":
-            # Level 1: higher ones save a tenth and take three times as long. No name and no time within, so that
-            # equal runs give equal bytes.
+            # Level 1: higher levels save a tenth of the size and take three times as long. The header has no name and
+            # no time, so equal runs give equal bytes.
             self._file = self._open.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
         elif generator.compression == "zstd":
             compressor = zstandard.ZstdCompressor(level=3)
@@ -289,7 +289,7 @@ class FileOutlet(Outlet):
         self._write(self._stream.values(first, stride, count, self._format), count)
 
     def finish(self, end_ms: int) -> None:
-        """Write what is still held back."""
+        """Write the events that are still held back."""
         self._write(self._stream.finish_values(end_ms, self._format), 0)
 
     def _write(self, values: bytes, count: int) -> None:
@@ -304,11 +304,11 @@ class FileOutlet(Outlet):
         self.size_bytes += len(values)
 
     def outstanding(self) -> int:
-        """Nothing: what is written is written."""
+        """Return 0: a write needs no acknowledgement."""
         return 0
 
     def wait(self, seconds: float) -> None:
-        """Wait for the time to pass."""
+        """Sleep."""
         time.sleep(seconds)
 
     def close(self) -> None:
@@ -322,7 +322,7 @@ class FileOutlet(Outlet):
 
 
 def file_of(plan: Plan, shard: int) -> Path:
-    """The file that a shard writes: the one named, or, among several, one with the shard's number.
+    """The file that a shard writes: the named one, or, with several shards, one with the shard's number in its name.
 
     >>> from rtea.config import Config
     >>> file_of(Plan(Config(), 0, 0.0, 1), 1).name
@@ -336,7 +336,7 @@ def file_of(plan: Plan, shard: int) -> Path:
 def open_outlet(
     plan: Plan, shard: int, stream: _core.EventStream, already: bytes | None, is_over: Callable[[], bool]
 ) -> Outlet:
-    """The outlet of a shard, as the settings name it; `is_over` tells whether the run was stopped."""
+    """Open a shard's outlet according to the settings; `is_over` tells whether the run was stopped."""
     sink = plan.config.generator.sink
     if sink == "stdout":
         return FileOutlet(plan, stream, WholeFile(io.FileIO(os.dup(1), "wb")))
@@ -346,14 +346,14 @@ def open_outlet(
 
 
 def is_orphan() -> bool:
-    """Whether the parent is gone, and nobody will collect what the shard did."""
+    """Whether the parent process has ended, so that nobody reads the shard's files."""
     parent = multiprocessing.parent_process()
     return parent is not None and not parent.is_alive()
 
 
 class LatencyClock:
-    """Times acknowledgements without a callback each: when the k-th acknowledgement comes, how long ago
-    the k-th record was sent. Exact where records are acknowledged in order, close to it otherwise.
+    """Measures the latency of acknowledgements without a callback for each record: the time from sending the k-th
+    record to receiving the k-th acknowledgement. This is exact if acknowledgements come in order, else nearly exact.
     """
 
     def __init__(self, report: Callable[[float, int], None]) -> None:
@@ -362,11 +362,11 @@ class LatencyClock:
         self._reported = 0
 
     def note_sent(self, sent: int) -> None:
-        """So many records were sent until now."""
+        """Note how many records were sent until now."""
         self._waiting.append((sent, time.monotonic()))
 
     def note_acked(self, acked: int) -> None:
-        """So many records were acknowledged until now."""
+        """Note how many records were acknowledged until now."""
         now_s = time.monotonic()
         while self._waiting and self._waiting[0][0] <= acked:
             sent, sent_s = self._waiting.popleft()
@@ -375,13 +375,13 @@ class LatencyClock:
 
 
 def producer_settings(plan: Plan) -> topics.ClientSettings:
-    """How the generator's producer is set."""
+    """The settings of the generator's producer."""
     return topics.connection(plan.config.kafka) | {
         "acks": "all",
         "enable.idempotence": True,
         "compression.type": "lz4",
-        # While a connected broker answers nothing, librdkafka's thread polls without a pause as soon as five requests
-        # are in flight. Connecting again costs nothing, and what was sent twice counts once.
+        # While a connected broker does not answer, librdkafka's thread polls without a pause as soon as five requests
+        # are in flight. So reconnect early: this is cheap, and idempotence removes what is sent twice.
         "socket.timeout.ms": 3_000,
         "reconnect.backoff.max.ms": 1_000,
         # Fewer, larger requests: half the broker's CPU at 50,000/s for 40 ms of latency.
@@ -389,8 +389,8 @@ def producer_settings(plan: Plan) -> topics.ClientSettings:
         "batch.size": 1_000_000,
         "queue.buffering.max.messages": 200_000,
         "queue.buffering.max.kbytes": 131_072,
-        # Like Kafka's Java clients, so that a key has one partition for every sender.
+        # Like Kafka's Java clients, so that every client sends a key to the same partition.
         "partitioner": "murmur2_random",
-        # Reports of success would cost more than encoding; failures are what must be counted.
+        # Reports of success would cost more than encoding, and only failures must be counted.
         "delivery.report.only.error": True,
     }

@@ -1,4 +1,4 @@
-"""The plan of a run: everything the shards must agree on, decided once."""
+"""The plan of a run: everything that all shards must agree on."""
 
 import math
 import time
@@ -10,11 +10,17 @@ from rtea.config import Config
 from rtea.errors import ConfigError
 from rtea.sections import GeneratorSection
 
-OF_THE_TRUTH = {"window_ms", "allowed_lateness_ms", "watermark_delay_ms", "max_event_bytes", "deduplicate_orders"}
-"""The job's settings that the manifest's rows depend on."""
+SETTINGS_OF_MANIFEST = {
+    "window_ms",
+    "allowed_lateness_ms",
+    "watermark_delay_ms",
+    "max_event_bytes",
+    "deduplicate_orders",
+}
+"""The job's settings on which the manifest's rows depend."""
 
 START_DELAY_S = 1.5
-"""Head start for the shards to come up before the first event is due."""
+"""Time for the shards to start before the first event is due."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,17 @@ class Plan:
     events: int | None
     """Number of events; None runs until interrupted."""
     first: int = 0
-    """Number of the first event that this run looks at: above 0 when it goes on with another."""
+    """Number of the first event in this run: above 0 if it resumes another run."""
 
     @property
     def procs(self) -> int:
-        """Number of shards. What is written to one pipe comes from one."""
+        """Number of shards; only one writes to standard output."""
         generator = self.config.generator
         return 1 if generator.sink == "stdout" else generator.procs
 
 
 class Schedule:
-    """When the events of a plan happen, and when they are due: an open loop that a stall does not move."""
+    """When the events of a plan happen, and when they are due. A stall does not delay the schedule (open loop)."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -54,7 +60,7 @@ class Schedule:
         return self._clock.number_at(time_ms)
 
     def due_at_s(self, number: int) -> float:
-        """Wall-clock time at which an event is due; always past when speed is 0."""
+        """Wall-clock time at which an event is due; always in the past if speed is 0."""
         speed = self._plan.config.generator.speed
         return self._plan.began_s + (self.time_ms(number) - self._plan.start_ms) / 1000 / speed if speed else 0.0
 
@@ -68,7 +74,7 @@ class Schedule:
 
 
 def rhythm(generator: GeneratorSection) -> _core.Rhythm:
-    """How the rate changes, from the settings."""
+    """How the rate changes over time, according to the settings."""
     return _core.Rhythm(
         daily=generator.daily,
         peak_hour=generator.peak_hour,
@@ -81,10 +87,10 @@ def rhythm(generator: GeneratorSection) -> _core.Rhythm:
 
 
 def faults(config: Config) -> _core.Faults | None:
-    """The fault injection that the settings ask for; None without one.
+    """The fault injection in the settings; None if there is none.
 
     Raises:
-        ConfigError: the shares exceed 1, or an event out of order would come too late to count.
+        ConfigError: the shares add up to more than 1, or an event out of order would be too late to count.
     """
     section, job = config.faults, config.job
     if not section.is_active:
@@ -113,10 +119,10 @@ def faults(config: Config) -> _core.Faults | None:
 
 
 def population_settings(generator: GeneratorSection) -> _core.PopulationSettings:
-    """Who takes part, from the settings.
+    """The population of visitors, according to the settings.
 
     Raises:
-        ConfigError: transitions, mixes or catalogue do not fit the model.
+        ConfigError: transitions, mixes or the catalogue are not valid.
     """
     try:
         return _core.PopulationSettings(
@@ -142,12 +148,12 @@ def population_settings(generator: GeneratorSection) -> _core.PopulationSettings
 
 
 def categories(generator: GeneratorSection) -> list[str]:
-    """Names of the catalogue's categories, by their number."""
+    """The names of the catalogue's categories, in the order of their numbers."""
     return [name for name, *_ in population_settings(generator).model()["categories"]]
 
 
 def stream(config: Config, start_ms: int) -> _core.EventStream:
-    """The events of these settings, from that time on.
+    """The stream of events with these settings, from `start_ms` on.
 
     Raises:
         ConfigError: settings do not fit together.
@@ -171,29 +177,29 @@ def stream(config: Config, start_ms: int) -> _core.EventStream:
 
 
 def hold_ms(config: Config) -> int:
-    """How long after its end a window may still gain events or faults."""
+    """How long after its end a window may still get events or faults."""
     injected = faults(config)
     return injected.hold_ms if injected else 0
 
 
 def settings(config: Config) -> dict[str, dict[str, Any]]:
-    """The settings that make the stream, as the manifest's header keeps them."""
+    """The settings that determine the stream, for the manifest's header."""
     outside = {"procs", "speed", "sink", "path", "compression", "metrics_port"}
     return {
         "generator": config.generator.model_dump(mode="json", exclude=outside),
         "faults": config.faults.model_dump(mode="json"),
-        "job": config.job.model_dump(mode="json", include=OF_THE_TRUTH),
+        "job": config.job.model_dump(mode="json", include=SETTINGS_OF_MANIFEST),
     }
 
 
 def clock(generator: GeneratorSection, start_ms: int) -> _core.EventClock:
-    """The event times of a stream that starts then."""
+    """The event times of a stream that starts at `start_ms`."""
     return _core.EventClock(start_ms=start_ms, rate_hz=generator.rate, rhythm=rhythm(generator))
 
 
 def make(config: Config, *, start_ms: int | None, events: int | None, duration_s: float | None) -> Plan:
-    """Plan a run. Without a start, a live run (speed 1) starts shortly from now, any other so that
-    its last event lies in the past.
+    """Plan a run. Without a start, the event time of a live run (speed 1) starts in a moment. That of any other run
+    starts so early that its last event is in the past.
     """
     generator = config.generator
     began_s = time.time() + (START_DELAY_S if generator.speed else 0.0)

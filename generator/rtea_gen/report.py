@@ -1,4 +1,4 @@
-"""What a run tells its user: a preview before, a summary after."""
+"""Prints a preview before a run, and a summary after it."""
 
 import sys
 from datetime import datetime, timezone
@@ -16,7 +16,7 @@ SAMPLED_EVENTS = 1_000
 
 
 def preview(plan: Plan) -> None:
-    """Print what a plan would send: when, how much, the first events, and the model in force.
+    """Print what a plan would send: when, how much, the model's settings, and the first events.
 
     Raises:
         ConfigError: settings do not fit together.
@@ -45,7 +45,7 @@ def _time(time_ms: int) -> str:
 
 
 def summarize(plan: Plan, summary: Summary, manifest: Path | None) -> None:
-    """Print a line for the run and one for each shard; beside the events when they go to standard output."""
+    """Print a line for the run and one for each shard, to standard error if the events go to standard output."""
     figures, generator = summary.figures, plan.config.generator
     to_stderr = generator.sink == "stdout"
     rate = summary.sent / summary.seconds if summary.seconds > 0 else 0.0

@@ -1,7 +1,7 @@
-"""Going on with a run that was killed or interrupted: nothing repeated, nothing missing.
+"""Resumes a run that was killed or interrupted, so that no event is repeated or missing.
 
-The manifest says how far every event is acknowledged; what the topic holds beyond is read from there, by
-the events' ids. The run then starts at the last whole window and leaves out what is there already.
+The manifest says up to which window all events are acknowledged. From there on, the topic says which events it has
+already. The resumed run starts at the end of the last complete window, and leaves out these events.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from rtea_gen.truth import Totals
 
 @dataclasses.dataclass(frozen=True)
 class Resumed:
-    """A run to go on with: its plan, how much of the manifest stays, what its windows add up to, and the numbers
-    that the topic holds already.
+    """A run to resume: its plan, how many bytes of the manifest to keep, the totals of its windows, and the numbers of
+    the events that the topic has already.
     """
 
     plan: Plan
@@ -31,10 +31,10 @@ class Resumed:
 
 
 def read(config: Config, path: Path, events: int | None) -> Resumed:
-    """Find out where a run stands; `events` in all, or None for as many as it was to have.
+    """Find out how far a run got. `events` is the new total, or None for the total that the run had.
 
     Raises:
-        ConfigError: it is complete, was made with other settings, or went to a file.
+        ConfigError: the run is complete, had other settings, or went to a file.
         RteaError: the manifest cannot be read.
         BrokerError: the topic cannot be read.
     """
@@ -46,7 +46,7 @@ def read(config: Config, path: Path, events: int | None) -> Resumed:
     if config.generator.sink != "kafka":
         raise ConfigError(f"--resume with the sink {config.generator.sink}: only runs to Kafka can be resumed")
     _compare(header, config, path)
-    # What was written at a run's end may be part of a window only; what was written before is whole.
+    # Windows that the manifest got at the end of the run may be incomplete; all earlier ones are complete.
     over_ms = end.last_event_ms - plans.hold_ms(config) if end else math.inf
     windows = [window for window in cut.windows if window.window_end_ms <= over_ms]
     totals = Totals()
@@ -66,22 +66,23 @@ def _compare(header: manifest.Header, config: Config, path: Path) -> None:
             if wanted.get(section, {}).get(key) != value:
                 found = wanted.get(section, {}).get(key)
                 raise ConfigError(
-                    f"{section}.{key} is {found!r}, but {path} was begun with {value!r}: resume with the same settings"
+                    f"{section}.{key} is {found!r}, but the run of {path} had {value!r}: resume with the same settings"
                 )
     if header.topic != config.kafka.events_topic:
         raise ConfigError(
-            f"topic is {config.kafka.events_topic}, but {path} was begun with {header.topic}: resume there"
+            f"topic is {config.kafka.events_topic}, but the run of {path} sent to {header.topic}: "
+            f"resume with --topic {header.topic}"
         )
     found = topics.find_id(config.kafka, header.topic)
     if header.topic_id and found != header.topic_id:
         raise ConfigError(
-            f"topic {header.topic} was deleted and made again since {path} was begun: its id is {found}, not "
+            f"topic {header.topic} was deleted and recreated since the run of {path}: its id is {found}, not "
             f"{header.topic_id}: start a new run without --resume"
         )
 
 
 def _read_topic(kafka: KafkaSection, seed: int, first_ms: int) -> _core.SentNumbers:
-    """The numbers of the events with a timestamp from `first_ms` on. A few bytes an event at most."""
+    """Read the numbers of the events with a timestamp of at least `first_ms`. They take a few bytes per event."""
     found = _core.SentNumbers(seed=seed)
     for message in topics.read(kafka, kafka.events_topic, from_ms=first_ms):
         marks = dict(message.headers() or [])

@@ -1,4 +1,4 @@
-"""A run: spawn the shards, show progress, merge their ground truth into the manifest as it grows."""
+"""A run: spawns the shards, shows progress, and merges their ground truth into the growing manifest."""
 
 import errno
 import os
@@ -29,13 +29,13 @@ from rtea_gen.truth import Merger, Totals
 POLL_SECONDS = 0.2
 
 MOST_SECONDS = 9.0
-"""How long shards may take to end after Ctrl-C: a pipe that nobody reads blocks one without end."""
+"""How long shards may take to end after Ctrl-C: a pipe that nobody reads would block a shard without end."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did; `seconds` from its start to the last acknowledgement. `complete` is the manifest's word;
-    `problem` says what an interrupted run could not deliver.
+    """The outcome of a run. `seconds` is the time from its start to the last acknowledgement. `complete` is the value
+    in the manifest. `problem` says what an interrupted run could not deliver.
     """
 
     figures: Figures
@@ -47,21 +47,21 @@ class Summary:
 
     @property
     def sent(self) -> int:
-        """Records of all shards."""
+        """The number of records that all shards sent."""
         return sum(self.figures.all("sent"))
 
 
 class _Speed(ProgressColumn):
-    """Events a second; nothing before there is a speed."""
+    """Events per second; empty while the speed is unknown."""
 
     def render(self, task: Task) -> Text:
-        """Draw it."""
+        """Render the column."""
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier run of the same manifest has left."""
+    """The state of an earlier run with the same manifest."""
 
     keep_bytes: int
     totals: Totals
@@ -69,14 +69,14 @@ class Earlier:
 
 
 def require_new(wanted: Plan, manifest_file: Path | None) -> None:
-    """Check that a new run replaces no file.
+    """Check that a new run overwrites no file.
 
     Raises:
         ConfigError: the manifest or a file of events exists.
     """
     if manifest_file and manifest_file.is_file() and manifest_file.stat().st_size:
         raise ConfigError(
-            f"manifest {manifest_file} exists: go on with its run by --resume, replace it with --overwrite, or name "
+            f"manifest {manifest_file} exists: continue its run with --resume, replace it with --overwrite, or name "
             "another with --manifest"
         )
     if wanted.config.generator.sink == "file":
@@ -86,14 +86,14 @@ def require_new(wanted: Plan, manifest_file: Path | None) -> None:
 
 
 def run(wanted: Plan, manifest_file: Path | None, *, earlier: Earlier | None = None, progress: bool = True) -> Summary:
-    """Send a plan's events and write the manifest meanwhile, if a file is named for it. Ctrl-C stops early, within ten
-    seconds: the manifest then covers what was acknowledged. A second Ctrl-C stops at once.
+    """Send a plan's events and meanwhile write the manifest, if it has a file. Ctrl-C stops the run within ten seconds;
+    the manifest then covers what was acknowledged. A second Ctrl-C stops it at once.
 
     Raises:
         BrokerError, MissingTopicError: the events topic cannot be reached.
         DeliveryError: events were not acknowledged, or a shard died; the manifest says so.
         ConfigError: the manifest or a file of events cannot be written to; nothing was sent.
-        PortInUseError: the port of the metrics is taken.
+        PortInUseError: the port for metrics is in use.
         DiskSpaceError: the disk is full.
     """
     if manifest_file and not os.access(manifest_file.absolute().parent, os.W_OK):
@@ -106,7 +106,7 @@ def run(wanted: Plan, manifest_file: Path | None, *, earlier: Earlier | None = N
             writer = held.enter_context(manifest.Writer(path, earlier.keep_bytes if earlier else 0))
             if not earlier:
                 writer.add(_header(wanted))
-            with interrupts.blocked():  # In the process of Python's own that it starts.
+            with interrupts.blocked():  # For Python's helper process, which _Run starts.
                 made = _Run(wanted, path, writer, scratch, earlier)
             return made.go(progress=progress)
     except OSError as error:
@@ -118,7 +118,7 @@ def run(wanted: Plan, manifest_file: Path | None, *, earlier: Earlier | None = N
 
 
 def check(config: Config, wanted: Plan) -> None:
-    """Check that the destination takes events; nothing is sent.
+    """Check that the destination takes events; send nothing.
 
     Raises:
         BrokerError, MissingTopicError, ConfigError: as `run`.
@@ -157,7 +157,7 @@ def _header(wanted: Plan) -> manifest.Header:
 
 
 class _Run:
-    """The shards of one run and what becomes of their figures and files."""
+    """The shards of one run, with their figures and files."""
 
     def __init__(
         self, wanted: Plan, path: Path, writer: manifest.Writer, scratch: Path, earlier: Earlier | None
@@ -193,7 +193,7 @@ class _Run:
             interrupts.counted() as seen,
             _stopping(self._processes, self._stop),
         ):
-            with interrupts.blocked():  # Until a shard has set its own handlers.
+            with interrupts.blocked():  # A shard inherits this, and then sets its own handlers.
                 for process in self._processes:
                     process.start()
             try:
@@ -203,7 +203,7 @@ class _Run:
                     raise
             self._stop.set()
             while any(process.is_alive() for process in self._processes):
-                if seen.are_two or (seen.first_s and time.monotonic() > seen.first_s + MOST_SECONDS):
+                if seen.is_second or (seen.first_s and time.monotonic() > seen.first_s + MOST_SECONDS):
                     _kill(self._processes)
                 time.sleep(0.05)
         seconds = time.time() - began_s
@@ -222,7 +222,7 @@ class _Run:
         return any(process.exitcode == DiskSpaceError.exit_code for process in self._processes)
 
     def _watch(self, seen: interrupts.Seen, *, progress: bool) -> None:
-        """Show progress and write windows until the shards end; returns early when one dies or on a signal."""
+        """Show progress and write windows until the shards end; return early if one dies, or on a signal."""
         columns = (
             TextColumn("events"),
             BarColumn(),
@@ -247,7 +247,7 @@ class _Run:
             self._totals.add(window)
 
     def _finish(self, *, is_closed: bool, first_error: str) -> tuple[bool, str]:
-        """Write the manifest's end; returns whether all that was sent is there, and what went wrong."""
+        """Write the end of the manifest; return whether it is complete, and what went wrong."""
         self._write_windows()
         dead = [process.name for process in self._processes if process.exitcode]
         failed = sum(self._figures.all("failed"))
@@ -266,7 +266,7 @@ class _Run:
                 cause = f"no room for temporary files in {tempfile.gettempdir()}, free some space or set TMPDIR"
             problem = f"{cause}: the manifest is marked incomplete"
             if self._plan.config.generator.sink == "kafka":
-                problem += "; go on with the same command and --resume"
+                problem += "; continue with the same command and --resume"
         elif failed:
             sent = sum(self._figures.all("sent"))
             problem = f"{failed} of {sent} events were not delivered: {first_error}; the manifest is marked incomplete"
@@ -282,7 +282,7 @@ def _kill(processes: Sequence[BaseProcess]) -> None:
 
 @contextmanager
 def _stopping(processes: Sequence[BaseProcess], stop: Event) -> Iterator[None]:
-    """Leave no shard behind, whatever happens."""
+    """Stop all shards at the end of a block, even after an error."""
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""One shard: every `procs`-th event, encoded in Rust in batches and handed to an outlet.
+"""One shard: takes every `procs`-th event, encoded in Rust in batches, and passes it to an outlet.
 
-Runs in a process of its own. Events go to the outlet (`rtea_gen.outlet`); finished windows of the ground
-truth go to a file that `rtea_gen.truth` merges into the manifest; figures go to shared memory.
+It runs in a process of its own. Events go to the outlet (`rtea_gen.outlet`). Finished windows of the ground truth go to
+a file that `rtea_gen.truth` merges into the manifest. Figures go to shared memory.
 """
 
 import ctypes
@@ -28,24 +28,24 @@ BATCH_EVENTS = 2_000
 TICK_SECONDS = 0.01
 
 MAX_AHEAD_MS = 1_000
-"""How far an event may run ahead of the slowest shard's acknowledged ones, in event time. It bounds how
-far a partition's records are out of order, whatever the speed: a watermark delay beyond it loses nothing.
-One shard alone sends each partition in order, and needs no bound."""
+"""How far an event may be ahead of the slowest shard's acknowledged events, in event time. This limits how far a
+partition's records are out of order, at any speed: if the watermark delay is longer, no event is late. A single shard
+sends each partition in order, and needs no limit."""
 
-MOST_UNCERTAIN_SECONDS = 2.0
-"""How long records may be on their way without a moment at which all are acknowledged: then one is brought about,
-since the manifest covers no more than that."""
+MAX_UNACKED_SECONDS = 2.0
+"""The manifest covers events only up to the last moment at which all sent records were acknowledged. If there was no
+such moment for this long, the shard waits for one."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a shard ended, beside its figures."""
+    """How a shard ended, in addition to its figures."""
 
     first_error: str
     is_closed: bool
 
 
 class Files(msgspec.Struct, frozen=True):
-    """The files of a shard: `already` holds the numbers that the topic has from an earlier run, or None."""
+    """The files of a shard. `already` has the numbers of the events that an earlier run sent, or is None."""
 
     truth: Path
     outcome: Path
@@ -54,14 +54,14 @@ class Files(msgspec.Struct, frozen=True):
 
 
 def run(plan: Plan, shard: int, numbers: "Numbers[ctypes.c_longlong]", stop: Event, files: Files) -> None:
-    """Send this shard's events; entry point of the process, whose exit code is that of `DiskSpaceError` when the
-    temporary directory is full.
+    """Send this shard's events. This is the entry point of the process. If the temporary directory is full, its exit
+    code is that of `DiskSpaceError`.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # The parent decides when to stop.
     try:
         with open(files.truth, "wb") as truth, open(files.manifest, "rb") as held:
-            # While any shard lives, no other run may go on with this manifest.
+            # While any shard lives, no other run may resume this manifest.
             manifest.hold(held, files.manifest, together=True)
             outcome = Shard(plan, shard, Figures(numbers), stop, truth, files.already).send_all()
         files.outcome.write_bytes(msgspec.json.encode(outcome))
@@ -90,10 +90,10 @@ class Shard:
         return self._stop.is_set() or is_orphan()
 
     def send_all(self) -> Outcome:
-        """Send until the plan is fulfilled or stopped, then wait for every acknowledgement."""
+        """Send until all events are sent or the run is stopped, then wait for all acknowledgements."""
         plan, outlet = self._plan, self._outlet
         number = plan.first + (self._shard - plan.first) % plan.procs
-        while self._goes_on(number):
+        while self._may_send(number):
             count = self._due(number)
             if count == 0:
                 self._wait(number)
@@ -105,8 +105,8 @@ class Shard:
                 break
             number += count * plan.procs
             self._note(number)
-            if time.monotonic() - self._acked_s > MOST_UNCERTAIN_SECONDS:
-                outlet.hasten(MOST_UNCERTAIN_SECONDS)
+            if time.monotonic() - self._acked_s > MAX_UNACKED_SECONDS:
+                outlet.hasten(MAX_UNACKED_SECONDS)
                 self._note_acked(number)
         ends_early = plan.events is None or number < plan.events
         with suppress(StoppedError):
@@ -114,18 +114,18 @@ class Shard:
         self._note(number)
         outlet.close()
         self._note(number)
-        self._write_truth(LAST_NUMBER)  # All is acknowledged: whatever was counted is true.
+        self._write_truth(LAST_NUMBER)  # All events are acknowledged, so all windows are correct.
         self._figures.set(self._shard, "acked", LAST_NUMBER)
         return Outcome(outlet.first_error, outlet.is_closed)
 
-    def _goes_on(self, number: int) -> bool:
-        """Whether there is more to send, and somebody to send it to."""
+    def _may_send(self, number: int) -> bool:
+        """Whether there is more to send, and the outlet still takes it."""
         events = self._plan.events
         outlet_takes = not (self._outlet.is_closed or self._outlet.is_broken)
         return not self._is_over() and outlet_takes and (events is None or number < events)
 
     def _due(self, number: int) -> int:
-        """How many of this shard's events may go now."""
+        """How many of this shard's events may be sent now."""
         plan = self._plan
         last = math.inf if plan.events is None else plan.events
         full = number + BATCH_EVENTS * plan.procs
@@ -133,14 +133,14 @@ class Shard:
         return max(0, math.ceil((limit - number) / plan.procs))
 
     def _most_ahead(self) -> float:
-        """Number of the first event too far ahead of what all shards have had acknowledged."""
+        """Number of the first event that is too far ahead of the slowest shard's acknowledged events."""
         if self._plan.procs == 1:
             return math.inf
         slowest_ms = self._schedule.time_ms(max(min(self._figures.all("acked")), self._plan.first))
         return self._schedule.number_at(slowest_ms + MAX_AHEAD_MS) + self._plan.procs
 
     def _wait(self, number: int) -> None:
-        """Wait a moment: for the clock, or, when held back, for acknowledgements."""
+        """Wait a moment until the next event is due; if other shards are behind, for acknowledgements."""
         if number >= self._most_ahead():
             self._outlet.hasten(TICK_SECONDS)
         self._note_acked(number)
@@ -156,7 +156,7 @@ class Shard:
             self._figures.set(self._shard, "most_behind_us", most_us)
 
     def _note(self, number: int) -> None:
-        """Tell how far this shard is."""
+        """Write the shard's progress to its figures."""
         outlet, figures, shard = self._outlet, self._figures, self._shard
         figures.set(shard, "next", number)
         figures.set(shard, "sent", outlet.sent)
@@ -177,7 +177,7 @@ class Shard:
             self._write_truth(self._schedule.time_ms(number) - self._hold_ms)
 
     def _write_truth(self, until_ms: int) -> None:
-        """Write the windows that end by then; after a failure none, since they may name what is not there."""
+        """Write the windows that end by `until_ms`; none after a failure, because they may count undelivered events."""
         if self._outlet.failed:
             return
         for window in self._stream.take_truth(until_ms):

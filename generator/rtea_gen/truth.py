@@ -1,4 +1,4 @@
-"""The shards' truth files, merged window by window into the manifest while they grow."""
+"""Merges the shards' growing truth files into the manifest, window by window."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ import msgspec
 from rtea import _core, manifest
 
 COUNTED = frozenset({"duplicate", "disorder", "hot_key"})
-"""Faults of events that the rows count none the less."""
+"""Faults whose events still count in the rows."""
 
 
 class Merger:
-    """Reads truth files; memory holds places of windows, and of one window at a time its content."""
+    """Reads truth files. In memory, it keeps only the positions of windows, and the content of one window at a time."""
 
     def __init__(self, files: Sequence[Path], window_ms: int, categories: Sequence[str]) -> None:
         self._files, self._window_ms, self._categories = files, window_ms, categories
@@ -21,7 +21,7 @@ class Merger:
         self._places: dict[int, list[tuple[Path, int, int]]] = defaultdict(list)
 
     def take(self, until_ms: int) -> Iterator[manifest.Window]:
-        """The windows that end by a time, up to which all files must be whole; each once, in time order."""
+        """The windows that end by `until_ms`, each once, in time order. Up to this time, all files must be complete."""
         for path in self._files:
             self._index(path)
         for start_ms in sorted(start for start in self._places if start + self._window_ms <= until_ms):
@@ -32,7 +32,7 @@ class Merger:
             yield manifest.Window(start_ms, end_ms, events, dict(counts), rows, dict(visitors), dict(faults))
 
     def _index(self, path: Path) -> None:
-        """Find the windows that were added; a killed shard may have cut the last one off."""
+        """Find new windows in a file. If a shard was killed, the last one may be cut off."""
         if not path.exists():
             return
         with open(path, "rb") as file:
@@ -55,14 +55,14 @@ def _read(path: Path, offset: int, length: int) -> bytes:
 
 
 class Totals:
-    """What the windows of a manifest add up to."""
+    """The totals of a manifest's windows."""
 
     def __init__(self) -> None:
         self.records = 0
         self.faults: Counter[str] = Counter()
 
     def add(self, window: manifest.Window) -> None:
-        """Count a window."""
+        """Add a window."""
         self.records += window.events
         self.records += sum(count for fault, count in window.faults.items() if fault not in COUNTED)
         self.faults.update(window.faults)

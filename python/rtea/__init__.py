@@ -1,7 +1,7 @@
-"""RTEA: a clickstream pipeline of Kafka, PyFlink and Rust whose window results are proven.
+"""RTEA: a clickstream pipeline of Kafka, PyFlink and Rust. `rtea verify` proves its window results.
 
-Importing this package needs neither Java nor PyFlink. The path of an event through its rooms is
-described in ARCHITECTURE.md; `rtea.events` and `rtea.aggregate` are the faces of the Rust core.
+Importing this package needs neither Java nor PyFlink. ARCHITECTURE.md follows one event through the pipeline.
+`rtea.events` and `rtea.aggregate` are the Python interface of the Rust core.
 """
 
 from importlib import metadata
@@ -10,7 +10,7 @@ __version__: str
 
 
 def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: set-up fetches jars while the extension still compiles."""
+    """Look up the version only on request: set-up imports this package before it is installed, to fetch the jars."""
     if name == "__version__":
         return metadata.version("rtea")
     raise AttributeError(f"module 'rtea' has no attribute {name!r}")

@@ -1,8 +1,7 @@
-"""Fold, merge and sketches: Python's face of the Rust aggregation.
+"""Fold, merge and sketches: the Python interface of the Rust aggregation.
 
-Packed batches come from the job's Java pack operator, partial aggregates travel between the job's
-operators as opaque bytes, window results leave for the results topic. All work on bytes runs with
-the interpreter released.
+The job's Java pack operator makes the packed batches. The job's operators pass partial aggregates on as opaque bytes.
+Window results go to the results topic. Rust releases the interpreter lock (GIL) while it works on bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,8 +14,8 @@ SKETCH_STANDARD_ERROR: float = _core.SKETCH_STANDARD_ERROR
 
 
 class Folded(NamedTuple):
-    """What one batch gave: the partial's bytes, if any event was valid; framed dead letters; and their
-    counts by reason, as bytes, one for each window.
+    """The result of folding one batch: the bytes of the partial, or None if no event was valid; the dead letters, each
+    with its key; and the counts of refused events by reason, as bytes, one entry for each window.
     """
 
     partial: bytes | None
@@ -25,10 +24,11 @@ class Folded(NamedTuple):
 
 
 class Folder:
-    """Folds packed batches with one job's settings; safe to share between threads.
+    """Folds packed batches with one job's settings; threads can share it.
 
-    A window keeps `max_dimensions` event types beside the schema's, and as many pairs of currency and
-    category: first `event_types`, and `categories` in one of `currencies`, then others by name.
+    A window keeps `max_dimensions` event types besides the schema's, and as many pairs of currency and category. It
+    keeps those that the settings name first (`event_types`; `categories` in one of `currencies`), then the others in
+    the order of their names.
 
     >>> folder = Folder(window_ms=60_000, timestamp_tolerance_ms=1_000, max_event_bytes=1_000, topic="t")
     >>> folded = folder.fold(pack_records([(0, 5, 7, b"not an event")]))
@@ -64,23 +64,23 @@ class Folder:
         )
 
     def fold(self, batch: bytes, arrival_ms: int = 0) -> Folded:
-        """Fold one batch; about 0.4 us an event. Refused records whose own time is in the future or impossible are
-        counted in the window of `arrival_ms`.
+        """Fold one batch. If the time of a refused record is in the future or impossible, it counts in the window of
+        `arrival_ms`.
 
         Raises:
-            InvalidBatchError: the batch's layout is broken, or it spans windows.
+            InvalidBatchError: the batch does not have the expected layout, or spans several windows.
         """
         return Folded(*self._folder.fold(batch, arrival_ms))
 
 
 def pack_records(records: Sequence[tuple[int, int, int, bytes | None]], *, is_future: bool = False) -> bytes:
-    """Pack records of one window, or of the future: (partition, offset, timestamp in ms, value or None)."""
+    """Pack records of one window, or from the future: (partition, offset, timestamp in ms, value or None)."""
     return _core.pack_records(records, is_future=is_future)
 
 
 def merge_partials(*partials: bytes) -> bytes:
-    """Merge partials of the same window, at least one; associative and commutative. About 60 us each when dense,
-    and linear in their orders.
+    """Merge one or more partials of the same window. Merging is associative and commutative. The cost is linear in
+    the number of orders.
 
     Raises:
         StateError: the bytes are damaged, of another version, or of different windows.
@@ -89,8 +89,8 @@ def merge_partials(*partials: bytes) -> bytes:
 
 
 def split_orders(partial: bytes) -> tuple[bytes, bytes | None]:
-    """Take the list of orders out of a partial: the rest, which stands for all its events, and the orders, or None.
-    Merging both gives the partial again. Linear in its bytes.
+    """Split a partial into the rest, which counts all its events, and its list of orders, or None if it has none.
+    Merging the two gives the same partial. The cost is linear in its bytes.
 
     Raises:
         StateError: the bytes are damaged or of another version.
@@ -106,7 +106,7 @@ class PartialSummary(NamedTuple):
 
 
 def describe_partial(partial: bytes) -> PartialSummary:
-    """Tell window and number of events of a partial.
+    """Read the window and the number of events of a partial.
 
     Raises:
         StateError: the bytes are damaged or of another version.
@@ -115,7 +115,7 @@ def describe_partial(partial: bytes) -> PartialSummary:
 
 
 class Submission(NamedTuple):
-    """What a submission adds to its results (`rtea.sinks.result.WindowResult` says what for)."""
+    """What a submission adds to each of its results (`rtea.sinks.result.WindowResult` explains the fields)."""
 
     window_ms: int
     generation: int
@@ -124,7 +124,7 @@ class Submission(NamedTuple):
 
 
 def encode_result(partial: bytes, submission: Submission) -> bytes:
-    """Encode the rows of a window as the framed record of the results topic.
+    """Encode the rows of a window as a record for the results topic: key and value in one byte array.
 
     Raises:
         StateError: the bytes are damaged or of another version.
@@ -133,7 +133,7 @@ def encode_result(partial: bytes, submission: Submission) -> bytes:
 
 
 def encode_late(partial: bytes, topic: str, max_letter_bytes: int) -> list[bytes]:
-    """Encode a partial that missed its window as framed dead letters of the events topic: one, or several where it
+    """Encode a partial of late events of `topic` as dead letters, each with its key: one, or several if the partial
     does not fit into `max_letter_bytes`.
 
     Raises:
@@ -143,7 +143,7 @@ def encode_late(partial: bytes, topic: str, max_letter_bytes: int) -> list[bytes
 
 
 def count_late(partial: bytes) -> bytes:
-    """Count the events of a partial that missed its window, as refused for `late`.
+    """Count the events of a late partial as refused with the reason `late`.
 
     Raises:
         StateError: the bytes are damaged or of another version.
@@ -152,7 +152,7 @@ def count_late(partial: bytes) -> bytes:
 
 
 def merge_refused(first: bytes, second: bytes) -> bytes:
-    """Add up what was refused of one window.
+    """Add up two counts of refused events of the same window.
 
     Raises:
         StateError: the bytes are damaged, of another version, or of different windows.
@@ -168,7 +168,7 @@ class RefusedSummary(NamedTuple):
 
 
 def describe_refused(refused: bytes) -> RefusedSummary:
-    """Tell what was refused of a window.
+    """Read the window and its counts of refused events by reason.
 
     Raises:
         StateError: the bytes are damaged or of another version.
@@ -177,7 +177,7 @@ def describe_refused(refused: bytes) -> RefusedSummary:
 
 
 def encode_refused(refused: bytes, submission: Submission) -> bytes:
-    """Encode what was refused of a window as a framed record of the results topic.
+    """Encode the counts of refused events of a window as a record for the results topic.
 
     Raises:
         StateError: the bytes are damaged or of another version.
@@ -195,7 +195,7 @@ def build_sketch(values: Iterable[bytes]) -> bytes:
 
 
 def merge_sketches(sketches: Iterable[bytes]) -> bytes:
-    """Merge sketches: the distinct values of their union.
+    """Merge sketches: the result counts the distinct values of their union.
 
     Raises:
         StateError: some bytes are not a sketch of this kind.

@@ -1,4 +1,4 @@
-"""The one configuration, shared by generator, job, sink and the local stack.
+"""The configuration that the generator, the job, the sinks and the local stack share.
 
 Precedence: defaults < `rtea.toml` < environment (`RTEA_SECTION__KEY`) < flags. `rtea.sections` has the settings.
 """
@@ -51,12 +51,12 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
     """Resolve the configuration.
 
     Args:
-        file: a TOML file that must exist; by default the `rtea.toml` of this folder or of the nearest one above. Its
-            relative paths are those of its folder.
-        flags: values by dotted name, for example `{"job.window_ms": 10_000}`; None is "not given".
+        file: a TOML file that must exist; by default the `rtea.toml` of this folder or of the nearest folder above
+            that has one. Relative paths in the file start from its folder.
+        flags: values by dotted name, for example `{"job.window_ms": 10_000}`; None means "not given".
 
     Raises:
-        ConfigError: the file cannot be read, or a value does not fit.
+        ConfigError: the file cannot be read, or a value is not valid.
 
     >>> load(flags={"job.window_ms": 10_000}).job.window_ms
     10000
@@ -94,7 +94,7 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
 
 
 class _FileSource(TomlConfigSettingsSource):
-    """The file's settings."""
+    """The settings in the TOML file; relative paths in it start from its folder."""
 
     def __init__(self, settings_cls: type[BaseSettings], file: Path | None) -> None:
         super().__init__(settings_cls, toml_file=file)
@@ -120,7 +120,7 @@ def _fields() -> dict[tuple[str, str], FieldInfo]:
 
 
 def _found_upwards(name: Path) -> Path | None:
-    """A file of the working directory, or of the nearest folder above that has it."""
+    """Find a file in the working directory, or in the nearest folder above that has it."""
     if name.exists():
         return name
     here = Path.cwd()
@@ -128,7 +128,7 @@ def _found_upwards(name: Path) -> Path | None:
 
 
 def _with_found_state(config: Config) -> Config:
-    """The stack that was started in a folder is found from the folders below, too."""
+    """Use the stack of a folder also from its subfolders."""
     if "state_dir" in config.stack.model_fields_set:
         return config
     marker = _found_upwards(config.stack.state_dir / ".rtea-state")
@@ -138,7 +138,7 @@ def _with_found_state(config: Config) -> Config:
 
 
 def _with_jar_cache(config: Config) -> Config:
-    """Jars lie in the user's cache directory; for a user who has none, or cannot write there, beside the stack's."""
+    """Keep jars in the user's cache directory; if there is none that the user can write to, beside `state_dir`."""
     if config.jars.cache_dir:
         return config
     cache = user_jar_cache()
@@ -154,7 +154,7 @@ def _may_be_made(path: Path) -> bool:
 
 
 def unknown_variables() -> list[str]:
-    """What is wrong with environment variables that begin with RTEA_ and are no setting, a line each."""
+    """One warning for each environment variable that begins with RTEA_ but is not a setting."""
     known = {f"RTEA_{section}__{key}".upper() for section, key in _fields()}
     problems = []
     for name in sorted(os.environ):
@@ -188,7 +188,7 @@ def _first_problem(error: ValidationError, file: Path | None) -> str:
 
 
 def save(config: Config, path: Path) -> None:
-    """Write the resolved configuration as JSON, readable by its owner alone, for the job in another directory."""
+    """Write the resolved configuration as JSON, for the job, which runs elsewhere. Only its owner can read the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     values = _revealed(config)
     for (section, key), field in _fields().items():
@@ -199,7 +199,7 @@ def save(config: Config, path: Path) -> None:
 
 
 def _revealed(config: Config) -> dict[str, dict[str, Any]]:
-    """Every setting as plain data, secrets with them: for our own processes only."""
+    """Every setting as plain data, including secrets: only for processes of RTEA."""
     values = config.model_dump(mode="json")
     if config.kafka.sasl_password:
         values["kafka"]["sasl_password"] = config.kafka.sasl_password.get_secret_value()
@@ -228,14 +228,14 @@ def as_environment(config: Config) -> dict[str, str]:
 
 
 class Request:
-    """What a command line asks for: a file and flags, to be resolved with further flags."""
+    """The configuration file and the flags of a command line. A subcommand adds its own flags."""
 
     def __init__(self, file: Path | None, flags: Mapping[str, Any]) -> None:
         self.file = file
         self.flags = dict(flags)
 
     def resolve(self, flags: Mapping[str, Any]) -> Config:
-        """Load with these flags over the earlier ones.
+        """Load the configuration; these flags override the earlier ones.
 
         Raises:
             ConfigError: as `load`.

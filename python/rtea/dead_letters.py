@@ -1,7 +1,7 @@
-"""Dead letters: read from their topic, and sent back once they are corrected.
+"""Reads dead letters, and sends corrected ones back to the events topic.
 
-Letters come from the job (`rtea-core`'s record module describes them). A replay sends events to their
-topic and a mark to the dead letter topic in one Kafka transaction, so that none is sent back twice.
+The job writes the dead letters (`rtea-core`'s module `letter` describes them). A replay sends events to their topic and
+marks to the dead letter topic in one Kafka transaction, so that it sends none back twice.
 """
 
 import base64
@@ -23,19 +23,19 @@ from rtea.sections import JobSection
 VERSION = 1
 
 REPLAYED = "replayed"
-"""Reason of the mark that a letter was sent back."""
+"""Reason in the mark of a dead letter that was sent back."""
 
 BATCH = 1_000
-"""Letters of one transaction."""
+"""Most dead letters in one transaction."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One letter, or the mark that it was sent back. A truncated letter holds the first bytes of a value of
-    `size_bytes` bytes with that SHA-256; the topic has the rest at the letter's place.
+    """One dead letter, or the mark that it was sent back. A truncated dead letter holds the first part of a value;
+    `size_bytes` and `sha256` describe the whole value, which is in the topic at `place`.
 
-    Letters of the reason `late` stand for `events` events of the window at `window_start_ms` and have no place and no
-    bytes; others have all the fields above. `value`, the record's value as text, goes before `raw_base64`: it is what
-    a person corrects.
+    A dead letter with the reason `late` represents `events` events of the window at `window_start_ms`. It has no place
+    and no bytes; the others have both. `value` is the record's value as text, for a person to correct. It takes
+    precedence over `raw_base64`.
     """
 
     version: int
@@ -57,18 +57,18 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def place(self) -> str:
-        """topic-partition-offset of the refused record; the key of its letter."""
+        """topic-partition-offset of the refused record; the key of its dead letter."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
     @property
     def raw(self) -> bytes | None:
-        """The record's value, as it was refused or as it was corrected."""
+        """The record's value: the corrected one if there is one, else the refused one."""
         if self.value is not None:
             return self.value.encode()
         return None if self.raw_base64 is None else base64.b64decode(self.raw_base64)
 
     def with_text(self) -> "DeadLetter":
-        """The letter with its value as text, where it is text."""
+        """The same dead letter, with its value as text if it is valid UTF-8."""
         try:
             text = (self.raw or b"").decode()
         except UnicodeDecodeError:
@@ -80,33 +80,35 @@ _decoder = msgspec.json.Decoder(DeadLetter)
 
 
 def decode(text: bytes, where: str) -> DeadLetter:
-    """Read one letter; `where` is named in errors.
+    """Read one dead letter; errors name `where`.
 
     Raises:
-        InputError: it is no dead letter, or one of a newer release.
+        InputError: it is not a dead letter, or a newer release wrote it.
     """
     try:
         letter = _decoder.decode(text)
     except msgspec.DecodeError as error:
-        raise InputError(f"{where} is no dead letter: {error}: expected what `rtea dlq show --json` prints") from error
+        raise InputError(
+            f"{where} is not a dead letter: {error}: expected a line that `rtea dlq show --json` prints"
+        ) from error
     if letter.version != VERSION:
         raise InputError(f"{where} has version {letter.version}, this release reads {VERSION}: upgrade it")
     return letter
 
 
 def read(config: Config) -> Iterator[DeadLetter]:
-    """Every letter that was not sent back yet, oldest first.
+    """Every dead letter that was not sent back yet, oldest first.
 
     Raises:
         BrokerError, MissingTopicError: the dead letter topic cannot be read.
-        InputError: something else lies in it.
+        InputError: it contains something else.
     """
     return waiting(_records(config))
 
 
 def waiting(records: Iterable[tuple[str, DeadLetter]]) -> Iterator[DeadLetter]:
-    """The letters, of keys and letters in the topic's order, that were not sent back: each once, however often
-    and however late a recovery or a backfill repeats it. Memory grows with the number of letters.
+    """The dead letters that were not sent back yet. `records` are keys and dead letters in the topic's order. Each
+    dead letter comes once, even if a recovery or a backfill repeated it. Memory grows with their number.
     """
     letters: dict[str, DeadLetter] = {}
     sent = set()
@@ -129,7 +131,7 @@ Outcome = Literal["sent", "still refused", "late", "sent before", "counts alread
 
 @dataclass(frozen=True)
 class Replayed:
-    """What became of one letter; `problem` says why it was not sent."""
+    """The outcome for one dead letter; `problem` says why it was not sent."""
 
     letter: DeadLetter
     outcome: Outcome
@@ -137,7 +139,7 @@ class Replayed:
 
 
 def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
-    """Tell for each letter, corrected or not, whether it would be sent back; sends nothing.
+    """Tell for each dead letter, corrected or not, whether a replay would send it back; send nothing.
 
     Raises:
         BrokerError, MissingTopicError, InputError: as `read`.
@@ -148,22 +150,22 @@ def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
             problem = "its events are in their topic: recompute the window with `rtea job submit --from --to`"
             yield Replayed(letter, "late", problem)
         elif letter.place not in originals:
-            yield Replayed(letter, "sent before", "no letter of this place waits in the dead letter topic")
+            yield Replayed(letter, "sent before", "the topic has no such dead letter left to send back")
         else:
-            yield _judged(letter, originals.pop(letter.place), config.job)
+            yield _judge(letter, originals.pop(letter.place), config.job)
 
 
-def _judged(letter: DeadLetter, original: DeadLetter, job: JobSection) -> Replayed:
+def _judge(letter: DeadLetter, original: DeadLetter, job: JobSection) -> Replayed:
     now_ms = time.time_ns() // 1_000_000
     counts_already = not find_problem(original, job, now_ms)
     if original.is_truncated:
-        # Its bytes are not here: where the limit was raised, they may be a valid event.
+        # The whole value is not here. If the limit was raised since, it may be a valid event now.
         counts_already = original.size_bytes <= job.max_event_bytes
     if counts_already:
-        # A backfill would count the original, and the copy as well.
+        # A backfill would count both the original and the copy.
         problem = (
-            "the record in the topic would count now, as its time has come or a limit was raised: recompute its window "
-            "with `rtea job submit --from --to`"
+            "the original record would count now, because its time is no longer in the future or a limit was raised: "
+            "recompute its window with `rtea job submit --from --to`"
         )
         return Replayed(letter, "counts already", problem)
     problem = find_problem(letter, job, now_ms)
@@ -171,7 +173,7 @@ def _judged(letter: DeadLetter, original: DeadLetter, job: JobSection) -> Replay
 
 
 def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
-    """Why the job would refuse a letter's value again; empty when it would not."""
+    """Why the job would refuse the value of a dead letter again; empty if it would accept it."""
     raw = letter.raw
     if not raw:
         return "it has no value"
@@ -196,15 +198,15 @@ def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
 
 
 def replay(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
-    """Send letters back to their topic, with the timestamp they name, to the partition they came from. A letter
-    that would be refused again is left alone. What was reported as sent is in the topic, exactly once; after an
-    error the same letters may be given again.
+    """Send dead letters back to their topic, to the partition that they came from, with the timestamp that they name.
+    Those that the job would refuse again are not sent. What is reported as sent is in the topic exactly once. After an
+    error, call it again with the same dead letters.
 
     Raises:
         BrokerError, MissingTopicError, InputError: as `read`.
         DeliveryError: Kafka refused a transaction.
     """
-    # First of all: it ends a replay that still runs elsewhere, so that no mark can come after the letters are read.
+    # This comes first: it ends any other replay, so no new mark can appear after the dead letters are read.
     producer = _producer(config)
     judged = judge(config, letters)
     while batch := list(islice(judged, BATCH)):
@@ -216,7 +218,7 @@ def _producer(config: Config) -> Producer:
     kafka = config.kafka
     settings = {
         "transactional.id": f"rtea-dlq-{kafka.dead_letter_topic}",
-        # The job waits for this long behind a replay that was killed.
+        # If a replay is killed, the job waits this long before it reads on.
         "transaction.timeout.ms": kafka.timeout_ms,
         "message.timeout.ms": kafka.timeout_ms,
         "message.max.bytes": 16_777_216,
@@ -225,7 +227,7 @@ def _producer(config: Config) -> Producer:
     try:
         producer.init_transactions(kafka.timeout_ms / 1000)
     except KafkaException as error:
-        raise DeliveryError(f"no transaction could be started: {error.args[0].str()}") from error
+        raise DeliveryError(f"Kafka refused to start a transaction: {error.args[0].str()}") from error
     return producer
 
 
@@ -244,8 +246,9 @@ def _send(producer: Producer, letters: list[DeadLetter], config: Config) -> None
         producer.commit_transaction(timeout_s)
     except KafkaException as error:
         with suppress(KafkaException):
-            # Left open, it would hold up every reader of committed records until it times out.
+            # An open transaction would block every reader of committed records until it times out.
             producer.abort_transaction(timeout_s)
         raise DeliveryError(
-            f"letters could not be sent back: {error.args[0].str()}: run the same command again, which sends none twice"
+            f"dead letters could not be sent back: {error.args[0].str()}: run the same command again, "
+            "which sends none twice"
         ) from error

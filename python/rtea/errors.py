@@ -1,15 +1,15 @@
-"""Every error RTEA raises on purpose, with the exit code of the commands.
+"""Every error that RTEA raises on purpose, with its exit code.
 
-The Rust extension maps its error data to the classes below the line; the commands print
-`str(error)` as one line and leave with `exit_code`.
+The commands print `str(error)` as one line and exit with `exit_code`. The Rust extension raises the classes at the
+end of this file.
 """
 
 
 class RteaError(Exception):
-    """Base of all; the message is one line that says what was found and what to do."""
+    """Base class; the message is one line that says what was found and what to do."""
 
     exit_code = 70
-    """A bug of ours, unless a class below says otherwise."""
+    """A bug in RTEA, unless a subclass sets another code."""
 
 
 class ConfigError(RteaError):
@@ -31,7 +31,7 @@ class MissingTopicError(RteaError):
 
 
 class PortInUseError(RteaError):
-    """A port of the local stack is taken."""
+    """A port is in use: one of the local stack, or one for metrics."""
 
     exit_code = 5
 
@@ -43,7 +43,7 @@ class JarError(RteaError):
 
 
 class DiskSpaceError(RteaError):
-    """There is no room on the disk."""
+    """The disk is full."""
 
     exit_code = 7
 
@@ -73,7 +73,7 @@ class DeliveryError(RteaError):
 
 
 class InputError(RteaError):
-    """A file or record that was given is not what it should be."""
+    """A file or record from the user is not valid."""
 
     exit_code = 12
 
@@ -84,7 +84,7 @@ class SystemRefusalError(RteaError):
     exit_code = 13
 
 
-# Raised by rtea._core.
+# The Rust extension rtea._core raises the errors below.
 
 
 class InvalidEventError(RteaError, ValueError):
@@ -93,7 +93,7 @@ class InvalidEventError(RteaError, ValueError):
     Attributes:
         reason: reason code, one of `rtea.events.REASONS`.
         field: dotted field name, `""` for the event as a whole.
-        expected: what the schema expects there.
+        expected: what the schema expects in that field.
     """
 
     exit_code = InputError.exit_code
@@ -106,8 +106,8 @@ class InvalidEventError(RteaError, ValueError):
 
 
 class InvalidBatchError(RteaError):
-    """A packed batch breaks its layout: a bug in the job, never an effect of an event."""
+    """A packed batch does not have the expected layout. This is a bug in the job: no event can cause it."""
 
 
 class StateError(RteaError, ValueError):
-    """State bytes of a partial aggregate or a sketch cannot be read or do not fit together."""
+    """State bytes of a partial aggregate or a sketch cannot be read or cannot be merged."""

@@ -1,13 +1,12 @@
 """The event, schema version 1, as msgspec Structs, and its two formats.
 
-Events come from the generator or from any other producer and go to Kafka as JSON objects or as
-MessagePack arrays in schema order; `ga4-json` is written only (`rtea.ga4` reads it back).
-Rules are checked in Rust (`rtea-core`, `codec/rules.rs`), so
-Python sees an event exactly as the job does.
+The generator, or any other producer, writes events to Kafka as JSON objects or as MessagePack arrays in schema
+order. The third format, `ga4-json`, is for other systems: the job does not read it, only `rtea.ga4` does. Rust
+checks the rules (`rtea-core`, `codec/rules.rs`), so Python and the job accept the same events.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -16,15 +15,14 @@ from rtea import _core
 Format = Literal["json", "msgpack", "ga4-json"]
 
 SCHEMA_FILE = Path(__file__).with_name("schema") / "event-1.json"
-"""The JSON Schema, version 1: the rules written down once for other languages. Tests hold decoder, Structs
-and generator to it."""
+"""The JSON Schema, version 1. Tests check that the decoder, the Structs and the generator agree with it."""
 
 REASONS: tuple[str, ...] = tuple(_core.REASONS)
 """Reason codes of refused events, in the order of the checks."""
 
 
 class Device(msgspec.Struct, frozen=True, array_like=True):
-    """The device an event was made on."""
+    """The device that sent the event."""
 
     os: str | None = None
     app_version: str | None = None
@@ -35,7 +33,9 @@ class Device(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
-    """One line of a cart or an order; `price` is of one piece, in major units, with the decimals of its currency."""
+    """One line of a cart or an order. `price` is for one piece, in major units, with as many decimals as the currency
+    has.
+    """
 
     product_id: str
     category: str
@@ -44,8 +44,8 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
-    """One event. `event_time` is in ms since the epoch, UTC. Field order is the schema's. An event without an id is
-    known by its record's topic, partition and offset.
+    """One event, with the fields in the schema's order. `event_time` is in ms since the epoch, UTC. An event without
+    an id is identified by its record's topic, partition and offset.
     """
 
     event_id: str | None
@@ -73,7 +73,7 @@ def decode(value: bytes) -> Event:
     """Decode and check one event of either format.
 
     Raises:
-        InvalidEventError: the value is no valid event.
+        InvalidEventError: the value is not a valid event.
 
     >>> decode(b'{"event_id":"1","event_type":"search","source":"mobile","event_time":7,'
     ...        b'"visitor_id":"v","search_term":"shoes"}').search_term
@@ -83,7 +83,7 @@ def decode(value: bytes) -> Event:
 
 
 def encode(event: Event, format: Format = "json") -> bytes:
-    """Encode one event, checking it first.
+    """Check one event, then encode it.
 
     Raises:
         InvalidEventError: the event breaks the schema.
@@ -92,12 +92,3 @@ def encode(event: Event, format: Format = "json") -> bytes:
     b'{"event_id":"1","event_type":"search","source":"mobile","event_time":7,"visitor_id":"v","schema_version":1}'
     """
     return _core.transcode(msgspec.msgpack.encode(event), format)
-
-
-def to_dict(event: Event) -> dict[str, Any]:
-    """The event as the mapping its JSON form holds.
-
-    >>> to_dict(Event("1", "search", "mobile", 7, "v"))["event_type"]
-    'search'
-    """
-    return msgspec.json.decode(encode(event, "json"))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus over HTTP, on the loopback alone. Used by the sinks and by the generator."""
+"""Serves Prometheus metrics over HTTP, on the loopback only, for the sinks and the generator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from rtea.errors import PortInUseError
 
 @contextmanager
 def serving(port: int | None, registry: CollectorRegistry = REGISTRY) -> Iterator[None]:
-    """Serve a registry's metrics on 127.0.0.1 for a block; with no port, nothing.
+    """Serve a registry's metrics on 127.0.0.1 while the block runs; without a port, serve nothing.
 
     Raises:
-        PortInUseError: it is taken.
+        PortInUseError: the port is in use.
     """
     if port is None:
         yield
@@ -21,7 +21,7 @@ def serving(port: int | None, registry: CollectorRegistry = REGISTRY) -> Iterato
     try:
         server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
     except OSError as error:
-        raise PortInUseError(f"metrics port {port} is taken ({error.strerror}): name another one") from error
+        raise PortInUseError(f"metrics port {port} is in use ({error.strerror}): name another one") from error
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""Payloads of Google Analytics 4's Measurement Protocol, as `rtea-gen --format ga4-json` writes them, read back.
+"""Reads the payloads of Google Analytics 4's Measurement Protocol that `rtea-gen --format ga4-json` writes.
 
-Written by the Rust extension (`rtea-core`, `codec/ga4.rs`), for systems that speak GA4. The map loses nothing:
+The Rust extension writes them (`rtea-core`, `codec/ga4.rs`), for systems that expect GA4. The mapping loses nothing:
 
 | ours | GA4 |
 | --- | --- |
@@ -14,8 +14,8 @@ Written by the Rust extension (`rtea-core`, `codec/ga4.rs`), for systems that sp
 | `device`: `screen`, `locale` | `device`: `screen_resolution`, `language` |
 | `device.app_version`, `device.country` | parameter `app_version`, `user_location.country_id` |
 
-Purchases carry their sum as the parameter `value` besides. A type that is itself called `view_item` cannot be told
-from a product view.
+Purchases also have their total as the parameter `value`. An event whose own type is `view_item` looks like a product
+view.
 """
 
 from typing import Any
@@ -89,10 +89,10 @@ _decoder = msgspec.json.Decoder(GaPayload)
 
 
 def read(payload: bytes) -> Event:
-    """The event that a payload was written from.
+    """The event that was written as this payload.
 
     Raises:
-        InputError: it is no payload of ours.
+        InputError: it is not such a payload.
 
     >>> from rtea import events
     >>> event = Event("1", "product_view", "mobile", 7, "v", items=[Item("p", "books", 9.99)])

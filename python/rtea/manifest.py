@@ -1,7 +1,7 @@
-"""The manifest: what a generator sent, and the rows every window must have.
+"""The manifest: what a generator sent, and the rows that every window must have.
 
-Written by `rtea_gen`, read by `rtea verify`, the demo, tests and benchmarks. One JSON object a
-line: a header, a line for each window in time order, an end.
+`rtea_gen` writes it; `rtea verify`, the demo, tests and benchmarks read it. It has one JSON object per line: a header,
+then the windows in time order, then an end.
 """
 
 import fcntl
@@ -16,9 +16,8 @@ VERSION = 1
 
 
 class Header(msgspec.Struct, tag="header", tag_field="kind", frozen=True):
-    """Settings of the run; times in ms since the epoch, UTC. `settings` are those that make the stream, by
-    section; `events` is None for a run without an end. `topic_id` is Kafka's, which tells a topic from another that
-    was made later under the same name.
+    """Settings of the run; times in ms since the epoch, UTC. `settings` are those that determine the stream, by
+    section. `events` is None for a run without an end. `topic_id` is Kafka's id: a recreated topic has another one.
     """
 
     version: int
@@ -43,8 +42,8 @@ class Revenue(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
-    """Expected rows of one window `[window_start_ms, window_end_ms)`; visitors are exact. `faults` counts the
-    corrupted events whose time falls into it; the rows are those that remain.
+    """Expected rows of one window `[window_start_ms, window_end_ms)`, with exact numbers of visitors. `faults` counts
+    the injected faults in the window by kind; the expected rows already take them into account.
     """
 
     window_start_ms: int
@@ -57,8 +56,8 @@ class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
 
 
 class End(msgspec.Struct, tag="end", tag_field="kind", frozen=True):
-    """What was sent in all, in records. `complete` is false when a shard died or a delivery failed: then the
-    topic may hold more than the windows name. All events below `next_number` were sent.
+    """The totals of the run, in records. `complete` is false if a shard died or a delivery failed: then the topic may
+    hold more events than the windows count. All events with a number below `next_number` were sent.
     """
 
     events: int
@@ -70,17 +69,17 @@ class End(msgspec.Struct, tag="end", tag_field="kind", frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """A whole manifest."""
+    """A complete manifest."""
 
     header: Header
     windows: list[Window]
     end: End
 
     def finished(self, watermark_delay_ms: int, partitions: int) -> list[Window]:
-        """The windows that a watermark of this delay has passed, given the events of this run.
+        """The windows that the watermark has passed after the last event of this run.
 
-        Partitions lag behind the last event by the gap between two of their own events; forty
-        such gaps are left as a margin.
+        The last event of a partition is older than the last event of the run, by about the gap between two events of
+        the partition. The margin is forty such gaps.
         """
         margin_ms = 40_000 * partitions // self.header.rate_hz
         horizon_ms = self.end.last_event_ms - watermark_delay_ms - margin_ms
@@ -91,7 +90,7 @@ _line = msgspec.json.Decoder(Header | Window | End)
 
 
 class Writer:
-    """Writes a manifest line by line, each durable to the process's end; a reader may follow.
+    """Writes a manifest line by line. Each line survives a crash of this process, and readers see it at once.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "manifest.jsonl"
@@ -103,10 +102,10 @@ class Writer:
     """
 
     def __init__(self, path: Path, keep_bytes: int = 0) -> None:
-        """Open a file, keeping that many bytes of what it holds.
+        """Open a file and keep its first `keep_bytes` bytes.
 
         Raises:
-            ConfigError: another process is writing it, or it cannot be written.
+            ConfigError: another run is writing it, or it cannot be written.
         """
         try:
             self._file = open(path, "r+b" if keep_bytes else "ab")  # noqa: SIM115 (closed by __exit__)
@@ -136,8 +135,8 @@ class Writer:
 
 
 def hold(file: IO[bytes], path: Path, *, together: bool = False) -> None:
-    """Lock a manifest until the file is closed or the process ends: alone, or together with the other processes
-    of one run.
+    """Lock a manifest until the file is closed or the process ends. With `together`, share the lock with the other
+    processes of the run.
 
     Raises:
         ConfigError: a process of another run holds it.
@@ -169,12 +168,12 @@ def read(path: Path) -> Manifest:
     return Manifest(lines[0], windows, lines[-1])
 
 
-_GO_ON = "wait for its generator to end, or go on with `rtea-gen --resume`"
+_GO_ON = "wait for its generator to end, or continue with `rtea-gen --resume`"
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """What there is of a manifest, be it whole or not. `sizes` are lengths of the file in bytes: up to the header,
-    then up to each window.
+    """The readable part of a manifest, which may be all of it. `sizes` are positions in the file, in bytes: after the
+    header, then after each window.
     """
 
     header: Header
@@ -184,10 +183,10 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 def read_cut(path: Path) -> Cut:
-    """Read a manifest that may be cut off anywhere.
+    """Read a manifest that may be cut off at any point.
 
     Raises:
-        InputError: the file is missing or damaged, or not even its header is there.
+        InputError: the file is missing or damaged, or has no complete header.
     """
     lines: list[Header | Window] = []
     sizes, size, end = [], 0, None

@@ -1,4 +1,4 @@
-"""Amounts of money: minor units, in which the job counts, as the major units of tables and queries."""
+"""Amounts of money: the job counts in minor units (cents); tables and queries use major units (dollars)."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ DECIMALS = 4
 
 
 def major_units(minor: int | str, currency: str) -> Decimal:
-    """Minor units of a currency in major units, with as many decimals as the currency has.
+    """Convert minor units of a currency to major units, with as many decimals as the currency has.
 
     >>> major_units(1250, "USD"), major_units("1250", "JPY"), major_units(1250, "KWD")
     (Decimal('12.50'), Decimal('1250'), Decimal('1.250'))

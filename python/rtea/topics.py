@@ -1,6 +1,6 @@
-"""The pipeline's topics: created, checked and read.
+"""Creates, checks and reads the pipeline's topics.
 
-Used by the local stack, the job's submission, the generator and the sinks.
+The local stack, the job's submission, the generator and the sinks use this module.
 """
 
 import time
@@ -25,7 +25,7 @@ from rtea.errors import BrokerError, MissingTopicError
 from rtea.sections import KafkaSection
 
 DEAD_LETTER_OVERHEAD_BYTES = 65_536
-"""Room of a dead letter beside its raw bytes in base64."""
+"""Most bytes of a dead letter besides its raw bytes in base64."""
 
 
 ClientSettings = dict[str, Any]
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def connection(kafka: KafkaSection) -> ClientSettings:
-    """Client settings that every Kafka client of ours shares."""
+    """Settings that all Kafka clients of RTEA share."""
     settings: ClientSettings = {
         "bootstrap.servers": kafka.bootstrap_servers,
         "security.protocol": kafka.security_protocol,
@@ -67,13 +67,13 @@ def list_partitions(kafka: KafkaSection) -> dict[str, int]:
 
 
 def find_id(kafka: KafkaSection, topic: str) -> str:
-    """The id that Kafka gave a topic: another one when the topic is deleted and made again.
+    """The id that Kafka gave a topic. A recreated topic has another id.
 
     Raises:
         BrokerError: no broker answers.
         MissingTopicError: there is no such topic.
     """
-    # The client must live until the answer is there.
+    # Keep the client alive until the answer arrives.
     admin = AdminClient(connection(kafka))
     answer = admin.describe_topics(TopicCollection([topic]), request_timeout=_timeout_s(kafka))[topic]
     try:
@@ -92,8 +92,8 @@ def missing(kafka: KafkaSection, topic: str) -> MissingTopicError:
 
 
 def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: int | None = None) -> Iterator[Message]:
-    """Read a topic up to its ends at the time of the call: each partition whole, from the first record with a
-    timestamp of at least `from_ms`, or only its last records. Within a partition in order; commits nothing.
+    """Read a topic up to the end that it has at the time of the call. Read each partition in order: all of it, from the
+    first record with a timestamp of at least `from_ms`, or its last `last` records. Commit nothing.
 
     Raises:
         BrokerError: the topic cannot be read, or the broker is silent for `kafka.timeout_ms`.
@@ -102,7 +102,7 @@ def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: i
     partitions = list_partitions(kafka)
     if topic not in partitions:
         raise missing(kafka, topic)
-    # A transaction's end takes the last offset and is never handed out: only the end of the partition tells.
+    # The last offset may be a transaction marker, which no consumer sees. So wait for the event "end of partition".
     settings = {"group.id": "rtea-read", "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = Consumer(connection(kafka) | settings)
     try:
@@ -110,7 +110,7 @@ def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: i
         consumer.assign(_starts(consumer, places, _timeout_s(kafka), from_ms, last))
         open_partitions, heard_s = set(range(partitions[topic])), time.monotonic()
         while open_partitions:
-            # It waits for as many, or for the time to pass.
+            # Returns when it has that many messages, or when the time is over.
             messages = consumer.consume(READ_RECORDS, READ_SECONDS)
             if messages:
                 heard_s = time.monotonic()
@@ -139,16 +139,16 @@ def _starts(
 ) -> list[TopicPartition]:
     if from_ms is not None:
         wanted = [TopicPartition(place.topic, place.partition, from_ms) for place in places]
-        return list(_once_led(timeout_s, consumer.offsets_for_times, wanted))
+        return list(_retry_until_leader(timeout_s, consumer.offsets_for_times, wanted))
     if last is not None:
         for place in places:
-            low, high = _once_led(timeout_s, consumer.get_watermark_offsets, place)
+            low, high = _retry_until_leader(timeout_s, consumer.get_watermark_offsets, place)
             place.offset = max(low, high - last)
     return places
 
 
-def _once_led(timeout_s: float, ask: Callable[..., T], place: Any) -> T:
-    """Ask a partition's leader; that of a topic made a moment ago may not know yet that it leads."""
+def _retry_until_leader(timeout_s: float, ask: Callable[..., T], place: Any) -> T:
+    """Ask a partition's leader; retry, because a new topic may not have a leader yet."""
     asking = Retrying(
         retry=retry_if_exception(_has_no_leader_yet),
         stop=stop_after_delay(timeout_s),
@@ -176,7 +176,7 @@ def unreachable(kafka: KafkaSection) -> BrokerError:
 
 
 def create(config: Config, *, replication_factor: int = 1) -> list[str]:
-    """Make the topics that are missing; returns their names.
+    """Create the topics that are missing; return their names.
 
     Raises:
         BrokerError: no broker answers, or it refuses.
@@ -185,13 +185,13 @@ def create(config: Config, *, replication_factor: int = 1) -> list[str]:
     present = list_partitions(kafka)
     missing = [topic for topic in _wanted(config, replication_factor) if topic.topic not in present]
     if missing:
-        admin = AdminClient(connection(kafka))  # Answers are lost when the client goes before them.
+        admin = AdminClient(connection(kafka))  # Keep the client alive until the answers arrive.
         for future in admin.create_topics(missing).values():
             try:
                 future.result(timeout=_timeout_s(kafka))
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise BrokerError(f"topic could not be made: {error.args[0].str()}") from error
+                    raise BrokerError(f"topic could not be created: {error.args[0].str()}") from error
             except FutureTimeoutError as error:
                 raise unreachable(kafka) from error
     return [topic.topic for topic in missing]
@@ -199,7 +199,7 @@ def create(config: Config, *, replication_factor: int = 1) -> list[str]:
 
 def _wanted(config: Config, replication_factor: int) -> list[NewTopic]:
     kafka = config.kafka
-    # Simulated events may be long past: retention by record timestamp must not take them.
+    # Simulated events may have old timestamps: retention by timestamp must not delete them.
     keep = {"retention.ms": "-1"}
     return [
         NewTopic(kafka.events_topic, kafka.partitions, replication_factor, config=keep),
@@ -219,27 +219,27 @@ def _wanted(config: Config, replication_factor: int) -> list[NewTopic]:
 
 
 RESULT_BYTES = 16_777_216
-"""Longest result record of a topic that RTEA makes: one window's rows and sketches."""
+"""Longest record that a results topic created by RTEA takes: the rows and sketches of one window."""
 
 
 def result_bytes(max_dimensions: int) -> int:
-    """Longest result record: three sketches, `(other)` in each currency, and rows by dimension."""
+    """Longest result record: three sketches, `(other)` in each currency, and a row for each dimension."""
     return 2_097_152 + 500 * max_dimensions
 
 
 def dead_letter_bytes(event_bytes: int) -> int:
-    """Longest dead letter that holds all of a value of that length: base64 and some."""
+    """Longest dead letter for a whole value of that length: the value in base64, and the other fields."""
     return event_bytes * 4 // 3 + DEAD_LETTER_OVERHEAD_BYTES
 
 
 def check(config: Config) -> dict[str, int]:
-    """Check that the topics exist and take what is written to them; returns the longest record of each, in bytes.
+    """Check that the topics exist and accept long enough records; return the longest record of each, in bytes.
 
     A dead letter holds all of a value of at most `job.max_event_bytes`, and the first part of a longer one.
 
     Raises:
         BrokerError: no broker answers.
-        MissingTopicError: a topic is missing, or takes too short records.
+        MissingTopicError: a topic is missing, or its limit for a record is too low.
     """
     kafka = config.kafka
     present = list_partitions(kafka)
@@ -255,7 +255,7 @@ def check(config: Config) -> dict[str, int]:
     for name, size_bytes in needed.items():
         if longest[name] < size_bytes:
             raise MissingTopicError(
-                f"topic {name} takes records of {longest[name]} bytes, {size_bytes} may be needed: raise its "
+                f"topic {name} takes records of {longest[name]} bytes, but {size_bytes} may be needed: raise its "
                 "max.message.bytes, or lower job.max_event_bytes and job.max_dimensions"
             )
     return longest

@@ -1,7 +1,7 @@
-"""Verification: the rows of a sink against the manifest of the generator.
+"""Verification: compares the rows of a sink with the manifest of the generator.
 
-Counts and revenue must be equal to the last unit; unique visitors must lie within the sketch's
-error, and the sketch's bytes must say what the row says.
+Counts and revenue must be equal to the last unit. Unique visitors must lie within the sketch's error, and must be
+what the sketch's bytes estimate.
 """
 
 from collections import Counter, defaultdict
@@ -17,12 +17,12 @@ from rtea.sinks.contract import Sink, StoredRow
 from rtea.sinks.result import DEAD_LETTERS
 
 STANDARD_ERRORS = 4
-"""Allowed error of unique visitors, in standard errors: 2.3 %, exceeded once in 16,000 windows."""
+"""Allowed error of unique visitors, in standard errors: 2.3 %. A correct sketch exceeds it once in 16,000 windows."""
 
 
 @dataclass
 class Report:
-    """Outcome: finished windows, and what is wrong with those that differ."""
+    """The number of windows compared, and what is wrong with those that differ."""
 
     windows: int = 0
     events: int = 0
@@ -30,7 +30,7 @@ class Report:
 
     @property
     def matching(self) -> int:
-        """Number of windows whose every row matches."""
+        """Number of windows in which every row matches."""
         return self.windows - len(self.problems)
 
     @property
@@ -62,7 +62,7 @@ def verify(windows: list[Window], sink: Sink) -> Report:
 
 
 def compare(window: Window, rows: list[StoredRow]) -> list[str]:
-    """What differs between a window and its rows; empty when all is right."""
+    """The differences between a window and its rows; empty if they match."""
     problems = [f"{row.metric} {row.dimension} ends at {row.window_end_ms}, expected {window.window_end_ms}"
                 for row in rows if row.window_end_ms != window.window_end_ms]  # fmt: skip
     problems += _mixtures(rows)
@@ -78,10 +78,10 @@ def compare(window: Window, rows: list[StoredRow]) -> list[str]:
 
 
 def _mixtures(rows: list[StoredRow]) -> list[str]:
-    """Rows that stand twice, and rows of different results beside each other."""
+    """Rows that occur twice, and windows with rows of different results."""
     keys = Counter((row.metric, row.dimension, row.currency) for row in rows)
     problems = [
-        f"{' '.join(filter(None, key))} stands {count} times" for key, count in sorted(keys.items()) if count > 1
+        f"{' '.join(filter(None, key))} occurs {count} times" for key, count in sorted(keys.items()) if count > 1
     ]
     for name, are_refused in (("events", False), ("dead letters", True)):
         ages = sorted({(row.generation, row.revision) for row in rows if (row.metric == DEAD_LETTERS) == are_refused})
@@ -111,12 +111,12 @@ def _visitor_problems(window: Window, rows: list[StoredRow]) -> list[str]:
         if abs(row.unique_visitors - exact) > allowed:
             problems.append(f"unique_visitors {dimension} is {row.unique_visitors}, expected {exact} ± {allowed:.0f}")
         if row.visitors_sketch is None or aggregate.estimate_sketch(row.visitors_sketch) != row.unique_visitors:
-            problems.append(f"unique_visitors {dimension}: the sketch does not say {row.unique_visitors}")
+            problems.append(f"unique_visitors {dimension} is {row.unique_visitors}, not what its sketch estimates")
     return problems
 
 
 def wait_for(windows: list[Window], sink: Sink, timeout_s: float) -> Report:
-    """Verify until all matches or the time is over; returns the last report.
+    """Verify again and again until everything matches or the time is over; return the last report.
 
     Raises:
         SinkError: the sink cannot be read.

@@ -96,13 +96,17 @@ def test_a_full_disk_under_the_checkpoints_changes_no_row(tmp_path: Path, undist
         with pipeline.sinking(config):
             with load.loaded(config, tmp_path / "m.jsonl", SECONDS):
                 with full(disk):
-                    load.wait_until(lambda: job.health(config, job_id).failed_checkpoints >= 2, 60, "checkpoints fail")
+                    load.wait_until(
+                        lambda: job.checkpoint_status(config, job_id).failed_checkpoints >= 2, 60, "checkpoints fail"
+                    )
                     before_ms = load.started_ms(config, job_id)
                     pipeline.kill(config, "taskmanager")
                     load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
-                done = job.health(config, job_id).completed_checkpoints
-                load.wait_until(lambda: job.health(config, job_id).completed_checkpoints > done, 60, "they succeed")
-            assert job.health(config, job_id).last_failure
+                done = job.checkpoint_status(config, job_id).completed_checkpoints
+                load.wait_until(
+                    lambda: job.checkpoint_status(config, job_id).completed_checkpoints > done, 60, "they succeed"
+                )
+            assert job.checkpoint_status(config, job_id).last_failure
             # State is small, so the JobManager may be the one that writes it.
             logs = Layout.of(root).logs.glob("flink--*")
             assert any("No space left on device" in log.read_text(errors="replace") for log in logs)

@@ -180,7 +180,7 @@ def make_again(config: Config, topic: str, partitions: int) -> None:
         except MissingTopicError:  # Not known everywhere yet.
             return False
 
-    load.wait_until(made, 60, "the topic is made again")
+    load.wait_until(made, 60, "the topic is recreated")
     load.wait_until(has_another_id, 30, "its id is known")
 
 
@@ -188,23 +188,25 @@ def make_again(config: Config, topic: str, partitions: int) -> None:
 def test_a_job_refuses_its_recreated_topic_with_the_remedy(drilled: Config) -> None:
     with pipeline.submitted(drilled) as job_id:
         produce(drilled, [event(event_id=str(n)) for n in range(400)])
-        load.wait_until(lambda: job.health(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
+        load.wait_until(
+            lambda: job.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept"
+        )
         make_again(drilled, drilled.kafka.events_topic, 4)
         produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
-        load.wait_until(lambda: "made again" in job.root_cause(drilled, job_id), 60, "the job fails")
+        load.wait_until(lambda: "recreated" in job.root_cause(drilled, job_id), 60, "the job fails")
         cause = job.root_cause(drilled, job_id)
-    assert f"topic {drilled.kafka.events_topic} was deleted and made again" in cause
+    assert f"topic {drilled.kafka.events_topic} was deleted and recreated" in cause
     assert "submit the job without a savepoint" in cause
 
 
 def test_a_savepoint_of_another_topic_is_refused_with_the_remedy(drilled: Config) -> None:
     job_id = job.submit(drilled)
     produce(drilled, [event(event_id=str(n)) for n in range(400)])
-    load.wait_until(lambda: job.health(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
+    load.wait_until(lambda: job.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
     savepoint = job.stop(drilled, job_id)
     make_again(drilled, drilled.kafka.events_topic, 4)
     produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
-    with pytest.raises(JobError, match=r"was deleted and made again: its id is .* without a savepoint"):
+    with pytest.raises(JobError, match=r"was deleted and recreated: its id is .* without a savepoint"):
         job.submit(drilled, savepoint=savepoint)
     with pipeline.submitted(drilled), pipeline.sinking(drilled):  # The remedy.
         close_window(drilled)
@@ -234,7 +236,7 @@ def test_a_sink_refuses_a_recreated_results_topic_with_the_remedy(
         stop.set()
         running.join()
     assert len(errors) == 1
-    assert "was deleted and made again" in errors[0]
+    assert "was deleted and recreated" in errors[0]
     assert "choose another sink.group_id" in errors[0]
 
 
@@ -246,7 +248,7 @@ def test_a_resumed_run_refuses_a_recreated_topic(drilled: Config, tmp_path: Path
     make_again(drilled, drilled.kafka.events_topic, 4)
     resumed = load.rtea_gen(drilled, "--manifest", str(tmp_path / "m.jsonl"), "--resume", "--events", "80000")
     assert resumed.returncode == 2
-    assert "was deleted and made again since" in resumed.stderr
+    assert "was deleted and recreated since" in resumed.stderr
     assert "start a new run without --resume" in resumed.stderr
 
 

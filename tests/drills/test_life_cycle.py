@@ -120,7 +120,9 @@ def test_a_stack_that_is_stopped_and_started_again_continues_its_job(tmp_path: P
     with local.running(config):
         job_id = job.submit(config)
         first = pipeline.generated(config, tmp_path / "1.jsonl", *load.arguments(30, speed="0"))
-        load.wait_until(lambda: job.health(config, job_id).completed_checkpoints > 2, 60, "checkpoints are made")
+        load.wait_until(
+            lambda: job.checkpoint_status(config, job_id).completed_checkpoints > 2, 60, "checkpoints are made"
+        )
         local.down(config)
         local.up(config)
         load.wait_until(lambda: load.is_running(config, job_id), 60, "the job runs again")

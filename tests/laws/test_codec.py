@@ -50,14 +50,14 @@ def test_decoding_inverts_encoding(event: Event, format: events.Format) -> None:
 def test_msgspec_reads_what_we_write(event: Event) -> None:
     assert msgspec.msgpack.decode(events.encode(event, "msgpack"), type=Event) == event
     written = json.loads(events.encode(event, "json"))
-    assert written == events.to_dict(event)
+    assert written == json.loads(events.encode(event))
     assert written["items"][0]["price"] == event.items[0].price if event.items else True
 
 
 @given(event=all_events)
 def test_we_read_what_msgspec_and_json_write(event: Event) -> None:
     assert events.decode(msgspec.msgpack.encode(event)) == event
-    mapping = events.to_dict(event)
+    mapping = json.loads(events.encode(event))
     assert events.decode(json.dumps(mapping, indent=1, sort_keys=True).encode()) == event
     assert events.decode(msgspec.json.encode(dict(reversed(mapping.items())))) == event
     assert events.decode(msgspec.msgpack.encode(mapping)) == event

@@ -75,7 +75,7 @@ def test_what_we_write_is_valid(event: Event) -> None:
     absent=st.booleans(),
 )
 def test_schema_and_decoder_agree_on_every_field(event: Event, field: str, value: Any, absent: bool) -> None:
-    mapping = events.to_dict(event)
+    mapping = json.loads(events.encode(event))
     mapping.pop(field, None)
     if not absent:
         mapping[field] = value
@@ -90,7 +90,7 @@ def test_schema_and_decoder_agree_on_every_field(event: Event, field: str, value
     absent=st.booleans(),
 )
 def test_schema_and_decoder_agree_on_every_field_of_an_item(event: Event, field: str, value: Any, absent: bool) -> None:
-    mapping = events.to_dict(event)
+    mapping = json.loads(events.encode(event))
     item = mapping["items"][0]
     item.pop(field, None)
     if not absent:
@@ -102,7 +102,7 @@ def test_schema_and_decoder_agree_on_every_field_of_an_item(event: Event, field:
 @given(event=all_events, items=st.sampled_from([None, [], "absent"]))
 def test_schema_and_decoder_agree_that_a_purchase_has_items(event: Event, items: Any) -> None:
     for event_type in ("purchase", "search"):
-        mapping = events.to_dict(event) | {"event_type": event_type, "items": items}
+        mapping = json.loads(events.encode(event)) | {"event_type": event_type, "items": items}
         if items == "absent":
             del mapping["items"]
         text = json.dumps(mapping)

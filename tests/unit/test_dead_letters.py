@@ -49,7 +49,7 @@ def test_a_corrected_value_takes_precedence_over_the_refused_one() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"version":1}', b'{"version":"1","reason":"x","topic":"t"}'])
 def test_a_line_that_is_not_a_dead_letter_is_refused_with_its_place(text: bytes) -> None:
-    with pytest.raises(InputError, match=r"letters\.ndjson line 7 is no dead letter: .*`rtea dlq show --json`"):
+    with pytest.raises(InputError, match=r"letters\.ndjson line 7 is not a dead letter: .*`rtea dlq show --json`"):
         dead_letters.decode(text, "letters.ndjson line 7")
 
 

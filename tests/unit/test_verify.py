@@ -79,7 +79,7 @@ def test_rows_of_refused_events_have_a_revision_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([*ROWS, ROWS[0]], "event_count page_view_mobile stands 2 times"),
+        ([*ROWS, ROWS[0]], "event_count page_view_mobile occurs 2 times"),
         ([*ROWS[:2], replace(ROWS[2], revision=2), *ROWS[3:]], "rows of events are of several revisions: 2 of gen"),
         ([*ROWS[:2], replace(ROWS[2], generation=2), *ROWS[3:]], "rows of events are of several revisions: 3 of gen"),
         ([*ROWS, refused(), refused(revision=4)], "rows of dead letters are of several revisions"),

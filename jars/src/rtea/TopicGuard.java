@@ -85,7 +85,7 @@ public final class TopicGuard extends AbstractStreamOperator<byte[]>
     private void requireSame(String known, String found) {
         if (!known.equals(found)) {
             throw new IllegalStateException(
-                    "topic " + topic + " was deleted and made again: its id is " + found + ", the offsets are of " + known
+                    "topic " + topic + " was deleted and recreated: its id is " + found + ", the offsets are of " + known
                             + ": submit the job without a savepoint, to read the new topic from its start");
         }
     }

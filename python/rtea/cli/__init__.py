@@ -1,4 +1,4 @@
-"""The command `rtea`: one module per group of commands, all over the one configuration."""
+"""The command `rtea`: one module for each group of commands; all of them share the configuration."""
 
 from rtea.cli.root import main
 

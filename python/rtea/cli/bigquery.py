@@ -1,4 +1,4 @@
-"""`rtea bigquery`: ready SQL, and a check of a real project."""
+"""`rtea bigquery`: prints ready SQL, and checks a real project."""
 
 import click
 
@@ -8,18 +8,18 @@ from rtea.cli.root import resolve
 
 @click.group
 def group() -> None:
-    """Ready queries for BigQuery; a check of a real project."""
+    """Ready queries for BigQuery, and a check of a real project."""
 
 
 @group.command
-@click.option("--project", "bigquery__project", help="The project [default: that of the credentials].")
+@click.option("--project", "bigquery__project", help="The project [default: the one in the credentials].")
 @click.option("--location", "bigquery__location", help="Location of the temporary dataset.")
-@click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; no credentials are sent.")
+@click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; sends no credentials.")
 @click.pass_context
 def check(context: click.Context, /, **flags: object) -> int:
-    """Check in a temporary dataset that a project does what RTEA relies on; exit code 1 when it does not.
+    """Check in a temporary dataset that a project does what RTEA relies on; exit code 1 if it does not.
 
-    It costs a few queries of 10 MiB each. The dataset is removed at the end.
+    The check costs a few queries of 10 MiB each, and removes the dataset at the end.
     """
     from rtea.sinks.bigquery import check as checks
 

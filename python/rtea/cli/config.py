@@ -1,4 +1,4 @@
-"""`rtea config`: show and document the settings."""
+"""`rtea config`: shows and documents the settings."""
 
 import json
 
@@ -27,7 +27,7 @@ def docs() -> None:
 
 
 def document() -> str:
-    """The page docs/configuration.md: every setting with its variable, default and meaning."""
+    """The text of docs/configuration.md: every setting with its variable, default and meaning."""
     lines = [
         "# Configuration",
         "",

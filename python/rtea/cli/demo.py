@@ -17,13 +17,13 @@ from rtea.sinks.registry import SINKS
 )
 @click.option("--procs", "generator__procs", type=int, help="Generator processes [default: 2].")
 @click.option("--sink", "sink_name", type=click.Choice(sorted(SINKS)), default="duckdb", show_default=True)
-@click.option("--project", "bigquery__project", help="The BigQuery project [default: that of the credentials].")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the summary to this file as well.")
+@click.option("--project", "bigquery__project", help="The BigQuery project [default: the one in the credentials].")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the summary to this file.")
 @click.pass_context
 def command(context: click.Context, /, minutes: float, sink_name: str, json_file: Path | None, **flags: object) -> int:
     """Run Kafka, Flink, job, sink and generator, and compare every finished window with the manifest.
 
-    Exit code 1 when one differs. Everything is stopped at the end; the rows stay.
+    Exit code 1 if one differs. At the end, the demo stops everything; the rows stay.
     """
     from rtea.demo import run, summary
 

@@ -1,4 +1,4 @@
-"""`rtea dlq`: the dead letters."""
+"""`rtea dlq`: shows dead letters and sends them back."""
 
 import sys
 from collections import Counter
@@ -23,16 +23,16 @@ SHOWN_BYTES = 80
 
 @click.group
 def group() -> None:
-    """Events that were refused, with their reasons."""
+    """Dead letters: refused events with their reasons."""
 
 
 @group.command
-@click.option("--reason", "reasons", multiple=True, help="Only letters of this reason; repeatable.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many letters.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: what `rtea dlq replay` reads.")
+@click.option("--reason", "reasons", multiple=True, help="Show only dead letters with this reason; repeatable.")
+@click.option("--limit", type=click.IntRange(min=1), help="Show at most this many dead letters.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, for `rtea dlq replay`.")
 @click.pass_context
 def show(context: click.Context, reasons: tuple[str, ...], limit: int | None, as_json: bool) -> None:
-    """List the letters that were not sent back yet, oldest first."""
+    """List the dead letters that were not sent back yet, oldest first."""
     from rtea import dead_letters
 
     letters = dead_letters.read(resolve(context))
@@ -42,11 +42,11 @@ def show(context: click.Context, reasons: tuple[str, ...], limit: int | None, as
             sys.stdout.buffer.write(msgspec.json.encode(letter.with_text()) + b"\n")
         sys.stdout.buffer.flush()
         return
-    rows = [(letter.reason, letter.field, letter.expected, *_described(letter)) for letter in chosen]
+    rows = [(letter.reason, letter.field, letter.expected, *_describe(letter)) for letter in chosen]
     output.show_table(["reason", "field", "expected", "place", "time", "value"], rows)
 
 
-def _described(letter: "DeadLetter") -> tuple[str, str, str]:
+def _describe(letter: "DeadLetter") -> tuple[str, str, str]:
     if letter.window_start_ms is not None:
         return f"{letter.topic} window", _time(letter.window_start_ms), f"{letter.events} events"
     raw = letter.raw
@@ -63,33 +63,35 @@ def _time(time_ms: int) -> str:
 
 @group.command
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent; send nothing.")
 @click.pass_context
 def replay(context: click.Context, file: Path, dry_run: bool) -> int:
-    """Send letters back to the events topic: FILE has lines of `rtea dlq show --json`, with their `value` (or
-    `raw_base64`) corrected. Exit code 1 when one is still refused.
+    """Send corrected dead letters back to the events topic. FILE contains lines of `rtea dlq show --json` with a
+    corrected `value` (or `raw_base64`). Exit code 1 if one is still refused.
     """
     from rtea import dead_letters
 
     config = resolve(context)
     send = dead_letters.judge if dry_run else dead_letters.replay
     outcomes: Counter[str] = Counter()
-    for replayed in send(config, list(_corrected(file))):
+    for replayed in send(config, list(_read_letters(file))):
         outcomes[replayed.outcome] += 1
         if replayed.problem:
             click.echo(f"{replayed.letter.place}: {replayed.outcome}: {replayed.problem}", err=True)
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "no letters"
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "no dead letters"
     click.echo(f"dry run: {counts}" if dry_run else counts)
     return 1 if outcomes["still refused"] else 0
 
 
-def _corrected(file: Path) -> Iterator["DeadLetter"]:
+def _read_letters(file: Path) -> Iterator["DeadLetter"]:
     from rtea import dead_letters
 
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}: name a file of `rtea dlq show --json`") from error
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}: name a file with the output of `rtea dlq show --json`"
+        ) from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield dead_letters.decode(line, f"{file} line {number}")

@@ -1,4 +1,4 @@
-"""`rtea jars`: the jars from Maven."""
+"""`rtea jars`: downloads the jars from Maven."""
 
 import click
 
@@ -12,12 +12,18 @@ def group() -> None:
 
 @group.command
 @click.option("--mirror", "jars__mirror", help="Base address of a Maven repository.")
-@click.option("--group", "groups", multiple=True, type=click.Choice(["kafka", "flink", "build"]), help="Only these.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    type=click.Choice(["kafka", "flink", "build"]),
+    help="Fetch only this group; repeatable.",
+)
 @click.pass_context
 def fetch(context: click.Context, jars__mirror: str | None, groups: tuple[str, ...]) -> None:
-    """Download the pinned jars once; checks every checksum."""
+    """Download the pinned jars that are missing, and check every checksum."""
     from rtea.stack import jars
 
     config = resolve(context, jars__mirror=jars__mirror)
     downloads = jars.fetch(config.jars, groups or ("kafka", "flink", "build"))  # type: ignore[arg-type]
-    click.echo(f"{downloads} jars downloaded, every pinned jar is in {jars.cache_dir(config.jars)}")
+    click.echo(f"{downloads} jars downloaded; every jar is in {jars.cache_dir(config.jars)}")

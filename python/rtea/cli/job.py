@@ -1,4 +1,4 @@
-"""`rtea job`: the Flink job."""
+"""`rtea job`: controls the Flink job."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ def group() -> None:
 @click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
 @click.option("--parallelism", "job__parallelism", type=int, help="Parallel subtasks.")
 @click.option("--python-mode", "job__python_mode", type=click.Choice(["auto", "thread", "process"]))
-@click.option("--savepoint", help="Go on from a savepoint that `rtea job stop` made.")
-@click.option("--another", is_flag=True, help="Submit although a job that writes the same topics runs.")
+@click.option("--savepoint", help="Continue from a savepoint of `rtea job stop`.")
+@click.option("--another", is_flag=True, help="Submit even if a running job writes the same topics.")
 @click.option("--from", "from_", metavar="TIME", help="Backfill: start of the first window, ISO 8601 or ms.")
 @click.option("--to", metavar="TIME", help="Backfill: end of the last window.")
-@click.option("--replace", is_flag=True, help="Backfill: replace windows also where more events were counted before.")
+@click.option("--replace", is_flag=True, help="Backfill: replace windows even if the old result has more events.")
 @click.pass_context
 def submit(
     context: click.Context,
@@ -40,7 +40,7 @@ def submit(
     if (from_ is None) != (to is None) or (from_ and savepoint):
         raise click.UsageError("--from and --to belong together, and start without a savepoint")
     if replace and not from_:
-        raise click.UsageError("--replace belongs to a backfill: give --from and --to")
+        raise click.UsageError("--replace is for a backfill: give --from and --to")
     config = resolve(context, **flags)
     if from_ and to:
         job_id = submission.backfill(config, parse_ms("--from", from_), parse_ms("--to", to), replace=replace)
@@ -53,17 +53,21 @@ def submit(
 @group.command
 @click.pass_context
 def status(context: click.Context) -> int:
-    """List the cluster's jobs with their checkpoints, and what is wrong; exit code 1 when none runs."""
+    """List the cluster's jobs with their checkpoints and problems; exit code 1 if none runs."""
     from rtea.job import submit as submission
 
     config = resolve(context)
     jobs = submission.jobs(config)
     rows = []
     for job in jobs:
-        health = submission.health(config, job.id)
-        trouble = health.last_failure or (submission.root_cause(config, job.id) if job.state == "RESTARTING" else "")
-        rows.append((job.id, job.name, job.state, health.completed_checkpoints, health.failed_checkpoints, trouble))
-    output.show_table(["job", "name", "state", "checkpoints", "failed", "trouble"], rows)
+        checkpoints = submission.checkpoint_status(config, job.id)
+        trouble = checkpoints.last_failure or (
+            submission.root_cause(config, job.id) if job.state == "RESTARTING" else ""
+        )
+        rows.append(
+            (job.id, job.name, job.state, checkpoints.completed_checkpoints, checkpoints.failed_checkpoints, trouble)
+        )
+    output.show_table(["job", "name", "state", "checkpoints", "failed", "problem"], rows)
     return 0 if any(job.state == "RUNNING" for job in jobs) else 1
 
 
@@ -71,8 +75,8 @@ def status(context: click.Context) -> int:
 @click.argument("job_id")
 @click.pass_context
 def stop(context: click.Context, job_id: str) -> None:
-    """Stop a job with a savepoint, and print its address: `rtea job submit --savepoint` goes on from there. The first
-    characters of JOB_ID are enough.
+    """Stop a job with a savepoint, and print the savepoint's address: `rtea job submit --savepoint` continues from it.
+    The first characters of JOB_ID are enough.
     """
     from rtea.job import submit as submission
 
@@ -83,8 +87,8 @@ def stop(context: click.Context, job_id: str) -> None:
 @click.argument("job_id")
 @click.pass_context
 def cancel(context: click.Context, job_id: str) -> None:
-    """Cancel a job. A job submitted later reads the topic from `job.start_from` again. The first characters of JOB_ID
-    are enough.
+    """Cancel a job. The next job that you submit reads the topic from `job.start_from` again. The first characters of
+    JOB_ID are enough.
     """
     from rtea.job import submit as submission
 

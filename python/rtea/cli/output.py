@@ -1,4 +1,4 @@
-"""What commands print: tables, and query results in formats that other programs read."""
+"""The output of commands: tables, and query results in formats for other programs."""
 
 import base64
 import csv
@@ -16,14 +16,14 @@ Format = Literal["table", "csv", "json", "ndjson"]
 FORMATS: tuple[Format, ...] = ("table", "csv", "json", "ndjson")
 
 WIDE_COLUMNS = 100_000
-"""Width of what is no terminal: nothing is cut there."""
+"""Width of the output if it is not a terminal: wide enough that no line is folded."""
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127) if chr(code) not in "\n\t"}
-"""Control characters as escapes: a terminal must not take a cell for a command."""
+"""Escapes for control characters: a terminal must not execute what is in a cell."""
 
 
 def show_table(names: Iterable[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Print a table; cells are plain text. On a terminal long cells are folded, elsewhere they stay on one line."""
+    """Print a table; cells are plain text. Long cells are folded on a terminal; elsewhere they stay on one line."""
     table = Table(title=title)
     for name in names:
         table.add_column(Text(name), overflow="fold")
@@ -38,8 +38,8 @@ def _cell(value: object) -> str:
 
 
 def write_rows(names: Sequence[str], rows: Sequence[Sequence[object]], format: Format) -> str:
-    r"""Rows as text: CSV by RFC 4180 with a header, a JSON array of objects, or an object a line. Times are ISO 8601,
-    bytes base64.
+    r"""Rows as text: CSV (RFC 4180) with a header, a JSON array of objects, or one object per line. Times are ISO 8601,
+    bytes are base64.
 
     >>> write_rows(["a", "b"], [[1, None], ["x,y", b"z"]], "csv")
     'a,b\r\n1,\r\n"x,y",eg==\r\n'

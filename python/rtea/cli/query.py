@@ -1,4 +1,4 @@
-"""`rtea query`: look at the rows of the DuckDB sink."""
+"""`rtea query`: queries the rows of the DuckDB sink."""
 
 import sys
 from pathlib import Path
@@ -22,8 +22,8 @@ ORDER BY metric, dimension, currency"""
 @click.option("--format", "format_", type=click.Choice(output.FORMATS), default="table", show_default=True)
 @click.pass_context
 def command(context: click.Context, /, sql: str | None, format_: output.Format, **flags: object) -> None:
-    """Run SQL on the DuckDB file, read-only; with - as SQL, read it from standard input; without SQL, show the newest
-    window. Waits up to a minute for a file that another process holds.
+    """Run SQL on the DuckDB file, read-only. If SQL is -, read it from standard input; without SQL, show the newest
+    window. If another process holds the file, wait up to a minute.
     """
     config = resolve(context, **flags)
     statement = sys.stdin.read() if sql == "-" else sql or NEWEST_WINDOW.format(table=config.sink.table)
@@ -32,6 +32,6 @@ def command(context: click.Context, /, sql: str | None, format_: output.Format, 
     if format_ == "table":
         output.show_table(names, rows)
     else:
-        # Always UTF-8, and every byte of it: click would take escape sequences away.
+        # Write UTF-8 bytes directly: click would remove escape sequences.
         sys.stdout.buffer.write(output.write_rows(names, rows, format_).encode())
         sys.stdout.buffer.flush()

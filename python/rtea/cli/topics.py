@@ -1,4 +1,4 @@
-"""`rtea topics`: the pipeline's topics."""
+"""`rtea topics`: creates the pipeline's topics."""
 
 import click
 
@@ -15,9 +15,9 @@ def group() -> None:
 @click.option("--replication-factor", default=1, show_default=True, type=click.IntRange(min=1))
 @click.pass_context
 def create(context: click.Context, kafka__bootstrap_servers: str | None, replication_factor: int) -> None:
-    """Make the topics that are missing."""
+    """Create the topics that are missing."""
     from rtea import topics
 
     config = resolve(context, kafka__bootstrap_servers=kafka__bootstrap_servers)
     made = topics.create(config, replication_factor=replication_factor)
-    click.echo(f"made: {', '.join(made)}" if made else "every topic exists")
+    click.echo(f"created: {', '.join(made)}" if made else "every topic exists")

@@ -1,4 +1,4 @@
-"""`rtea verify`: a sink's rows against a manifest."""
+"""`rtea verify`: compares a sink's rows with a manifest."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rtea.sinks.registry import SINKS
 @click.option("--wait", "wait_s", type=FiniteRange(min=0), default=0.0, help="Seconds to wait for the rows to match.")
 @click.pass_context
 def command(context: click.Context, /, manifest: Path, sink_name: str, wait_s: float, **flags: object) -> int:
-    """Compare every finished window of MANIFEST with the sink; exit code 1 when one differs."""
+    """Compare every finished window of MANIFEST with the sink's rows; exit code 1 if one differs."""
     from rtea import manifest as manifests
     from rtea import verify
 
@@ -29,7 +29,5 @@ def command(context: click.Context, /, manifest: Path, sink_name: str, wait_s: f
             click.echo(f"window {start_ms}: {problem}", err=True)
     click.echo(f"{report}, {report.events} events")
     if not sent.end.complete:
-        click.echo(
-            "the manifest is incomplete: its run failed, so windows may name events that were never sent", err=True
-        )
+        click.echo("the manifest is incomplete: its run failed, so its windows may differ from what was sent", err=True)
     return 0 if report.passed else 1

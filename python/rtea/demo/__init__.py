@@ -1,4 +1,4 @@
-"""`rtea demo`: the whole pipeline on this machine, watched and proven.
+"""`rtea demo`: runs, measures and verifies the whole pipeline on this machine.
 
-`run` starts and stops the parts, `monitor` measures them, `view` draws them, `summary` judges.
+`run` starts and stops the parts, `monitor` measures them, `view` displays them, `summary` gives the result.
 """

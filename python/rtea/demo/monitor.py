@@ -1,4 +1,4 @@
-"""Measures a running pipeline: Flink's metrics by REST, CPU seconds by process, rows by the sink."""
+"""Measures a running pipeline: Flink's metrics, CPU seconds of each process, and the sink's progress."""
 
 import threading
 import time
@@ -17,6 +17,9 @@ SOURCE = "Source__events"
 RECORDS_OUT, PENDING = f"{SOURCE}.numRecordsOut", f"{SOURCE}.pendingRecords"
 WATERMARK = "fold.currentOutputWatermark"
 
+RATE_SECONDS = 5.0
+"""The rate is the average over so long."""
+
 
 class Written(msgspec.Struct, frozen=True):
     """One line of the sink's JSON progress: a window's rows became readable. Times in ms UTC."""
@@ -30,7 +33,7 @@ class Written(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at the job: records read in all, records still in Kafka, watermark in ms UTC."""
+    """One measurement of the job: all records read so far, records still in Kafka, watermark in ms UTC."""
 
     at_s: float
     records: float
@@ -45,7 +48,7 @@ class Monitor:
     config: Config
     job_id: str
     behind_ms: int = 0
-    """How far the events' times are behind the clock."""
+    """How far event time is behind the clock."""
     samples: list[Sample] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -54,7 +57,7 @@ class Monitor:
     _vertex_id: str = ""
 
     def watch_process(self, name: str, pid: int) -> None:
-        """Count a process's CPU seconds from now on, those of its descendants included."""
+        """Count the CPU seconds of a process and its descendants from now on."""
         self._processes[name] = process = psutil.Process(pid)
         self._baselines[name] = _tree_seconds(process)
         self.cpu_seconds[name] = 0.0
@@ -77,7 +80,7 @@ class Monitor:
         return thread
 
     def sample(self) -> Sample | None:
-        """Take a sample; None while Flink does not answer, as during a restart of the job."""
+        """Take a sample; None if Flink does not answer, for example while the job restarts."""
         for name, process in self._processes.items():
             used = _tree_seconds(process) - self._baselines[name]
             self.cpu_seconds[name] = max(self.cpu_seconds[name], used)
@@ -94,10 +97,12 @@ class Monitor:
         self.samples.append(sample)
         return sample
 
-    def rate_hz(self, over_s: float = 5.0) -> float:
+    def rate_hz(self) -> float:
         """Records per second read by the job over the last seconds."""
         recent = (
-            [sample for sample in self.samples if sample.at_s >= self.samples[-1].at_s - over_s] if self.samples else []
+            [sample for sample in self.samples if sample.at_s >= self.samples[-1].at_s - RATE_SECONDS]
+            if self.samples
+            else []
         )
         seconds = recent[-1].at_s - recent[0].at_s if recent else 0.0
         return (recent[-1].records - recent[0].records) / seconds if seconds else 0.0

@@ -1,4 +1,4 @@
-"""Runs the whole pipeline once: stack, job, sink, generator; and leaves nothing running."""
+"""Runs the whole pipeline once (stack, job, sink, generator), and stops all of it at the end."""
 
 import os
 import shlex
@@ -28,19 +28,19 @@ from rtea.sinks.registry import SINKS
 from rtea.stack import jars, local, rest, supervisor
 from rtea.stack.layout import Layout
 
-FRAME_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 FIRST_WINDOW_MS = 3_000
-"""How much the first window holds at most: the times of a demo's events lie up to a window behind the clock, so that
-nobody waits a minute for the first rows."""
+"""Longest first window. The demo starts its event time behind the clock, shortly before the end of a window: so the
+first rows do not take a minute."""
 
 STOP_SECONDS = 60
 CATCH_UP_SECONDS = 60
-"""How long the last finished window's rows may take to appear before they count as missing."""
+"""How long the rows of the last finished window may take; after that, they count as missing."""
 
 
 def own_config(config: Config) -> Config:
-    """The demo's configuration: a state directory, a DuckDB file and a BigQuery table of its own, so that
-    every run starts with empty topics and an empty table, and cannot touch what a user keeps.
+    """The demo's configuration. It has its own state directory, DuckDB file and BigQuery table: so every run starts
+    with empty topics and an empty table, and does not touch the user's data.
     """
     root = config.stack.state_dir / "demo"
     table = f"{config.bigquery.table}_demo_{time.strftime('%Y%m%d_%H%M%S', time.gmtime())}"
@@ -58,7 +58,7 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
     """Run the demo with a sink of `rtea.sinks.registry`; `config` comes from `own_config`.
 
     Raises:
-        RteaError: a part did not start, or failed on the way; everything is stopped.
+        RteaError: a part did not start or failed; everything is stopped.
     """
     _require_a_window(config, minutes)
     layout = Layout.of(config.stack.state_dir)
@@ -68,7 +68,7 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
     supervisor.require_no_leftovers(layout)
     layout.clear()
     table = SINKS[sink_name](config)
-    with closing(table):  # Missing credentials or a table of another shape: better now than after a minute.
+    with closing(table):  # Find missing credentials or another schema now, not after a minute.
         table.open()
     jars.fetch(config.jars, ("kafka", "flink"))
     with ExitStack() as parts:
@@ -96,7 +96,7 @@ def _require_a_window(config: Config, minutes: float) -> None:
 
 
 def _stop_children() -> None:
-    """Stop what still runs: a signal may come between the start of a process and the line that would stop it."""
+    """Stop what still runs: a signal may come between the start of a process and the code that stops it."""
     children = psutil.Process().children(recursive=True)
     for child in children:
         with suppress(psutil.NoSuchProcess):
@@ -126,7 +126,7 @@ def _send(
                 monitor.behind_ms = _behind_ms(path)
             monitor.sample()
             live.update(view.draw(monitor, "sending"), refresh=True)
-            _wait(generator, FRAME_SECONDS)
+            _wait(generator, REFRESH_SECONDS)
         seconds = time.time() - started_s
         if generator.returncode:
             raise DeliveryError(f"the generator failed: {supervisor.tail(layout.logs / 'generator.log', 1)}")
@@ -140,7 +140,7 @@ def _send(
 
 
 def start_ms(now_ms: int, window_ms: int) -> int:
-    """The newest time at which a window has `FIRST_WINDOW_MS` left, or all of it if it is shorter than that.
+    """The newest time at which a window has `FIRST_WINDOW_MS` left, or its whole length if it is shorter.
 
     >>> start_ms(1_000_000, 60_000), start_ms(1_020_000, 60_000), start_ms(1_000_999, 2_000)
     (957000, 1017000, 1000000)
@@ -150,7 +150,7 @@ def start_ms(now_ms: int, window_ms: int) -> int:
 
 
 def _behind_ms(path: Path) -> int:
-    """How far events are behind the clock; 0 while the generator has not told."""
+    """How far event time is behind the clock; 0 while the manifest has no header."""
     try:
         header = manifest.read_cut(path).header
     except RteaError:
@@ -172,7 +172,7 @@ def _require_alive(sink: "subprocess.Popen[bytes]", layout: Layout) -> None:
 def _process(
     config: Config, layout: Layout, name: str, module: str, *arguments: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run one of our commands with the demo's configuration; stop it gently at the end."""
+    """Run one of our commands with the demo's configuration; at the end, stop it with a signal."""
     command = [sys.executable, "-m", module, *arguments]
     environment = os.environ | configuration.as_environment(config)
     with open(layout.logs / f"{name}.log", "ab") as log:
@@ -191,7 +191,7 @@ def _process(
 
 
 def whereabouts(config: Config, sink_name: str) -> str:
-    """Where the demo's rows stay, and how to look at them."""
+    """Say where the demo's rows are, and how to look at them."""
     if sink_name == "bigquery":
         return f"rows stay in table {config.bigquery.table_id}; drop it when you have seen enough"
     path = config.sink.duckdb_path

@@ -1,4 +1,4 @@
-"""The demo's verdict: what was measured, and whether every finished window matches the manifest."""
+"""The demo's result: the measurements, and whether every finished window matches the manifest."""
 
 import statistics
 
@@ -12,7 +12,7 @@ from rtea.verify import Report
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """Figures of one run. Lags in records: the most over the run's first and last third."""
+    """Figures of one run. The lags, in records, are the largest in the first and the last third of the run."""
 
     windows: int
     matching: int
@@ -28,7 +28,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """Whether windows were compared and all match."""
+        """Whether windows were compared, and all of them match."""
         return self.windows > 0 and self.matching == self.windows
 
     def cores(self, process: str) -> float:
@@ -37,7 +37,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def summarize(monitor: Monitor, sent: Manifest, report: Report, seconds: float) -> Summary:
-    """Sum up a run of `seconds` of sending."""
+    """Summarize a run in which the generator sent for `seconds`."""
     freshness = monitor.freshness_of_windows_s() or [float("nan")]
     lags = [sample.lag for sample in monitor.samples] or [float("nan")]
     third = max(1, len(lags) // 3)
@@ -67,7 +67,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Print the figures, the CPU seconds by process, and the verdict."""
+    """Print the figures, the CPU seconds of each process, and the result."""
     figures = Table("figure", "value", title="rtea demo")
     figures.add_row("events sent", f"{summary.events:,}")
     figures.add_row("rate", f"{summary.rate_hz:,.0f} msg/s over {summary.seconds:.0f} s")
@@ -76,7 +76,7 @@ def show(summary: Summary, console: Console) -> None:
         f"p50 {summary.freshness_p50_s:.2f} s, p99 {summary.freshness_p99_s:.2f} s",
     )
     figures.add_row(
-        "most lag, first and last third", f"{summary.lag_first_third:,.0f} and {summary.lag_last_third:,.0f} records"
+        "largest lag, first and last third", f"{summary.lag_first_third:,.0f} and {summary.lag_last_third:,.0f} records"
     )
     for name, used in summary.cpu_seconds.items():
         figures.add_row(f"CPU {name}", f"{used:.1f} s, {summary.cores(name):.2f} cores")

@@ -26,7 +26,7 @@ def draw(monitor: Monitor, phase: str) -> Group:
 
 
 def _windows(monitor: Monitor) -> Table:
-    table = Table("window", "events", "rows", "readable after its end", title="newest windows")
+    table = Table("window", "events", "rows", "readable after window end", title="newest windows")
     for entry in reversed(monitor.written[-NEWEST:]):
         freshness = f"{monitor.freshness_s(entry):.2f} s"
         table.add_row(_clock(entry.window_start_ms), f"{entry.revision:,}", str(entry.rows), freshness)

@@ -1,4 +1,4 @@
-"""The job's parts that know PyFlink: sources and sinks, the Java pack operator, the Python UDFs.
+"""The parts of the job that use PyFlink: source and sinks, the Java operators, the Python UDFs.
 
-Only this room and `rtea.job` import pyflink.
+Only this package and `rtea.job` import PyFlink.
 """

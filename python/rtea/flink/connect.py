@@ -1,7 +1,7 @@
-"""Kafka ends of the job, and the Java operator between source and fold.
+"""The job's Kafka source and sinks, and its Java operators.
 
-Records come from the events topic through `RecordDeserializer`, batches leave `PackOperator` for
-`rtea.flink.fold`; framed records go to the dead letter and results topics through `KeyedSerializer`.
+`RecordDeserializer` reads records from the events topic, and `PackOperator` packs them into batches for
+`rtea.flink.fold`. `KeyedSerializer` writes records to the dead letter topic and the results topic.
 """
 
 from typing import Any
@@ -16,25 +16,25 @@ from rtea.config import Config
 from rtea.sections import KafkaSection
 
 BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
-"""Bytes on the wire between operators, as they are."""
+"""The type of all data between operators: plain bytes."""
 
 CONSUMER_GROUP = "rtea-job"
 
 WHOLE_TOPIC = (-(2**63), 2**63 - 1)
-"""The time span of a live job: all of it."""
+"""The time span of a live job: all times."""
 
 SHADED = "org.apache.flink.kafka.shaded."
-"""Where Flink's connector keeps its copy of Kafka's classes."""
+"""Package prefix of the copy of Kafka's classes in Flink's connector."""
 
-# Room of the producer beyond the longest record, for its headers and batch overhead.
+# What a request of the producer may hold besides the longest record: headers and batch overhead.
 REQUEST_OVERHEAD_BYTES = 65_536
 
 LEAST_BUFFER_BYTES = 33_554_432
 
 
 def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[int, int] = WHOLE_TOPIC) -> DataStream:
-    """Records of the events topic, with a watermark per partition from their timestamps, those from the future
-    left out. With a span `[from, to)` the source ends where the topic ends at its start.
+    """Read the records of the events topic. The watermark of each partition follows the record timestamps, except those
+    in the future. With a span `[from, to)`, the source stops at the end that the topic has when the job starts.
     """
     jvm = get_gateway().jvm
     offsets = jvm.org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer
@@ -43,18 +43,18 @@ def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[
         jvm.org.apache.flink.connector.kafka.source.KafkaSource.builder()
         .setTopics([config.kafka.events_topic])
         .setDeserializer(jvm.rtea.RecordDeserializer())
-        # Fewer, larger fetches: a broker waits up to 100 ms for half a MiB.
+        # Fewer, larger fetches: the broker waits up to 100 ms until it has half a MiB.
         .setProperty("fetch.min.bytes", "524288")
         .setProperty("fetch.max.wait.ms", "100")
-        # A replay of dead letters that was given up must not be seen.
+        # The job must not see events of an aborted replay of dead letters.
         .setProperty("isolation.level", "read_committed")
     )
     if span_ms == WHOLE_TOPIC:
         start = offsets.earliest() if job.start_from == "earliest" else offsets.latest()
         builder.setGroupId(CONSUMER_GROUP).setProperty("partition.discovery.interval.ms", "10000")
     else:
-        # The first offset with a timestamp in or after the span: none before it has a part in it. The end is where
-        # the topic ends now: a lookup by timestamp would end at the first record whose clock was ahead.
+        # Start at the first record with a timestamp in or after the span: no record before it belongs to the span. Stop
+        # at the current end of the topic: a lookup by timestamp would stop at the first record whose clock was ahead.
         start = offsets.timestamp(max(span_ms[0], 0))
         builder.setBounded(offsets.latest())
         builder.setProperty("commit.offsets.on.checkpoint", "false")
@@ -75,7 +75,7 @@ def _connect(builder: Any, kafka: KafkaSection) -> None:
 
 
 def _connection(kafka: KafkaSection) -> dict[str, str]:
-    """Where the brokers are and how to connect: `rtea.topics.connection` by the names of Java's clients."""
+    """The settings of `rtea.topics.connection`, with the names that Kafka's Java clients use."""
     settings = {"bootstrap.servers": kafka.bootstrap_servers, "security.protocol": kafka.security_protocol}
     if kafka.ssl_ca:
         settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(kafka.ssl_ca.resolve())}
@@ -93,14 +93,14 @@ def _connection(kafka: KafkaSection) -> dict[str, str]:
 
 
 def _quoted(text: str) -> str:
-    """A value of a JAAS configuration."""
+    """Quote a value for a JAAS configuration."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = WHOLE_TOPIC) -> DataStream:
-    """Batches of records of one window, in the layout of `rtea-core`'s pack module; with a time span
-    `[from, to)`, of its records only.
+    """Pack records of one window into batches, in the layout of `rtea-core`'s pack module. With a time span
+    `[from, to)`, leave out all other records.
     """
     jvm = get_gateway().jvm
     job = config.job
@@ -109,7 +109,7 @@ def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = WHOLE_TO
 
 
 def guard_topic(batches: DataStream, config: Config) -> DataStream:
-    """The same batches, always of one topic: the job fails when the topic is made again under its name."""
+    """Pass the batches on unchanged. The job fails if the topic was deleted and recreated."""
     jvm = get_gateway().jvm
     properties = jvm.java.util.Properties()
     for name, value in _connection(config.kafka).items():
@@ -121,7 +121,7 @@ def guard_topic(batches: DataStream, config: Config) -> DataStream:
 
 
 def keep_watermark(partials: DataStream) -> DataStream:
-    """The same partials, after a recovery preceded by the watermark of its checkpoint."""
+    """Pass the partials on unchanged. After a recovery, send the watermark of the checkpoint before them."""
     keeper = get_gateway().jvm.rtea.WatermarkKeeper()
     kept = partials._j_data_stream.transform("keep watermark", BYTES.get_java_type_info(), keeper)
     kept.setParallelism(1)
@@ -129,7 +129,7 @@ def keep_watermark(partials: DataStream) -> DataStream:
 
 
 def write_keyed(frames: DataStream, config: Config, topic: str, longest_record_bytes: int) -> DataStreamSink:
-    """Write framed records to a topic, at least once."""
+    """Write records to a topic, at least once. Each element is a key and a value in one byte array."""
     jvm = get_gateway().jvm
     guarantee = jvm.org.apache.flink.connector.base.DeliveryGuarantee.AT_LEAST_ONCE
     builder = (
@@ -137,7 +137,7 @@ def write_keyed(frames: DataStream, config: Config, topic: str, longest_record_b
         .setRecordSerializer(jvm.rtea.KeyedSerializer(topic))
         .setDeliveryGuarantee(guarantee)
         .setProperty("max.request.size", str(longest_record_bytes + REQUEST_OVERHEAD_BYTES))
-        # Kafka refuses a record that is longer than all of its buffer; the default is 32 MiB.
+        # The producer refuses a record that is longer than its whole buffer; the default is 32 MiB.
         .setProperty("buffer.memory", str(max(LEAST_BUFFER_BYTES, 2 * (longest_record_bytes + REQUEST_OVERHEAD_BYTES))))
         .setProperty("compression.type", "lz4")
         .setProperty("acks", "all")

@@ -1,8 +1,7 @@
-"""Fold: the UDF that hands packed batches to Rust.
+"""Fold: the UDF that passes packed batches to Rust.
 
-Batches come from the Java `PackOperator`; one partial a batch goes on to `rtea.flink.merge`, dead
-letters leave through a side output for the dead letter topic, their counts through another one for
-`rtea.flink.health`.
+The batches come from the Java `PackOperator`. One partial per batch goes to `rtea.flink.merge`. Dead letters go to the
+dead letter topic through a side output, and their counts to `rtea.flink.refused` through another one.
 """
 
 import time
@@ -13,7 +12,7 @@ from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
 from rtea.aggregate import Folder
 from rtea.config import Config
 from rtea.flink.connect import BYTES
-from rtea.flink.health import REFUSED
+from rtea.flink.refused import REFUSED
 
 DEAD_LETTERS = OutputTag("dead-letters", BYTES)
 
@@ -25,7 +24,7 @@ class Fold(ProcessFunction):
         self._config, self._max_letter_bytes = config, max_letter_bytes
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Make the folder: it lives in Rust and does not travel with the pickled UDF."""
+        """Make the folder here: it is a Rust object, so it cannot be pickled with the UDF."""
         job = self._config.job
         self._folder = Folder(
             window_ms=job.window_ms,
@@ -41,7 +40,7 @@ class Fold(ProcessFunction):
         )
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:
-        """Fold one batch; the interpreter is released meanwhile."""
+        """Fold one batch. Rust releases the interpreter lock (GIL) meanwhile."""
         folded = self._folder.fold(bytes(value), time.time_ns() // 1_000_000)
         for letter in folded.dead_letters:
             yield DEAD_LETTERS, letter

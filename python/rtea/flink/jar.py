@@ -1,4 +1,4 @@
-"""Our jar: where the wheel keeps it. Needs no pyflink, so that submission can check it early."""
+"""The jar of RTEA's Java operators in the wheel. Needs no PyFlink, so a submission can check it early."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ PATH = Path(__file__).with_name("rtea-flink.jar")
 
 
 def locate() -> Path:
-    """The jar of our Java operators.
+    """The path of the jar of RTEA's Java operators.
 
     Raises:
-        JarError: this installation lacks it.
+        JarError: the jar is missing in this installation.
     """
     if not PATH.is_file():
         raise JarError(f"jar {PATH.name} is missing in {PATH.parent}: run `make setup`, or reinstall the wheel")

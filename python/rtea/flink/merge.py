@@ -1,7 +1,6 @@
-"""Merge: partial aggregates of a window into one, and its rows when it fires.
+"""Merge: merges the partial aggregates of a window into one, and encodes its rows when the window fires.
 
-Partials come from `rtea.flink.fold`; framed result records go to the results topic, partials that
-missed their window to the dead letter topic.
+The partials come from `rtea.flink.fold`. Results go to the results topic, late partials to the dead letter topic.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,7 @@ class Merge(AggregateFunction):
     """Merges partials; the accumulator is the state bytes of a partial."""
 
     def create_accumulator(self) -> bytes:
-        """A window without events."""
+        """The accumulator of a window without events."""
         return NOTHING
 
     def add(self, value: bytes, accumulator: bytes) -> bytes:
@@ -34,14 +33,14 @@ class Merge(AggregateFunction):
         return accumulator
 
     def merge(self, acc_a: bytes, acc_b: bytes) -> bytes:
-        """Merge two windows' partials."""
+        """Merge two partials of the same window."""
         if not acc_a or not acc_b:
             return acc_a or acc_b
         return aggregate.merge_partials(acc_a, acc_b)
 
 
 class Emit(ProcessWindowFunction):
-    """Turns a fired window into its result record; a late event fires it again with more events."""
+    """Turns a fired window into its result record. An event within the allowed lateness fires the window again."""
 
     def __init__(self, submission: Submission) -> None:
         self._submission = submission
@@ -53,11 +52,11 @@ class Emit(ProcessWindowFunction):
 
 
 class DescribeLate(FlatMapFunction):
-    """Turns a partial that missed its window into dead letters."""
+    """Turns a late partial into dead letters."""
 
     def __init__(self, topic: str, max_letter_bytes: int) -> None:
         self._topic, self._max_letter_bytes = topic, max_letter_bytes
 
     def flat_map(self, value: bytes) -> Iterator[bytes]:
-        """Encode the letters."""
+        """Encode the dead letters."""
         yield from aggregate.encode_late(bytes(value), self._topic, self._max_letter_bytes)

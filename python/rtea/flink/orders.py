@@ -1,8 +1,8 @@
-"""Orders that wait for their window to fire, when orders count once (`job.deduplicate_orders`).
+"""Holds orders until their window fires, if orders count once (`job.deduplicate_orders`).
 
-Partials come from `rtea.flink.fold` and go on to `rtea.flink.merge`, without their orders while their window is
-open. Merging an order into a window's list copies the list: done for each batch, a window would cost the square of
-its orders. So they wait here, and join their window at once, just before it fires.
+Partials come from `rtea.flink.fold` and go to `rtea.flink.merge`. While their window is open, they go there without
+their orders. Merging an order into a window's list copies the list. If each batch did this, the cost would be the
+square of the number of orders. So the orders wait here and join their window all together, just before it fires.
 """
 
 from collections.abc import Iterator
@@ -15,22 +15,22 @@ from rtea import aggregate
 
 
 def window_of(partial: bytes) -> int:
-    """The key: the window's start."""
+    """The key: the start of the window."""
     return aggregate.describe_partial(bytes(partial)).window_start_ms
 
 
 class HoldOrders(KeyedProcessFunction):
-    """Holds the orders of each open window back; partials of a window that fired already pass whole."""
+    """Holds back the orders of open windows. Partials of windows that have already fired pass unchanged."""
 
     def __init__(self, window_ms: int) -> None:
         self._window_ms = window_ms
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Take hold of the state."""
+        """Get the state."""
         self._held = runtime_context.get_list_state(ListStateDescriptor("orders", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
-        """Pass one partial on."""
+        """Pass one partial on, without its orders if its window is open."""
         timers = ctx.timer_service()
         fires_at_ms = ctx.get_current_key() + self._window_ms - 1
         if timers.current_watermark() >= fires_at_ms:
@@ -43,7 +43,7 @@ class HoldOrders(KeyedProcessFunction):
         yield rest
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:
-        """Hand the orders on: the watermark that fires the window comes after them."""
+        """Pass the orders on. The watermark that fires the window comes after them."""
         held = [bytes(orders) for orders in self._held.get() or ()]
         self._held.clear()
         if held:

@@ -1,8 +1,8 @@
-"""The generation of a submission: which of two results with other settings is the newer one.
+"""The generation of a submission: it tells which of two results with different settings is newer.
 
-Revisions count events, so they compare results of equal settings only. A submission with settings that give other
-rows from the same events raises the generation; `rtea.sinks.result` says how sinks use it. The newest results of
-the topic say which settings and which generation came last.
+Revisions count events, so they can only compare results with equal settings. A submission with settings that give
+other rows from the same events gets a greater generation. `rtea.sinks.result` says how sinks use it. The newest
+results in the topic name the settings and the generation of the last submission.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from rtea.sinks import result
 from rtea.sinks.result import NotAResultError, WindowResult
 
 READ_RESULTS = 100
-"""Newest records of each partition that are looked at."""
+"""How many of the newest records in each partition are read."""
 
-OF_THE_ROWS = {
+SETTINGS_OF_ROWS = {
     *("window_ms", "timestamp_tolerance_ms", "max_skew_ms", "max_event_bytes", "max_dimensions"),
     *("event_types", "categories", "currencies", "deduplicate_orders"),
 }
-"""The job's settings on which rows depend."""
+"""The job's settings that decide the rows."""
 
 
 def digest(config: Config) -> str:
-    """What tells settings that give other rows apart.
+    """A digest of the settings that decide the rows.
 
     >>> from rtea import config
     >>> digest(config.load()) == digest(config.load(flags={"job.parallelism": 7}))
@@ -37,26 +37,26 @@ def digest(config: Config) -> str:
     >>> digest(config.load()) == digest(config.load(flags={"job.max_dimensions": 7}))
     False
     """
-    values = config.job.model_dump(mode="json", include=OF_THE_ROWS)
+    values = config.job.model_dump(mode="json", include=SETTINGS_OF_ROWS)
     values |= {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Known:
-    """A generation and the settings it stands for."""
+    """A generation, and the digest of its settings."""
 
     generation: int
     settings: str
 
 
 def choose(config: Config, running: Iterable[Known] = (), *, replace: bool = False) -> int:
-    """The generation of a submission: that of the newest results, or of a running job that has made none yet; a new
-    one with other settings than theirs, or to replace results of the same settings.
+    """Choose the generation of a submission: the newest one among the results in the topic and the running jobs. If its
+    settings differ, or with `replace`, choose a new and greater one.
 
     Raises:
         BrokerError, MissingTopicError: the results topic cannot be read.
-        ConfigError: the results topic holds windows of another length, or the job would replace them by parts.
+        ConfigError: the results topic holds windows of another length.
     """
     found = _newest_results(config)
     for each in found:
@@ -75,7 +75,7 @@ def choose(config: Config, running: Iterable[Known] = (), *, replace: bool = Fal
 
 
 def require_whole_windows(config: Config, generation: int) -> None:
-    """Check that a job without a savepoint does not replace windows by the part that it reads.
+    """Check that a job without a savepoint does not replace whole windows by the parts that it reads.
 
     Raises:
         ConfigError: it starts from the latest event, and its results would be newer than those in the topic.
@@ -83,8 +83,8 @@ def require_whole_windows(config: Config, generation: int) -> None:
     results = _newest_results(config)
     if config.job.start_from == "latest" and results and generation > max(each.generation for each in results):
         raise ConfigError(
-            "job.start_from=latest with other settings than the results in the topic would replace windows by parts of "
-            "them: submit with --savepoint or from the earliest event, or choose another kafka.results_topic"
+            "job.start_from=latest with other settings than the results in the topic would replace whole windows by "
+            "parts of them: submit with --savepoint, set job.start_from=earliest, or choose another kafka.results_topic"
         )
 
 

@@ -1,7 +1,7 @@
-"""The job's graph: source -> pack -> fold -> merge -> results, refused events and their counts aside.
+"""The job's graph: source -> pack -> fold -> merge -> results, with side outputs for refused events and their counts.
 
-Built in Flink's client by `rtea.job.main`; operators have uids, so that state belongs to a name
-and not to a place in the graph.
+`rtea.job.main` builds it in Flink's client. Operators have uids, so their state belongs to a name and not to a
+position in the graph.
 """
 
 import platform
@@ -17,18 +17,18 @@ from rtea.config import Config
 from rtea.flink import connect, orders
 from rtea.flink.connect import BYTES
 from rtea.flink.fold import DEAD_LETTERS, Fold
-from rtea.flink.health import REFUSED, CountLate, Sum, window_of
 from rtea.flink.merge import LATE, DescribeLate, Emit, Merge
+from rtea.flink.refused import REFUSED, CountLate, Sum, window_of
 from rtea.job.names import parameters
 
 CHECKPOINT_TIMEOUT = "60 s"
 
 MOST_LETTER_BYTES = 16_777_216
-"""Longest dead letter, whatever its topic takes: a batch may make thousands of them."""
+"""Longest dead letter, even if its topic takes longer ones: one batch may make thousands of them."""
 
 
 def choose_mode(config: Config) -> str:
-    """`thread` or `process`: thread mode needs pemja, which has wheels for x86-64 Linux only."""
+    """Choose `thread` or `process`: thread mode needs pemja, which has wheels for x86-64 Linux only."""
     if config.job.python_mode != "auto":
         return config.job.python_mode
     embeddable = platform.system() == "Linux" and platform.machine() == "x86_64" and util.find_spec("pemja") is not None
@@ -36,24 +36,24 @@ def choose_mode(config: Config) -> str:
 
 
 def settings(config: Config, python: str, submission: Submission) -> dict[str, str]:
-    """Flink's settings of the job, by name. `python` is the interpreter of client and workers."""
+    """Flink's settings for the job, by name. `python` is the interpreter of the client and the workers."""
     told = parameters(config, submission)
     return {
         "python.execution-mode": choose_mode(config),
         "python.executable": python,
         "python.client.executable": python,
-        # Process mode only: elements are whole batches, so bundles are kept short for freshness.
+        # Process mode only: each element is a whole batch, so short bundles cost little and keep results fresh.
         "python.fn-execution.bundle.time": "100",
-        # A submission of another job asks the running ones for these (`rtea.job.submit`).
+        # Each submission reads these from the running jobs (`rtea.job.submit`).
         "pipeline.global-job-parameters": ",".join(f"{name}:{value}" for name, value in told.items()),
-        # Elements are immutable byte arrays; copies between chained operators would be waste.
+        # Elements are byte arrays that nobody changes, so chained operators need no copies.
         "pipeline.object-reuse": "true",
         "execution.checkpointing.interval": f"{config.job.checkpoint_interval_ms} ms",
         "execution.checkpointing.timeout": CHECKPOINT_TIMEOUT,
-        # A checkpoint that fails, on a full disk for instance, costs a later recovery some time: no reason to stop.
-        # `rtea job status` shows it, as does Flink's metric numberOfFailedCheckpoints.
+        # A failed checkpoint, for example on a full disk, makes a later recovery slower but is no reason to stop.
+        # `rtea job status` and Flink's metric numberOfFailedCheckpoints show it.
         "execution.checkpointing.tolerable-failed-checkpoints": "2147483647",
-        # A lost TaskManager is a matter of seconds; the job waits for it rather than give up.
+        # A lost TaskManager is back within seconds, so the job waits for it and does not give up.
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "2147483647",
         "restart-strategy.fixed-delay.delay": "1 s",
@@ -68,8 +68,8 @@ def build(
     submission: Submission,
     span_ms: tuple[int, int] = connect.WHOLE_TOPIC,
 ) -> StreamExecutionEnvironment:
-    """The environment with the whole graph; `longest_records` in bytes by topic. With a span of event time
-    `[from, to)` the job ends after the windows in it.
+    """Build the environment with the whole graph. `longest_records` is the longest record of each topic, in bytes. With
+    a span of event time `[from, to)`, the job computes only the windows in it, and then ends.
     """
     flink = Configuration()
     for name, value in settings(config, python, submission).items():
@@ -111,7 +111,7 @@ def build(
     written = connect.write_keyed(
         results.union(health), config, kafka.results_topic, longest_records[kafka.results_topic]
     )
-    # One writer: compaction keeps the last record of a key, which must be the newest.
+    # Only one writer: compaction keeps the last record of a key, which must be the newest one.
     written.set_parallelism(1)
     return env
 

@@ -1,4 +1,4 @@
-"""The program that `flink run -py` executes; started by `rtea.job.submit`, not by hand."""
+"""The program that `flink run -py` executes. `rtea.job.submit` starts it; do not start it by hand."""
 
 import sys
 from pathlib import Path
@@ -12,14 +12,14 @@ from rtea.job import graph
 from rtea.job.names import BACKFILL_NAME, JOB_NAME, LIVE
 from rtea.stack import jars
 
-# PyFlink would import Beam, pandas and a MongoDB client with it, only to see whether Beam's compiled coders are there:
-# half of a submission's time, and a graph has no use for them.
+# PyFlink imports Beam, and with it pandas and a MongoDB client, only to see whether Beam's compiled coders are there.
+# That takes half of a submission's time, and building a graph does not need them. So hide Beam.
 sys.modules["apache_beam"] = None  # type: ignore[assignment]
 
 
 def main(config_file: Path, generation: int, writer: str, *span_ms: int) -> None:
-    """Build the graph from a resolved configuration and submit it; with a span of event time, start and
-    end, as a bounded job. The writer is `live`, or names who writes beside the live job.
+    """Build the graph from a resolved configuration and submit it. With a span of event time (start and end), the job
+    is bounded. `writer` is `live`, or the name of a job that writes beside the live job.
     """
     config = configuration.restore(config_file)
     paths = [*jars.locate(config.jars, "flink"), jar.locate()]

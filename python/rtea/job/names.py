@@ -1,4 +1,4 @@
-"""What a running job tells of itself: its name, the topics it writes, its generation. Needs no pyflink."""
+"""What a running job says about itself: its name, the topics that it writes, its generation. Needs no PyFlink."""
 
 from rtea.aggregate import Submission
 from rtea.config import Config
@@ -8,7 +8,7 @@ JOB_NAME = "rtea"
 BACKFILL_NAME = "rtea backfill"
 
 LIVE = "live"
-"""The writer of a job without a rival; others have names of their own, and so keys of their own in the topic."""
+"""The writer name of the live job. Other jobs have other names, so they use other keys in the results topic."""
 
 GENERATION = "rtea.generation"
 
@@ -16,10 +16,10 @@ SETTINGS = "rtea.settings"
 
 
 def written_topics(config: Config) -> dict[str, str]:
-    """The topics that a job writes, by the names under which Flink shows them among its parameters."""
+    """The topics that a job writes, by the name of the job parameter in which Flink shows them."""
     return {"rtea.results-topic": config.kafka.results_topic, "rtea.dead-letter-topic": config.kafka.dead_letter_topic}
 
 
 def parameters(config: Config, submission: Submission) -> dict[str, str]:
-    """All that Flink shows of a job beside its graph."""
+    """The parameters of the job that Flink shows."""
     return written_topics(config) | {GENERATION: str(submission.generation), SETTINGS: submission.settings}

@@ -1,4 +1,4 @@
-"""`rtea job submit|status|stop|cancel`: the job on a running cluster, through Flink's client and REST."""
+"""`rtea job submit|status|stop|cancel`: controls the job on a running cluster, through Flink's client and REST."""
 
 import fcntl
 import os
@@ -38,7 +38,7 @@ ENTRY = Path(__file__).with_name("main.py")
 
 @dataclass(frozen=True)
 class Job:
-    """A job on the cluster; `state` is Flink's word, for example RUNNING."""
+    """A job on the cluster; `state` is Flink's, for example RUNNING."""
 
     id: str
     name: str
@@ -46,13 +46,13 @@ class Job:
 
 
 def submit(config: Config, *, savepoint: str | None = None, another: bool = False) -> str:
-    """Submit the job and wait until it runs; returns its id. With a savepoint it goes on from there, and is
-    waited for until its first checkpoint. A second job on the same topics is refused unless it is wanted: both would
-    write results of the same windows.
+    """Submit the job, wait until it runs, and return its id. With a savepoint, the job continues from there; wait until
+    its first checkpoint. Without `another`, refuse a second job on the same topics: both would write results of the
+    same windows.
 
     Raises:
-        BrokerError, MissingTopicError, JarError, StackError: what it needs is not there.
-        JobError: Flink refused it, or it failed at once.
+        BrokerError, MissingTopicError, JarError, StackError: something that the job needs is missing.
+        JobError: Flink refused it, it failed at once, or another job writes the same topics.
     """
     _check(config)
     if savepoint and _is_missing(savepoint):
@@ -70,14 +70,14 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
         if savepoint:
             _wait_until_it_goes_on(config, job_id)
     except JobError:
-        # Left alone, it would retry without end and keep the slots it could get.
+        # Otherwise Flink would retry it without end, and it would keep its slots.
         cancel(config, job_id)
         raise
     return job_id
 
 
 def _is_missing(savepoint: str) -> bool:
-    """Whether an address on this machine names nothing; of others only Flink knows."""
+    """Whether an address on this machine names no file. Only Flink can check other addresses."""
     path = _path(savepoint)
     return path is not None and not path.exists()
 
@@ -92,7 +92,7 @@ def _address(savepoint: str, layout: Layout) -> str:
 
 
 def _path(savepoint: str) -> Path | None:
-    """The path that an address on this machine names, escaped or not; None for other addresses."""
+    """The path in an address on this machine, with or without % escapes; None for other addresses."""
     scheme, colon, rest = savepoint.partition(":")
     if colon and scheme != "file":
         return None
@@ -102,7 +102,7 @@ def _path(savepoint: str) -> Path | None:
 
 @contextmanager
 def _one_at_a_time(config: Config) -> Iterator[None]:
-    """Hold the stack's lock, so that two submissions see each other."""
+    """Hold the stack's lock, so that two submissions run one after the other."""
     layout = Layout.of(config.stack.state_dir)
     layout.claim()
     with open(layout.submission_lock, "w") as lock:
@@ -111,7 +111,7 @@ def _one_at_a_time(config: Config) -> Iterator[None]:
 
 
 def _require_alone(config: Config) -> None:
-    """Check that no live job that has not ended writes one of this job's topics."""
+    """Check that no other live job writes one of this job's topics."""
     wanted = written_topics(config).items()
     for job, told in _running(config):
         shared = [topic for name, topic in wanted if told.get(name) == topic]
@@ -123,26 +123,26 @@ def _require_alone(config: Config) -> None:
 
 
 def _running_generations(config: Config) -> list[Known]:
-    """The generations of jobs that write this job's results topic, also of those that have written nothing yet."""
+    """The generations of the jobs that write this job's results topic, even if they have written nothing yet."""
     (name, topic), *_ = written_topics(config).items()
     told_by = (told for _, told in _running(config) if told.get(name) == topic)
     return [Known(int(told[GENERATION]), told[SETTINGS]) for told in told_by if GENERATION in told and SETTINGS in told]
 
 
 def _running(config: Config) -> list[tuple[Job, dict[str, str]]]:
-    """The jobs that have not ended, with what they tell of themselves (`rtea.job.names`)."""
+    """The jobs that have not ended, with their parameters (`rtea.job.names`)."""
     alive = [job for job in jobs(config) if job.state not in ENDED]
     return [(job, _get(config, f"/jobs/{job.id}/config")["execution-config"]["user-config"]) for job in alive]
 
 
 def backfill(config: Config, from_ms: int, to_ms: int, *, replace: bool = False) -> str:
-    """Recompute the windows of a span of event time `[from, to)` from the events topic, and wait for the end; returns
-    the job's id. A live job may run beside it: the sinks keep the newer result of each window. With `replace` that is
-    this one, also when equal settings counted more events before.
+    """Recompute the windows of a span of event time `[from, to)` from the events topic, wait for the end, and return
+    the job's id. A live job may run beside it: the sinks keep the newer result of each window. With `replace`, the
+    backfill's result is always the newer one, even if the live job counted more events.
 
     Raises:
         ConfigError: the span does not consist of whole windows.
-        BrokerError, MissingTopicError, JarError, StackError: what it needs is not there.
+        BrokerError, MissingTopicError, JarError, StackError: something that the job needs is missing.
         JobError: Flink refused it, or it failed.
     """
     window_ms = config.job.window_ms
@@ -178,7 +178,7 @@ def _check(config: Config) -> None:
 
 
 def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str | None = None) -> str:
-    """Run a PyFlink program through Flink's client, detached; returns the id of the job it submits. The
+    """Run a PyFlink program through Flink's client, detached, and return the id of the job that it submits. The
     program's first argument is a file with the configuration (`rtea.config.restore`).
 
     Raises:
@@ -190,11 +190,11 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
     python = flink.interpreter()
     start = ["-s", _address(savepoint, layout)] if savepoint else []
     layout.claim()
-    # Each submission has a file of its own, which only the client reads.
+    # Each submission writes its own configuration file, and deletes it when the client has read it.
     with tempfile.TemporaryDirectory(prefix="submit-", dir=layout.root) as folder:
         settings = Path(folder) / "job-config.json"
         configuration.save(config, settings)
-        # Flink takes a program's path for an address, in which the characters of a user's path may mean something.
+        # Flink reads a program's path as a URI, in which characters of the user's path may have a special meaning.
         program_file = layout.as_seen_inside(Path(shutil.copy(entry, folder)))
         program = ["-py", program_file, str(settings), *program_arguments]
         command = flink.client_command("run", "-d", *start, "-pyexec", python, "-pyclientexec", python, *program)
@@ -210,7 +210,7 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
 
 
 def _cause(output: str) -> str:
-    """The line that tells most: the last exception named."""
+    """The most useful line of the output: the last one that names an exception."""
     causes = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception)\b.*:", line)]
     return causes[-1].removeprefix("Caused by: ") if causes else "no reason given"
 
@@ -219,7 +219,7 @@ def _wait_until_running(config: Config, job_id: str, *, restored: bool) -> None:
     def running() -> bool:
         details = describe(config, job_id)
         if restored and _exceptions(config, job_id):
-            raise JobError(f"job {job_id} cannot go on from the savepoint: {root_cause(config, job_id)}")
+            raise JobError(f"job {job_id} cannot continue from the savepoint: {root_cause(config, job_id)}")
         if details["state"] in ("FAILED", "CANCELED"):
             raise JobError(f"job {job_id} {details['state'].lower()}: {root_cause(config, job_id)}")
         tasks = [vertex["status"] for vertex in details["vertices"]]
@@ -235,13 +235,13 @@ def _wait_until_running(config: Config, job_id: str, *, restored: bool) -> None:
 
 
 def _wait_until_it_goes_on(config: Config, job_id: str) -> None:
-    """Wait until a job that was given a state has read on from there, which its first checkpoint proves."""
+    """Wait for the first checkpoint of a job that started from a savepoint: it proves that the job reads on."""
 
     def goes_on() -> bool:
-        if health(config, job_id).completed_checkpoints:
+        if checkpoint_status(config, job_id).completed_checkpoints:
             return True
         if _exceptions(config, job_id):
-            raise JobError(f"job {job_id} cannot go on from the savepoint: {root_cause(config, job_id)}")
+            raise JobError(f"job {job_id} cannot continue from the savepoint: {root_cause(config, job_id)}")
         return False
 
     try:
@@ -266,7 +266,7 @@ def jobs(config: Config) -> list[Job]:
 
 
 def describe(config: Config, job_id: str) -> dict[str, Any]:
-    """What REST says of a job.
+    """Flink's description of a job.
 
     Raises:
         StackError: no cluster answers.
@@ -276,16 +276,16 @@ def describe(config: Config, job_id: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Health:
-    """How a job fares under this JobManager: its checkpoints, and why the last that failed did so."""
+class CheckpointStatus:
+    """The checkpoints of a job since this JobManager started, and why the last failed one failed."""
 
     completed_checkpoints: int
     failed_checkpoints: int
     last_failure: str
 
 
-def health(config: Config, job_id: str) -> Health:
-    """Tell how a job fares.
+def checkpoint_status(config: Config, job_id: str) -> CheckpointStatus:
+    """Read the health of a job.
 
     Raises:
         StackError: no cluster answers.
@@ -293,11 +293,11 @@ def health(config: Config, job_id: str) -> Health:
     checkpoints = _get(config, f"/jobs/{job_id}/checkpoints")
     counts = checkpoints["counts"]
     failed = checkpoints["latest"]["failed"] or {}
-    return Health(counts["completed"], counts["failed"], failed.get("failure_message", ""))
+    return CheckpointStatus(counts["completed"], counts["failed"], failed.get("failure_message", ""))
 
 
 def root_cause(config: Config, job_id: str) -> str:
-    """First line of the exception that failed a job last, in the words of its innermost cause."""
+    """The innermost cause of the exception that failed a job last, in one line."""
     history = _exceptions(config, job_id)
     return _cause(history[0]["stacktrace"]) if history else "no exception is known"
 
@@ -321,12 +321,12 @@ def metrics(config: Config, job_id: str, vertex_id: str, names: list[str]) -> di
 
 
 def stop(config: Config, job_id: str) -> str:
-    """Stop a job with a savepoint, from which a later one, of another release or parallelism, goes on; returns
-    the savepoint's address.
+    """Stop a job with a savepoint and return the savepoint's address. A later job can continue from it, with another
+    release or parallelism.
 
     Raises:
         StackError: no cluster answers.
-        JobError: the job is unknown or does not run, or the savepoint failed; then it runs on.
+        JobError: the job is unknown or not running, or the savepoint failed. In the last case the job keeps running.
     """
     job_id = _known(config, job_id)
     answer = rest.post(config, f"/jobs/{job_id}/stop", {"drain": False})
@@ -351,7 +351,7 @@ def stop(config: Config, job_id: str) -> str:
 
 
 def _known(config: Config, job_id: str) -> str:
-    """The id of the only job that begins with these characters."""
+    """The id of the only job whose id begins with these characters."""
     found = [job.id for job in jobs(config) if job_id and job.id.startswith(job_id)]
     if len(found) != 1:
         problem = f"means {len(found)} jobs of the cluster" if found else "is unknown to the cluster"
@@ -360,7 +360,7 @@ def _known(config: Config, job_id: str) -> str:
 
 
 def cancel(config: Config, job_id: str) -> str:
-    """Cancel a job and wait until it has ended; returns its id. Of an id the first characters are enough.
+    """Cancel a job, wait until it has ended, and return its id. The first characters of the id are enough.
 
     Raises:
         StackError: no cluster answers.

@@ -1,1 +1,1 @@
-"""Sinks: results topic in, table rows out. `rtea.sinks.contract` says what a sink promises."""
+"""Sinks: write the results topic to tables. `rtea.sinks.contract` says what a sink promises."""

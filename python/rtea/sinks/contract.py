@@ -1,35 +1,34 @@
-"""What a sink promises, and what is promised to it.
+"""What a sink promises, and what the runner promises to it.
 
 `rtea.sinks.runner` reads the results topic in offset order and calls a sink from one thread:
 
-1. `open` before anything else, and again whenever partitions are assigned. It makes the table when it is
-   missing and the settings allow it, and says whether the table is empty: then the committed offsets are
-   set back to the topic's start before the first `write`, so that a new table misses no window,
-   whenever a run may crash. The first gives up on a silent server after a while; those after it are
-   given `stop` and wait.
-2. `write` with a batch of results, as large and as frequent as the sink's `limits` say. When it
-   returns, their rows are durable and readable.
-3. The runner commits the offsets of what was written, after `write` returned, never before.
-4. `close` once, at the end, also after an error.
+1. `open`, before anything else, and again each time partitions are assigned. The sink makes the table if it is missing
+   and the settings allow it, and returns whether the table is empty. If it is empty, the runner resets the committed
+   offsets to the start of the topic before the first `write`, so a new table misses no window even after a crash. The
+   first call gives up after a while if the server does not answer. Later calls get `stop`, and wait.
+2. `write`, with a batch of results. The sink's `limits` say how large and how frequent batches are. When `write`
+   returns, the rows are durable and readable.
+3. The runner commits the offsets of the batch, only after `write` returned.
+4. `close`, once, at the end, also after an error.
 
-`read` may be called at any time, also by a process that never called `open`.
+Any process may call `read` at any time, also without `open`.
 
-A result may be given again, also an older one after a newer one: after a crash between 2 and 3, or when the
-topic is read from its start. So a sink must be idempotent: **a newer result replaces its window as a whole, an older
-or equal one changes nothing** (`rtea.sinks.result.WindowResult` says which is newer). Rows of the older result that the
-newer one lacks are removed; the rows of one result appear together or not at all. Rows of events counted and rows of
-events refused replace each other separately. Under this contract at-least-once delivery gives exactly-once rows.
+The runner may pass a result twice, or an older one after a newer one: after a crash between 2 and 3, or when it reads
+the topic from its start. So a sink must be idempotent: **a newer result replaces its window as a whole, an older or
+equal one changes nothing** (`rtea.sinks.result.WindowResult` says which is newer). The sink removes rows of the older
+result that the newer one lacks. The rows of one result appear together or not at all. Rows of counted events and rows
+of refused events are replaced separately. With this contract, at-least-once delivery gives each row exactly once.
 
-A table knows the length of its windows and refuses results of another length (`rtea.sinks.table.require_length`).
+The sink refuses results whose window length differs from the table's (`rtea.sinks.table.require_length`).
 
-A server that does not answer is waited for, however long: `write` tries again until the `stop` event is
-set, and then raises `AbandonedError`; nothing is committed, and the next run reads the same results again.
-Each further try counts in `rtea.sinks.metrics.RETRIES`. An error that a retry cannot fix is a `SinkError` that
-names the remedy, and ends the runner.
+If the server does not answer, `write` retries without end, until the `stop` event is set. Then it raises
+`AbandonedError`, the runner commits nothing, and the next run reads the same results again. Each retry counts in
+`rtea.sinks.metrics.RETRIES`. An error that a retry cannot fix is a `SinkError` that names the remedy; it ends the
+runner.
 
-Offsets belong to a `destination`: two tables filled in turn do not take each other's windows away.
+Each `destination` has its own offsets, so several tables can be filled from the same topic.
 
-A new sink is one module with a class like this and one line in `rtea.sinks.registry`.
+A new sink is one module with a subclass of `Sink` and one line in `rtea.sinks.registry`.
 """
 
 import threading
@@ -43,7 +42,7 @@ from rtea.sinks.result import WindowResult
 
 @dataclass(frozen=True)
 class StoredRow:
-    """One row as read back from a table; times in ms since the epoch, UTC."""
+    """One row, read from a table; times in ms since the epoch, UTC."""
 
     window_start_ms: int
     window_end_ms: int
@@ -61,8 +60,8 @@ class StoredRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """Results in offset order; `id`, 32 hexadecimal digits, names their place in the topic and their
-    content: the same records read again in one batch have the same id.
+    """Results in offset order. `id` (32 hexadecimal digits) is a digest of their offsets and contents: if the same
+    records are read again as one batch, it has the same id.
     """
 
     results: Sequence[WindowResult]
@@ -71,9 +70,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Limits:
-    """How the runner cuts batches: each as soon as something is there, but no sooner than `interval_s`
-    after the one before, unless it is full. `size_bytes` counts result records and may be passed by
-    those read at a time (`rtea.sinks.runner.READ_RECORDS`).
+    """How the runner cuts batches. A batch is ready as soon as it has a result, but not sooner than `interval_s` after
+    the one before, unless it is full. `size_bytes` is the size of the result records. A batch may exceed its limits by
+    the records of one read (`rtea.sinks.runner.READ_RECORDS`).
     """
 
     records: int = 100
@@ -82,7 +81,7 @@ class Limits:
 
 
 class AbandonedError(Exception):
-    """`write` gave up waiting because it was asked to stop; whether the rows are durable is unknown."""
+    """`open` or `write` stopped waiting because `stop` was set. The rows may or may not be durable."""
 
 
 class Sink(ABC):
@@ -96,24 +95,24 @@ class Sink(ABC):
     @property
     @abstractmethod
     def destination(self) -> str:
-        """What names the table among all tables, the same in every run; no secret."""
+        """A name for the table, unique and the same in every run; not a secret."""
 
     @abstractmethod
     def open(self, stop: threading.Event | None = None) -> bool:
-        """Make the table when it is missing; safe to repeat. Returns whether the table is empty.
+        """Make the table if it is missing; safe to repeat. Return whether the table is empty.
 
         Raises:
-            SinkError: it cannot be made, or, without `stop`, not be reached for a while.
-            AbandonedError: `stop` was set while the server was waited for.
+            SinkError: the table cannot be made, or, without `stop`, the server did not answer for a while.
+            AbandonedError: `stop` was set while the sink waited for the server.
         """
 
     @abstractmethod
     def write(self, batch: Batch, stop: threading.Event) -> None:
-        """Replace the windows of some results, each as a whole, where they are newer than what is there.
+        """For each result that is newer than the table's, replace its window as a whole.
 
         Raises:
             SinkError: nothing of the failed result was written.
-            AbandonedError: `stop` was set while the server was waited for.
+            AbandonedError: `stop` was set while the sink waited for the server.
         """
 
     @abstractmethod
@@ -126,4 +125,4 @@ class Sink(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release what `open` took."""
+        """Release what `open` acquired."""

@@ -1,7 +1,7 @@
-"""The embedded default: a DuckDB file.
+"""The default sink: a DuckDB file.
 
-DuckDB lets one process write and refuses readers meanwhile. So the file is opened for each write
-only, 20 ms or so, and both sides retry while the other holds it: writing waits for as long as it takes.
+While one process writes to a DuckDB file, no other process can open it. So the sink opens the file only for each write,
+for about 20 ms, and writers and readers retry while another process holds it. Writers retry without end.
 """
 
 import functools
@@ -36,10 +36,10 @@ from rtea.sinks.result import DEAD_LETTERS, WindowResult
 logger = logging.getLogger(__name__)
 
 LOCK_PATIENCE_SECONDS = 60.0
-"""How long reading, and opening for the first time, wait for a locked file."""
+"""How long reading, and opening for the first time, wait for a locked file; writing waits without end."""
 
 WARNING_SECONDS = 10.0
-"""Time between warnings while writing waits."""
+"""Time between warnings while the sink waits."""
 
 TYPES: dict[table.Kind, str] = {
     "timestamp": "TIMESTAMP WITH TIME ZONE",
@@ -48,7 +48,7 @@ TYPES: dict[table.Kind, str] = {
     "decimal": f"DECIMAL(38,{money.DECIMALS})",
     "bytes": "BLOB",
 }
-"""Types as `DESCRIBE` names them."""
+"""DuckDB's types, with the names that `DESCRIBE` prints."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -77,7 +77,7 @@ class DuckDbSink(Sink):
         return f"{self._path.resolve()}#{self._table_name}"
 
     def open(self, stop: threading.Event | None = None) -> bool:
-        """Make file, table and the view of what was refused."""
+        """Make the file, the table and the view of refused events."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -97,7 +97,7 @@ class DuckDbSink(Sink):
             connection.execute(ddl)
             self._require_types(connection)
             for column in table.COLUMNS:
-                if not column.required:  # Tables of earlier releases lack some.
+                if not column.required:  # Tables of earlier releases lack some columns.
                     connection.execute(
                         f"ALTER TABLE {self._table} ADD COLUMN IF NOT EXISTS {column.name} {TYPES[column.kind]}"
                     )
@@ -107,7 +107,7 @@ class DuckDbSink(Sink):
         return self._with_file(make, stop=stop)
 
     def _require_types(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Refuse a table with other types; give the revenue of an earlier release's table more decimals."""
+        """Refuse a table with other types. Give the column revenue of an earlier release's table more decimals."""
         found = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()}
         if found.get("revenue") == "DECIMAL(38,2)":
             connection.execute(f"ALTER TABLE {self._table} ALTER revenue TYPE {TYPES['decimal']}")
@@ -121,7 +121,7 @@ class DuckDbSink(Sink):
                 )
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
-        """Replace windows in one transaction; a window yields to newer results only. About 40,000 rows a second."""
+        """Replace windows by newer results, in one transaction. About 40,000 rows a second."""
 
         def replace_all(connection: duckdb.DuckDBPyConnection) -> None:
             table.require_length(self._window_ms(connection), batch.results, str(self._path))
@@ -129,7 +129,7 @@ class DuckDbSink(Sink):
             if newer:
                 with _loadable(newer) as source:
                     connection.begin()
-                    # Rows that stay are updated in place: deleting and inserting them costs five times as long.
+                    # Update existing rows in place: deleting and inserting them takes five times as long.
                     connection.execute(f"{self._upsert} {source} {self._on_conflict}")
                     for each in newer:
                         generation, revision = each.age
@@ -166,7 +166,7 @@ class DuckDbSink(Sink):
         )
 
         def fetch(connection: duckdb.DuckDBPyConnection) -> list[StoredRow]:
-            # A table of an earlier release has no generations until a sink of this one opens it.
+            # A table of an earlier release has no column generation until a sink of this release opens it.
             has_generation = any(
                 name == "generation" for name, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()
             )
@@ -176,7 +176,7 @@ class DuckDbSink(Sink):
         return self._with_file(fetch, read_only=True)
 
     def select(self, statement: str) -> tuple[list[str], list[tuple[object, ...]]]:
-        """Run any statement, read-only: names of the columns, and all rows.
+        """Run any statement, read-only; return the names of the columns, and all rows.
 
         Raises:
             SinkError: there is no such file, it stays locked, or the statement fails.
@@ -189,7 +189,7 @@ class DuckDbSink(Sink):
         return self._with_file(run, read_only=True)
 
     def close(self) -> None:
-        """Nothing to release: the file is open during calls only."""
+        """Do nothing: the file is open only during calls."""
 
     def _count_try(self, state: RetryCallState) -> None:
         RETRIES.labels(self.name).inc()
@@ -227,15 +227,17 @@ class DuckDbSink(Sink):
                 raise AbandonedError from error
             raise _explained(error, self._path) from error
         except OSError as error:
-            raise DiskSpaceError(f"no temporary file for {self._path}: {error.strerror}: set TMPDIR") from error
+            raise DiskSpaceError(
+                f"temporary file for {self._path} cannot be written: {error.strerror}: free some space or set TMPDIR"
+            ) from error
         except (ValueError, OverflowError) as error:
             raise SinkError(f"a result does not fit the table in {self._path}: {error}") from error
 
 
 _UNITS = 10**money.DECIMALS
 
-# Of a column: its type in a file of rows as JSON, and the expression that gives its value. Text is slow to read as a
-# time or as a decimal of 38 digits (100 us each, DuckDB 1.5), whole numbers are not.
+# For each kind of column: its type in the JSON file, and the SQL expression that makes its value from there. DuckDB 1.5
+# needs 100 us to read a time or a decimal of 38 digits from text, so the file has whole numbers instead.
 _LOADED: dict[table.Kind, tuple[str, str]] = {
     "timestamp": ("BIGINT", "make_timestamptz({0})"),
     "string": ("VARCHAR", "{0}"),
@@ -250,13 +252,13 @@ _LOADED: dict[table.Kind, tuple[str, str]] = {
 
 
 def _time(time_ms: int) -> str:
-    # Values are written into statements: DuckDB binds no parameter before it has imported pandas, where that is
-    # installed, which takes two seconds.
+    # Write values into the statements: to bind a parameter, DuckDB imports pandas if it is installed, which takes two
+    # seconds.
     return f"make_timestamptz({time_ms * 1000:d})"
 
 
 def _is_of(result: WindowResult) -> str:
-    """The condition that a row belongs to the same window and kind of rows as a result."""
+    """The SQL condition for the rows that a result replaces: same window, and same kind (counted or refused events)."""
     return f"window_start = {_time(result.window_start_ms)} AND (metric != '{DEAD_LETTERS}') = {result.is_of_events}"
 
 
@@ -267,11 +269,11 @@ def _quoted(text: str) -> str:
 
 @contextmanager
 def _loadable(results: Sequence[WindowResult]) -> Iterator[str]:
-    """The rows of results as a SELECT from a file that lasts for a block."""
+    """Write the rows of results to a temporary file for a block; yield the SELECT that reads them."""
     written_at = datetime.now(timezone.utc)
     types = ", ".join(f"{column.name}: '{_LOADED[column.kind][0]}'" for column in table.COLUMNS)
     values = ", ".join(_LOADED[column.kind][1].format(column.name) for column in table.COLUMNS)
-    # Only its owner reads what a temporary file holds.
+    # Only the owner can read this temporary file.
     with tempfile.NamedTemporaryFile(prefix="rtea-", suffix=".ndjson") as file:
         names = [column.name for column in table.COLUMNS]
         encoder = msgspec.json.Encoder()
@@ -295,17 +297,17 @@ def _plain(value: table.Value) -> str | int | bytes | None:
 
 
 def _is_locked(error: BaseException) -> bool:
-    """Whether another holds the file: another process, or a reader or writer of this one."""
+    """Whether another process, or another connection of this process, holds the file."""
     if isinstance(error, duckdb.ConnectionException):
         return "different configuration" in str(error)
-    # The path is part of the message, and may hold any word.
+    # Compare the start of the message only: it also contains the path, which may contain any words.
     return isinstance(error, duckdb.IOException) and str(error).startswith("IO Error: Could not set lock on file")
 
 
 def _explained(error: duckdb.Error, path: Path) -> SinkError | DiskSpaceError:
     first_line = (str(error).splitlines() or ["no reason given"])[0]
     if "No space left" in first_line:
-        return DiskSpaceError(f"no room on the disk of {path}: free some space; nothing is lost, the sink catches up")
+        return DiskSpaceError(f"no room on the disk of {path}: free some space and restart the sink; nothing is lost")
     if _is_locked(error):
         return SinkError(f"DuckDB file {path} stays locked by another process: close it there ({first_line})")
     return SinkError(f"DuckDB file {path}: {first_line}")

@@ -1,4 +1,4 @@
-"""Whether the results topic is still the one whose offsets a sink keeps."""
+"""Checks that the results topic was not recreated: the sink's offsets belong to the old one."""
 
 import logging
 import threading
@@ -10,12 +10,12 @@ from rtea.errors import BrokerError, MissingTopicError
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
-"""Time between looks at the topic's id."""
+"""Time between two checks of the topic's id."""
 
 
 class TopicIdentity:
-    """Notices that Kafka is away, or that the results topic was deleted and made again: offsets of the old topic would
-    skip records. It looks from a thread of its own: the consumer's calls wait for Kafka without a word.
+    """Watches the id of the results topic, and logs when Kafka does not answer. In a recreated topic, the old offsets
+    would skip records. A thread of its own does this, because the consumer's calls wait for Kafka silently.
 
     Raises:
         BrokerError, MissingTopicError: the results topic cannot be read.
@@ -28,14 +28,14 @@ class TopicIdentity:
         threading.Thread(target=self._watch, name="topic identity", daemon=True).start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._ended.set()
 
     def check(self) -> None:
-        """Compare the id that was found last.
+        """Check the id that the thread found last.
 
         Raises:
-            MissingTopicError: it is another topic's.
+            MissingTopicError: the topic was recreated.
         """
         self.require(self._found)
 
@@ -45,7 +45,7 @@ class TopicIdentity:
             try:
                 self._found = self._ask()
             except (BrokerError, MissingTopicError) as error:
-                # The next look tells whether it comes back, or another topic in its place.
+                # The next check shows whether the same topic or another one comes back.
                 if not is_away:
                     logger.warning("%s: waiting", error)
                 is_away = True
@@ -55,15 +55,15 @@ class TopicIdentity:
             is_away = False
 
     def require(self, found: str) -> None:
-        """Compare another id with the topic's.
+        """Check that an id is the one that the topic had at the start.
 
         Raises:
-            MissingTopicError: they differ.
+            MissingTopicError: the ids differ.
         """
         if found != self.id:
             kafka, group = self._config.kafka, self._config.sink.group_id
             raise MissingTopicError(
-                f"topic {kafka.results_topic} was deleted and made again: the sink's offsets are of another topic. To "
+                f"topic {kafka.results_topic} was deleted and recreated: the sink's offsets are of the old topic. To "
                 f"read the new one from its start, choose another sink.group_id than {group}"
             )
 

@@ -8,7 +8,7 @@ from rtea.sinks.duckdb import DuckDbSink
 
 
 def _bigquery(config: Config) -> Sink:
-    # Google's client takes a second to import: only users of BigQuery wait for it.
+    # Google's client takes a second to import, so import it only for users of BigQuery.
     from rtea.sinks.bigquery.sink import BigQuerySink
 
     return BigQuerySink(config.bigquery)

@@ -1,7 +1,7 @@
-"""The result record: one fired window, as the merge operator wrote it, or what was refused of one, as the
-health operator wrote it.
+"""The result record: the rows of one fired window, written by the merge operator, or the counts of its refused events,
+written by the health operator.
 
-Records come from the results topic; the layout is documented in `rtea-core`'s result module.
+Records come from the results topic. `rtea-core`'s result module documents their layout.
 """
 
 from collections.abc import Iterable
@@ -14,17 +14,17 @@ from rtea.errors import SinkError
 VERSION = 2
 
 DEAD_LETTERS = "dead_letters"
-"""The metric of refused events; its dimensions are their reasons."""
+"""The metric for refused events; its dimensions are the reasons."""
 
 LATEST_MS = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z: no table can hold a later time."""
+"""9999-12-31T23:59:59.999Z, the latest time that a table can hold."""
 
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
-    """One row of the table; fields that do not belong to the metric are None.
+    """One row of the table; fields of other metrics are None.
 
     `revenue_minor` is a decimal string in minor units of the currency (ISO 4217): sums may exceed 64 bits.
     """
@@ -39,17 +39,17 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from the other rows of its window."""
+        """What identifies the row within its window."""
         return self.metric, self.dimension, self.currency
 
 
 class WindowResult(msgspec.Struct, frozen=True, array_like=True):
     """Rows of a window `[window_start_ms, window_end_ms)`. A newer result replaces an older one of the same window as a
-    whole: one with a greater `generation`, or the same and a greater `revision`.
+    whole. The result with the greater `generation` is newer; if they are equal, the one with the greater `revision`.
 
-    `generation` is the time at which a job with these settings was first submitted, in ms; 0 for results of
-    version 1. `revision` is the number of events that went in: it grows with every late correction and is the same in
-    every replay. `settings` is a digest of the settings that decide about rows.
+    `generation` is the time at which a job with these settings was first submitted, in ms; 0 in results of version 1.
+    `revision` is the number of events in the window: it grows with every correction and is the same in every replay.
+    `settings` is a digest of the settings that decide the rows.
     """
 
     version: int
@@ -62,12 +62,12 @@ class WindowResult(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_of_events(self) -> bool:
-        """Whether the rows are of events counted, and not of events refused, which come at any time."""
+        """Whether the rows are of counted events. Rows of refused events come in results of their own, at any time."""
         return any(row.metric != DEAD_LETTERS for row in self.rows)
 
     @property
     def place(self) -> tuple[int, bool]:
-        """What it replaces: the rows of this window, of events counted or of events refused."""
+        """What the result replaces: the rows of counted events or those of refused events, of this window."""
         return self.window_start_ms, self.is_of_events
 
     @property
@@ -77,7 +77,7 @@ class WindowResult(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_storable(self) -> bool:
-        """Whether a table can hold the window's bounds, and each of its rows once."""
+        """Whether a table can hold the window's bounds, and no two rows have the same key."""
         return 0 <= self.window_start_ms < self.window_end_ms <= LATEST_MS and len(
             {row.key for row in self.rows}
         ) == len(self.rows)
@@ -96,7 +96,7 @@ class _Versioned(msgspec.Struct, frozen=True, array_like=True):
 
 
 class NotAResultError(Exception):
-    """A record of the results topic that is no result: the line says what was found."""
+    """A record of the results topic is not a result; the message says what was found."""
 
 
 _first = msgspec.msgpack.Decoder(_Versioned)
@@ -105,11 +105,11 @@ _version_2 = msgspec.msgpack.Decoder(WindowResult)
 
 
 def decode(value: bytes, place: str) -> WindowResult:
-    """Decode one record's value; `place` (topic, partition, offset) is named in errors.
+    """Decode one record's value; errors name its `place` (topic, partition, offset).
 
     Raises:
-        NotAResultError: it is no result record.
-        SinkError: it is one of a newer release.
+        NotAResultError: it is not a result record.
+        SinkError: a newer release wrote it.
     """
     try:
         version = _first.decode(value).version
@@ -119,14 +119,14 @@ def decode(value: bytes, place: str) -> WindowResult:
             old = _version_1.decode(value)
             return WindowResult(1, old.window_start_ms, old.window_end_ms, 0, old.revision, "", old.rows)
     except msgspec.DecodeError as error:
-        raise NotAResultError(f"record at {place} is no window result: {error}") from error
+        raise NotAResultError(f"record at {place} is not a window result: {error}") from error
     if version > VERSION:
         raise SinkError(f"record at {place} has version {version}, this sink reads {VERSION}: upgrade the sink")
-    raise NotAResultError(f"record at {place} is no window result: version {version}")
+    raise NotAResultError(f"record at {place} is not a window result: version {version}")
 
 
 def newest(results: Iterable[WindowResult]) -> list[WindowResult]:
-    """Of several results that replace each other the newest, in the order in which the windows came."""
+    """For each window, keep only the newest result, in the order in which the windows came."""
     kept: dict[tuple[int, bool], WindowResult] = {}
     for found in results:
         if found.place not in kept or found.age > kept[found.place].age:

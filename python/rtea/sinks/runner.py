@@ -1,4 +1,4 @@
-"""Runs a sink: reads the results topic, cuts batches, has them written, then commits the offsets."""
+"""Runs a sink: reads the results topic, cuts batches, passes them to the sink, then commits the offsets."""
 
 import hashlib
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 READ_RECORDS = 10
-"""Records taken from the consumer at a time: what a batch may pass its limits by."""
+"""Most records in one read from the consumer; a batch may exceed its limits by as many."""
 
 POLL_SECONDS = 0.1
 
@@ -38,7 +38,7 @@ REASSIGNED = frozenset(
         KafkaError._NO_OFFSET,
     }
 )
-"""Refusals of a commit by a consumer whose partitions are being, or have been, taken away."""
+"""Errors of a commit when the consumer is losing its partitions, or has lost them."""
 
 UNAVAILABLE = frozenset(
     {
@@ -56,10 +56,10 @@ UNAVAILABLE = frozenset(
         KafkaError.UNKNOWN_TOPIC_OR_PART,
     }
 )
-"""Errors of brokers that are away or starting. A run that has begun waits for them."""
+"""Errors while brokers are unreachable or starting. A sink that has started waits until they answer."""
 
 Observer = Callable[[Sequence[WindowResult], int], None]
-"""Told of what was written, and when it became readable (ms since the epoch)."""
+"""Called with the results of each written batch, and the time at which they became readable (ms since the epoch)."""
 
 
 def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | None = None) -> None:
@@ -67,7 +67,7 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
 
     Raises:
         BrokerError, MissingTopicError: the results topic cannot be read.
-        SinkError: the sink cannot write; what was not written is read again by the next run.
+        SinkError: the sink cannot write; the next run reads what was not written again.
     """
     topic = config.kafka.results_topic
     identity = TopicIdentity(config)
@@ -98,7 +98,7 @@ def _feed(
     reader = _Reader(consumer, config.kafka.results_topic, sink)
 
     def start(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # Asked again: while this run stood by, another may have filled the table.
+        # Ask again: another sink may have filled the table while this one waited.
         if partitions and sink.open(stop):
             timeout_s = config.kafka.timeout_ms / 1000
             for partition in partitions:
@@ -109,7 +109,7 @@ def _feed(
             for known in _patiently(stop, consumer.committed, partitions, timeout=config.kafka.timeout_ms / 1000):
                 identity.require(known.metadata or identity.id)
         else:
-            logger.warning("another sink writes to %s: this one stands by", sink.destination)
+            logger.warning("another sink writes to %s: this one waits to take over", sink.destination)
         consumer.assign(partitions)
 
     def forget(*_: object) -> None:
@@ -129,7 +129,7 @@ def _feed(
 
 
 def _patiently(stop: threading.Event, ask: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Ask the brokers, again and again while they are away, until `stop` is set."""
+    """Ask the brokers; while they do not answer, retry until `stop` is set."""
     asking = Retrying(
         retry=retry_if_exception(_is_unavailable),
         stop=stop_when_event_set(stop),
@@ -150,8 +150,8 @@ def _warn(state: RetryCallState) -> None:
 
 
 def _commit(consumer: Consumer, offsets: list[TopicPartition], stop: threading.Event) -> None:
-    """Commit what was written. While partitions move to another run, it is refused: then that one reads
-    again what is durable already; so does the next run when this one is stopped while Kafka is away.
+    """Commit the offsets of what was written. Kafka may refuse this while partitions move to another sink, and may not
+    answer when this one has to stop. Then the next sink reads the same results again, which changes nothing.
     """
     try:
         _patiently(stop, consumer.commit, offsets=offsets, asynchronous=False)
@@ -161,7 +161,7 @@ def _commit(consumer: Consumer, offsets: list[TopicPartition], stop: threading.E
 
 
 class _Reader:
-    """Cuts what the consumer brings into batches within a sink's limits."""
+    """Cuts the consumer's records into batches within the sink's limits."""
 
     def __init__(self, consumer: Consumer, topic: str, sink: Sink) -> None:
         self._consumer, self._topic, self._sink = consumer, topic, sink
@@ -171,19 +171,19 @@ class _Reader:
         metrics.SECONDS_BEHIND.labels(sink.name).set_function(self._seconds_behind)
 
     def clear(self) -> None:
-        """Forget what was read and not yet written."""
+        """Forget what was read but not yet written."""
         self._waiting: list[WindowResult] = []
         self._next_offsets: dict[int, int] = {}
         self._digest = hashlib.sha256(self._sink.destination.encode())
         self._size_bytes = 0
 
     def offsets(self, topic_id: str) -> list[TopicPartition]:
-        """Where to go on in each partition once what was read is durable, with the id of the topic that this is of."""
+        """The offsets to commit when what was read is durable, with the topic's id as metadata."""
         places = self._next_offsets.items()
         return [TopicPartition(self._topic, partition, offset, topic_id) for partition, offset in places]
 
     def read(self) -> Batch | None:
-        """Wait a moment for results; a batch as soon as one is due."""
+        """Wait a moment for results; return a batch if one is due."""
         limits = self._sink.limits
         messages = self._consumer.consume(READ_RECORDS, POLL_SECONDS)
         for message in messages:
@@ -199,7 +199,7 @@ class _Reader:
                 self._size_bytes += len(value)
                 self._digest.update(f"{self._topic}-{partition}-{offset}".encode() + value)
         is_full = len(self._waiting) >= limits.records or self._size_bytes >= limits.size_bytes
-        # A full read means that more is waiting, as after a slow write: it belongs to the same batch.
+        # A full read means that more records wait, as after a slow write: add them to the same batch.
         is_due = len(messages) < READ_RECORDS and time.monotonic() >= self._next_s
         if not self._waiting or not (is_full or is_due):
             return None
@@ -207,7 +207,7 @@ class _Reader:
         return Batch(tuple(self._waiting), self._digest.hexdigest()[:32])
 
     def count_written(self, batch: Batch) -> None:
-        """Forget a batch that is durable now, and count it."""
+        """Count a batch that is durable now, and forget it."""
         name = self._sink.name
         metrics.BATCHES.labels(name).inc()
         metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
@@ -232,20 +232,20 @@ def _settings(config: Config, sink: Sink) -> topics.ClientSettings:
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "fetch.wait.max.ms": 50,
-        # The default of 1000 leaves a full local queue unattended for that long.
+        # When the local queue is full, librdkafka pauses fetching for this long; the default is 1 s.
         "fetch.queue.backoff.ms": 2,
-        # A killed sink's successor waits for this long; the default is 45 s.
+        # After a sink was killed, the next one waits this long for its partitions; the default is 45 s.
         "session.timeout.ms": 10_000,
-        # An outage of the sink's server is waited for within `write`: by default, a consumer that does not
-        # ask for records for five minutes loses its partitions.
+        # `write` may wait long for the sink's server. By default, a consumer loses its partitions when it does not ask
+        # for records for five minutes.
         "max.poll.interval.ms": 86_400_000,
-        # A backfill must not fill the memory: by default librdkafka reads 64 MiB ahead.
+        # Limit the memory during a backfill: by default, librdkafka reads 64 MiB ahead.
         "queued.max.messages.kbytes": 16_384,
     }
 
 
 def _has_arrived(message: Message) -> bool:
-    """Whether it is a record, and not the news that Kafka is away."""
+    """Whether a message is a record, and not a report that Kafka does not answer."""
     error = message.error()
     if error and error.code() not in UNAVAILABLE:
         raise KafkaException(error)
@@ -253,8 +253,8 @@ def _has_arrived(message: Message) -> bool:
 
 
 def _decoded(message: Message, sink: Sink) -> WindowResult | None:
-    """The message's result; None for a tombstone, which says nothing of a window, and for a record that no table can
-    hold: it stays in the topic, and what lies behind it is written.
+    """The message's result. None for a tombstone, which has no result, and for a record that no table can hold: the
+    sink leaves it out and continues with the next one.
     """
     place = f"{message.topic()}-{message.partition()} offset {message.offset()}"
     value = message.value()
@@ -268,15 +268,15 @@ def _decoded(message: Message, sink: Sink) -> WindowResult | None:
         if found.is_storable:
             return found
         span = f"{found.window_start_ms} to {found.window_end_ms} ms"
-        problem = f"record at {place} has bounds ({span}) or repeated rows that no table holds"
+        problem = f"record at {place} has a window ({span}) or repeated rows that no table can hold"
     metrics.SET_ASIDE.labels(sink.name).inc()
     logger.error("%s: it is left out", problem)
     return None
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGINT, SIGTERM and a closed terminal set: the batch in progress is finished, or abandoned while
-    its server does not answer.
+    """An event that SIGINT, SIGTERM and a closed terminal set. The sink then finishes the batch in progress, or
+    abandons it if the server does not answer.
     """
     stop = threading.Event()
 
@@ -285,6 +285,6 @@ def stop_on_signals() -> threading.Event:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has it ignored
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores SIGHUP
         signal.signal(signal.SIGHUP, handle)
     return stop

@@ -1,6 +1,6 @@
-"""The table of the windows' rows, the same in every sink: its columns, its key, and a result as rows.
+"""The table of the windows' rows, the same in every sink: its columns, its key, and a result's rows.
 
-A sink translates the kinds into its own types; `rows` turns a result record into values in column order.
+A sink maps each kind to a type of its own. `rows` turns a result record into values in the order of the columns.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ Kind = Literal["timestamp", "string", "int64", "decimal", "bytes"]
 
 
 class Column(NamedTuple):
-    """One column; `required` is NOT NULL."""
+    """One column; `required` means NOT NULL."""
 
     name: str
     kind: Kind
@@ -27,31 +27,31 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("window_start", "timestamp", True, "Start of the event-time window, UTC, inclusive."),
     Column("window_end", "timestamp", True, "End of the window, UTC, exclusive."),
-    Column("metric", "string", True, "event_count, revenue or unique_visitors."),
+    Column("metric", "string", True, "event_count, revenue, unique_visitors or dead_letters."),
     Column(
         "dimension",
         "string",
         True,
-        "Event type and source (page_view_mobile); a product category; all, mobile, website.",
+        "By metric: event type and source (page_view_mobile); category; all, mobile or website; reason.",
     ),
-    Column("currency", "string", True, "ISO 4217 code of revenue; empty elsewhere."),
-    Column("event_count", "int64", False, "Number of events; of event_count."),
-    Column("revenue", "decimal", False, "Revenue of purchases in major units; of revenue."),
-    Column("unique_visitors", "int64", False, "Estimated distinct visitors; of unique_visitors."),
+    Column("currency", "string", True, "ISO 4217 code, for revenue; empty for other metrics."),
+    Column("event_count", "int64", False, "Number of events, for event_count and dead_letters."),
+    Column("revenue", "decimal", False, "Revenue of purchases in major units, for revenue."),
+    Column("unique_visitors", "int64", False, "Estimated distinct visitors, for unique_visitors."),
     Column("visitors_sketch", "bytes", False, "HLL++ sketch of the visitors (precision 15), for HLL_COUNT."),
-    Column("revision", "int64", True, "Events that went into the window: a correction has a greater one."),
+    Column("revision", "int64", True, "Number of events in the result; grows with each correction."),
     Column("updated_at", "timestamp", True, "When the row was written."),
-    Column("generation", "int64", False, "When these settings were first submitted, ms: newer replaces older."),
+    Column("generation", "int64", False, "When the job's settings were first submitted, ms: newer replaces older."),
 )
 KEY = ("window_start", "metric", "dimension", "currency")
 
 
 def require_length(known_ms: int | None, results: Iterable[WindowResult], table_name: str) -> None:
-    """Refuse results whose windows are not as long as those in the table, `known_ms` (None for an empty table):
-    overlapping windows would count twice.
+    """Refuse results whose windows have another length than those in the table (`known_ms`, None for an empty table):
+    events in overlapping windows would count twice.
 
     Raises:
-        SinkError: one has another length.
+        SinkError: a result has another window length.
     """
     for result in results:
         length_ms = result.window_end_ms - result.window_start_ms

@@ -1,4 +1,4 @@
-"""The local stack: Kafka and Flink on this machine, as real processes under one supervisor.
+"""The local stack: Kafka and Flink on this machine, as processes under one supervisor.
 
-`rtea.stack.local` starts, shows and stops it; the other modules each prepare one part.
+`rtea.stack.local` starts, shows and stops the stack; each other module prepares one part.
 """

@@ -1,7 +1,7 @@
 """The local Flink: a standalone cluster from the pip distribution, on the loopback only.
 
-A ZooKeeper, part of the distribution, remembers jobs and their newest checkpoints: a JobManager that
-was killed goes on with them, and so does a stack that is started again.
+A ZooKeeper, part of the distribution, stores the jobs and their newest checkpoints. So jobs continue after a
+JobManager was killed, and after the stack was stopped and started again.
 """
 
 import os
@@ -21,7 +21,7 @@ from rtea.stack.kafka import LOOPBACK
 from rtea.stack.layout import Layout
 
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""For processes that do little: what C2 and G1 spend on a start is more than they save later."""
+"""JVM options for processes that do little: for them, C2 and G1 cost more at the start than they save later."""
 
 
 def find_home() -> Path:
@@ -37,29 +37,29 @@ def find_home() -> Path:
 
 
 def environment(layout: Layout) -> dict[str, str]:
-    """What Flink's processes and its client need to find their files and our Python packages. They run in the state
-    directory, and name it so that no character of its path matters: Flink's scripts make addresses and patterns of it.
+    """The environment in which Flink's processes and its client find their files and our Python packages. They run in
+    the state directory, and use a path to it without special characters: Flink's scripts put it into URIs and patterns.
     """
     return {
         "JAVA_HOME": str(java.find_home()),
         "FLINK_HOME": str(find_home()),
         "FLINK_CONF_DIR": layout.as_seen_inside(layout.flink_conf),
         "FLINK_LIB_DIR": layout.as_seen_inside(layout.flink_lib),
-        # The client makes an address of where it finds the jar of flink-python.
+        # The client makes a URI of the path of the flink-python jar.
         "FLINK_OPT_DIR": layout.as_seen_inside(layout.flink_lib),
         "FLINK_LOG_DIR": layout.as_seen_inside(layout.logs),
         "FLINK_PID_DIR": str(layout.flink_tmp),
         "PYTHONPATH": python_path(),
         **java.ENVIRONMENT,
-        # Embedded interpreters of one JVM share the allocator: fewer arenas keep memory flat.
+        # The embedded interpreters of a JVM share one allocator; with fewer arenas, memory does not grow.
         "MALLOC_ARENA_MAX": "4",
     }
 
 
 def python_path() -> str:
-    """Where the embedded interpreter finds packages: it reads no .pth files, so all are named."""
+    """All directories with Python packages: an embedded interpreter reads no .pth files."""
     package = Path(rtea.__file__).parent
-    embedded = package / "flink" / "embedded"  # Its sitecustomize.py has to be found first.
+    embedded = package / "flink" / "embedded"  # First, because of its sitecustomize.py.
     paths = [str(embedded), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(package.parent)]
     return os.pathsep.join(dict.fromkeys(paths))
 
@@ -77,7 +77,7 @@ def prepare(config: Config, layout: Layout) -> None:
     yaml = YAML(typ="safe")
     distribution = find_home() / "conf"
     shipped: dict[str, Any] = yaml.load(distribution / "config.yaml")
-    # The machine's temporary directory may be full or be swept, and its `pyflink` belongs to the first user of Flink.
+    # Others may fill or clean the machine's temporary directory, and its `pyflink` belongs to the first user of Flink.
     temporary = f"-Djava.io.tmpdir={layout.as_seen_inside(layout.flink_tmp)}"
     options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE, temporary])
     settings = _settings(config, layout) | {"env.java.opts.all": options}
@@ -87,7 +87,7 @@ def prepare(config: Config, layout: Layout) -> None:
         "dataDir": str(layout.zookeeper),
         "clientPort": str(config.stack.zookeeper_port),
         "clientPortAddress": LOOPBACK,
-        # Sessions last between 2 and 20 ticks.
+        # ZooKeeper allows sessions of 2 to 20 ticks.
         "tickTime": "500",
         "admin.enableServer": "false",
         "autopurge.purgeInterval": "24",
@@ -100,9 +100,9 @@ def prepare(config: Config, layout: Layout) -> None:
 def _link_libraries(config: Config, layout: Layout) -> None:
     """Put PyFlink's, the connector's and our jar beside Flink's own.
 
-    Embedded Python loads native code once per JVM: with flink-python in a job's own class loader, the
-    second job of a TaskManager fails (`NoSuchFieldException: loadedLibraryNames`, pemja 0.5.7 on
-    Java 17 and later). In the cluster's class path all jobs share it, and stay warm as well.
+    Embedded Python loads native code once per JVM. With flink-python in a job's own class loader, the second job of a
+    TaskManager fails (`NoSuchFieldException: loadedLibraryNames`, pemja 0.5.7 on Java 17 and later). In the cluster's
+    class path, all jobs share it, and later jobs also run on code that the JVM has already compiled.
     """
     shutil.rmtree(layout.flink_lib, ignore_errors=True)
     layout.flink_lib.mkdir(parents=True)
@@ -128,10 +128,10 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "taskmanager.bind-host": LOOPBACK,
         "taskmanager.numberOfTaskSlots": stack.slots,
         "taskmanager.memory.process.size": stack.taskmanager_memory,
-        # Partials are small heap state, and no Beam or RocksDB memory is needed in thread mode;
-        # process mode takes its share from what is left to managed memory.
+        # Partials are small state on the heap, and thread mode needs no managed memory for Beam or RocksDB. Process
+        # mode uses this remaining managed memory.
         "taskmanager.memory.managed.fraction": 0.2,
-        # G1's concurrent threads take their share of two cores (figures: ARCHITECTURE.md).
+        # On two cores, G1's concurrent threads take too much CPU (figures: ARCHITECTURE.md).
         "env.java.opts.taskmanager": "-XX:+UseParallelGC",
         "env.java.opts.jobmanager": QUICK_START,
         "env.java.opts.client": QUICK_START,
@@ -140,12 +140,12 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "high-availability.zookeeper.quorum": f"{LOOPBACK}:{stack.zookeeper_port}",
         "high-availability.storageDir": f"file://{layout.as_seen_inside(layout.high_availability)}",
         "high-availability.jobmanager.port": str(stack.rpc_port),
-        # A killed JobManager's leadership ends with its session: the default of a minute would be most of the
-        # outage. A JobManager that pauses for longer than this loses the leadership, and takes it up again.
+        # A killed JobManager keeps the leadership until its session ends, by default for a minute, which would be most
+        # of the outage. A JobManager that pauses for longer than this loses the leadership, and regains it later.
         "high-availability.zookeeper.client.session-timeout": "6 s",
         "high-availability.zookeeper.client.connection-timeout": "3 s",
         "high-availability.zookeeper.client.retry-wait": "500 ms",
-        # A killed TaskManager is noticed after 8 s at the latest, usually by its closed connection.
+        # Flink notices a dead TaskManager after 8 s at most, and usually earlier, because its connection closes.
         "heartbeat.interval": "2 s",
         "heartbeat.timeout": "8 s",
         "slot.request.timeout": "30 s",
@@ -153,7 +153,7 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "execution.checkpointing.savepoint-dir": f"file://{layout.as_seen_inside(layout.checkpoints)}",
         "io.tmp.dirs": str(layout.flink_tmp),
         "metrics.fetcher.update-interval": f"{stack.metrics_interval_ms} ms",
-        # A job brings its jars along; those of FLINK_LIB_DIR come first.
+        # A job also ships these jars itself; those in FLINK_LIB_DIR take precedence.
         "classloader.resolve-order": "parent-first",
         "web.submit.enable": False,
         "web.cancel.enable": True,
@@ -161,12 +161,12 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
 
 
 def command(role: str, layout: Layout) -> list[str]:
-    """The command of `zookeeper`, `jobmanager` or `taskmanager`, staying in the foreground: each becomes the
-    Java process itself, so that the supervisor sees it die.
+    """The command that runs `zookeeper`, `jobmanager` or `taskmanager` in the foreground. Its process becomes the Java
+    process itself, so the supervisor notices when it dies.
     """
     scripts = find_home() / "bin"
     if role == "zookeeper":
-        # zookeeper.sh would stay as its parent.
+        # zookeeper.sh would stay as the parent of the Java process.
         peer = ["--zkConfigFile", f"{layout.flink_conf.relative_to(layout.root)}/zoo.cfg", "--peerId", "1"]
         return [
             "env",

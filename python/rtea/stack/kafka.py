@@ -13,7 +13,7 @@ from rtea.stack.layout import Layout
 
 LOOPBACK = "127.0.0.1"
 
-# Simulated time may be long past; deletion by record timestamp would take it within minutes.
+# Simulated events may have old timestamps: retention by timestamp would delete them within minutes.
 KEEP_FOR_EVER = "-1"
 
 LOG4J2 = """<?xml version="1.0" encoding="UTF-8"?>
@@ -27,7 +27,7 @@ LOG4J2 = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def prepare(config: Config, layout: Layout) -> list[str]:
-    """Write settings, format the storage once, and return the broker's command.
+    """Write the settings, format the storage if it is new, and return the broker's command.
 
     Raises:
         JarError: a jar is missing.
@@ -36,7 +36,7 @@ def prepare(config: Config, layout: Layout) -> list[str]:
     """
     properties = layout.kafka / "server.properties"
     lines = java.properties(_properties(config, layout))
-    # Passwords may be among them.
+    # The settings may contain passwords, so only the owner may read the file.
     with open(os.open(properties, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
         file.write(lines)
     (layout.kafka / "log4j2.xml").write_text(LOG4J2)
@@ -45,9 +45,9 @@ def prepare(config: Config, layout: Layout) -> list[str]:
     if not (layout.kafka / "data" / "meta.properties").exists():
         _format(java_command, properties)
     heap = ["-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]
-    # Relative to the state directory, where the broker runs: the option takes addresses as well, in which # is special.
+    # A path relative to the state directory, where the broker runs: the option also takes URIs, in which # is special.
     log = f"-Dlog4j2.configurationFile={layout.kafka.name}/log4j2.xml"
-    # The machine's temporary directory may be full, or run no libraries: Java unpacks those of its codecs there.
+    # Java unpacks the libraries of its codecs here: the machine's temporary directory may be full, or mounted noexec.
     temporary = f"-Djava.io.tmpdir={layout.as_seen_inside(layout.kafka_tmp)}"
     return [*java_command[:1], *heap, log, temporary, *java_command[1:], "kafka.Kafka", str(properties)]
 
@@ -76,7 +76,7 @@ def _properties(config: Config, layout: Layout) -> dict[str, str]:
 
 
 def _format(java_command: list[str], properties: Path) -> None:
-    # Kafka's own way to write a random id; a leading dash would be taken for an option.
+    # A random id as Kafka writes it. The command would take an id with a leading dash for an option.
     cluster_id = "r" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
     command = [*java_command, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id]
     command += ["-c", str(properties)]

@@ -1,4 +1,4 @@
-"""Where the stack's files lie below its state directory."""
+"""The paths of the stack's files in its state directory."""
 
 import configparser
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from rtea.errors import ConfigError
 
 INSIDE = "/proc/self/cwd"
-"""The state directory, for processes that run there."""
+"""The path by which processes that run in the state directory can name it."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Layout:
 
     @classmethod
     def of(cls, state_dir: Path) -> "Layout":
-        """The layout of a state directory, which need not exist yet."""
+        """The layout of a state directory. The directory may not exist yet."""
         return cls(state_dir.expanduser().resolve())
 
     @property
@@ -51,12 +51,12 @@ class Layout:
 
     @property
     def high_availability(self) -> Path:
-        """Submitted jobs, for a JobManager that takes over."""
+        """Submitted jobs, from which a JobManager recovers."""
         return self.root / "flink" / "ha"
 
     @property
     def zookeeper(self) -> Path:
-        """ZooKeeper's data: where the jobs and their newest checkpoints are."""
+        """ZooKeeper's data: it names the jobs and their newest checkpoints."""
         return self.root / "flink" / "zookeeper"
 
     @property
@@ -76,28 +76,28 @@ class Layout:
 
     @property
     def submission_lock(self) -> Path:
-        """Held while a job is submitted."""
+        """The lock file that a submission holds."""
         return self.root / "submission.lock"
 
     @property
     def pids(self) -> Path:
-        """Ids of the stack's processes, for stopping them when the supervisor is gone."""
+        """The ids of the stack's processes: they are needed to stop them when the supervisor does not answer."""
         return self.root / "pids.json"
 
     def as_seen_inside(self, path: Path) -> str:
-        """A path within the root for processes that run there. Whatever the user's path has in it, this has no
-        character that an address, a pattern or a list could take for its own.
+        """The path of a file below the root, for processes that run in the root. It contains no character that is
+        special in a URI, a pattern or a list, even if the user's path does.
         """
         return f"{INSIDE}/{path.relative_to(self.root)}"
 
     @property
     def scripts(self) -> Path:
-        """What the supervisor runs."""
+        """The scripts that the supervisor runs."""
         return self.root / "run"
 
     @property
     def ports(self) -> Path:
-        """The ports of the stack that runs, or ran last."""
+        """The ports of the stack that is running, or ran last."""
         return self.root / "ports.json"
 
     @property
@@ -107,14 +107,14 @@ class Layout:
 
     @property
     def marker(self) -> Path:
-        """The file that tells a directory of ours from a user's own."""
+        """The file that marks a directory made by RTEA."""
         return self.root / ".rtea-state"
 
     def claim(self) -> None:
-        """Make the root, or find that it is ours.
+        """Make the root, or check that RTEA made it.
 
         Raises:
-            ConfigError: it holds files of somebody else.
+            ConfigError: it holds files that RTEA did not make.
         """
         if self.root.exists() and not self._is_ours() and any(map(_holds_others_files, self.root.iterdir())):
             raise ConfigError(
@@ -127,7 +127,7 @@ class Layout:
         return self.marker.exists() or self._is_of_an_earlier_release()
 
     def _is_of_an_earlier_release(self) -> bool:
-        """Whether a release before the marker made it: its supervisor's settings name this directory."""
+        """Whether a release that had no marker made it: the supervisor's settings then name this directory."""
         conf = configparser.RawConfigParser()
         with suppress(configparser.Error, UnicodeDecodeError):
             conf.read(self.supervisor_conf)
@@ -135,13 +135,13 @@ class Layout:
         return named == str(self.root) and conf.has_section("program:taskmanager")
 
     def clear(self) -> None:
-        """Delete all that is there, if it is ours.
+        """Delete everything in the root, if RTEA made it.
 
         Raises:
-            ConfigError: it holds files of somebody else.
+            ConfigError: it holds files that RTEA did not make.
         """
         self.claim()
-        # The marker stays until the end: what an interruption leaves is still ours.
+        # Keep the marker: after an interruption, the directory must still be known as ours.
         for path in self.root.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -152,19 +152,19 @@ class Layout:
         """Make the directories.
 
         Raises:
-            ConfigError: the root holds files of somebody else.
+            ConfigError: the root holds files that RTEA did not make.
         """
         self.claim()
         flink = (self.flink_conf, self.checkpoints, self.high_availability, self.zookeeper, self.flink_tmp)
         for path in (self.flink_tmp, self.kafka_tmp):
-            shutil.rmtree(path, ignore_errors=True)  # Killed processes left files.
+            shutil.rmtree(path, ignore_errors=True)  # Files of killed processes.
         for path in (self.logs, self.kafka_tmp, *flink):
             path.mkdir(parents=True, exist_ok=True)
 
 
 def _holds_others_files(path: Path) -> bool:
-    """Whether a path is a file, or a directory with files. A demo's directory may have been there before the stack's,
-    and so may empty ones: a disk's mount point, its lost+found.
+    """Whether a path is a file, or a directory with files, that RTEA did not make. It may be the directory of a demo
+    that ran before this stack, or an empty directory such as lost+found on a new disk.
     """
     if not path.is_dir() or path.is_symlink():
         return True

@@ -1,7 +1,7 @@
-"""`rtea stack up|status|down`: Kafka and Flink on this machine, started and stopped as one.
+"""`rtea stack up|status|down`: starts and stops Kafka and Flink on this machine together.
 
-Everything listens on the loopback, lives below one state directory, and is supervised: a process
-that dies is started again.
+All processes listen on the loopback only, and keep their files in one state directory. A supervisor restarts a process
+that dies.
 """
 
 import errno
@@ -30,7 +30,7 @@ ROLES = ("kafka", *FLINK_ROLES)
 
 @dataclass(frozen=True)
 class ProcessState:
-    """One process of the stack: `state` is the supervisor's word, for example RUNNING."""
+    """One process of the stack; `state` is the supervisor's, for example RUNNING."""
 
     name: str
     state: str
@@ -39,12 +39,12 @@ class ProcessState:
 
 
 def up(config: Config) -> bool:
-    """Start the stack and wait until it is ready; returns False when it was running already. Of a running one,
-    start what the supervisor gave up, as on a disk that was full.
+    """Start the stack and wait until it is ready. If it runs already, return False, after starting the processes that
+    the supervisor gave up, for example because the disk was full.
 
     Raises:
-        ConfigError, PortInUseError, DiskSpaceError, JarError, StackError: it cannot run; nothing that
-            this call started is left behind.
+        ConfigError, PortInUseError, DiskSpaceError, JarError, StackError: the stack cannot run; this call leaves no
+            process behind.
     """
     if config.kafka.bootstrap_servers not in (broker_address(config), f"localhost:{config.stack.kafka_port}"):
         raise ConfigError(
@@ -105,18 +105,18 @@ def _ports(config: Config) -> dict[str, int]:
 
 
 def _require_listener(config: Config) -> None:
-    """Check that the broker will speak the protocol of its clients."""
+    """Check that the broker has a listener for the clients' security protocol."""
     protocol = config.kafka.security_protocol
     listeners = config.stack.kafka_properties.get("listeners")
     if protocol != "PLAINTEXT" and f"{protocol}://" not in (listeners.get_secret_value() if listeners else ""):
         raise ConfigError(
-            f"kafka.security_protocol is {protocol}, the stack's broker has no listener for it: add one to "
+            f"kafka.security_protocol is {protocol}, but the stack's broker has no listener for it: add one to "
             "stack.kafka_properties, or set kafka.security_protocol to PLAINTEXT"
         )
 
 
 def _require_same_ports(config: Config, layout: Layout) -> None:
-    """Check that a running stack listens where the settings say."""
+    """Check that a running stack uses the ports in the settings."""
     if not layout.ports.exists():
         return
     used: dict[str, int] = msgspec.json.decode(layout.ports.read_bytes())
@@ -140,7 +140,7 @@ def _require_disk_space(config: Config, layout: Layout) -> None:
 
 
 def _wait_until(missing: Callable[[], str | None], config: Config) -> None:
-    """Wait until no role is missing; `missing` names the first one that is not ready."""
+    """Wait until every role is ready; `missing` returns the first one that is not."""
     layout = Layout.of(config.stack.state_dir)
 
     def check() -> str | None:
@@ -167,7 +167,7 @@ def _failed_start(layout: Layout, role: str) -> StackError | DiskSpaceError:
     log = layout.logs / f"{role}.log"
     last = supervisor.tail(log, 20)
     if "No space left on device" in last:
-        return DiskSpaceError(f"{role} found no room on the disk of {layout.root}: free some space")
+        return DiskSpaceError(f"{role} did not start: no room on the disk of {layout.root}: free some space")
     return StackError(f"{role} did not start: see {log}, which ends with: {last.rpartition(chr(10))[2] or '(nothing)'}")
 
 
@@ -180,7 +180,7 @@ def _kafka_answers(config: Config) -> bool:
 
 
 def _missing(config: Config) -> str | None:
-    """The role that is not ready."""
+    """The first role that is not ready; None if all are."""
     if not _kafka_answers(config):
         return "kafka"
     try:
@@ -191,12 +191,12 @@ def _missing(config: Config) -> str | None:
 
 
 def broker_address(config: Config) -> str:
-    """Address of the stack's own broker."""
+    """The address of the stack's broker."""
     return f"{kafka.LOOPBACK}:{config.stack.kafka_port}"
 
 
 def down(config: Config) -> bool:
-    """Stop every process of the stack; returns False when none ran. Files stay."""
+    """Stop every process of the stack; return False if none ran. Keep the files."""
     layout = Layout.of(config.stack.state_dir)
     connection = supervisor.Supervisor(layout)
     if connection.states() is None:
@@ -207,7 +207,7 @@ def down(config: Config) -> bool:
 
 
 def status(config: Config) -> list[ProcessState]:
-    """The stack's processes; empty when it is down."""
+    """The stack's processes; empty if it is down."""
     states = supervisor.Supervisor(Layout.of(config.stack.state_dir)).states() or {}
     return [
         ProcessState(name, state["statename"], state["pid"] or None, _cpu_seconds(state["pid"]))
@@ -225,7 +225,7 @@ def _cpu_seconds(pid: int) -> float:
 
 @contextmanager
 def running(config: Config) -> Iterator[None]:
-    """Hold a stack for a block; a stack that ran before stays up, one started here is stopped."""
+    """Run a stack for a block. At the end, stop it, unless it ran before."""
     started = up(config)
     try:
         yield

@@ -9,7 +9,7 @@ from rtea.errors import JobError, StackError
 from rtea.stack.kafka import LOOPBACK
 
 _session = requests.Session()
-# A proxy of the environment is for other machines, not for this one.
+# Ignore proxies from the environment: they are for other machines.
 _session.trust_env = False
 
 
@@ -19,7 +19,7 @@ def address(config: Config) -> str:
 
 
 def get(config: Config, path: str, timeout_s: float = 10) -> Any:
-    """What a path answers.
+    """Get the JSON of a path.
 
     Raises:
         StackError: no cluster answers.
@@ -32,7 +32,7 @@ def get(config: Config, path: str, timeout_s: float = 10) -> Any:
         return answer.json()
     except requests.JSONDecodeError as error:
         raise StackError(
-            f"what answers at {address(config)} is not Flink: stop it, or set stack.rest_port to another port"
+            f"the program at {address(config)} is not Flink: stop it, or set stack.rest_port to another port"
         ) from error
 
 
@@ -46,7 +46,7 @@ def post(config: Config, path: str, body: dict[str, Any]) -> requests.Response:
 
 
 def patch(config: Config, path: str) -> requests.Response:
-    """Change what a path stands for.
+    """Send a PATCH request without a body.
 
     Raises:
         StackError: no cluster answers.

@@ -1,4 +1,4 @@
-"""Process supervision with supervisord: start, restart after a crash, stop without leftovers."""
+"""Supervises processes with supervisord: starts them, restarts them after a crash, and stops all of them."""
 
 import configparser
 import http.client
@@ -26,14 +26,14 @@ STOP_SECONDS = 30
 
 
 def write(layout: Layout, programs: Mapping[str, list[str]]) -> None:
-    """Write the supervisor's settings: the programs in order, each started by a script of its own.
+    """Write the supervisor's settings: the programs in order, each with a script that starts it.
 
-    No path of the user's goes into the settings: they have no escape for ` #` and ` ;`, which begin a comment. All are
-    relative to the state directory, where the supervisor runs.
+    All paths in the settings are relative to the state directory, where the supervisor runs. The user's own path must
+    not be in them: ` #` and ` ;` begin a comment there, and cannot be escaped.
     """
     layout.scripts.mkdir(exist_ok=True)
     conf = configparser.RawConfigParser()
-    # Paths of sockets may have 107 bytes only.
+    # The path of a socket may have at most 107 bytes.
     conf["unix_http_server"] = {"file": f"/proc/self/cwd/{layout.supervisor_socket.name}", "chmod": "0700"}
     conf["supervisord"] = {
         "logfile": f"{layout.logs.name}/supervisord.log",
@@ -52,7 +52,7 @@ def write(layout: Layout, programs: Mapping[str, list[str]]) -> None:
             "command": f"/bin/sh {layout.scripts.name}/{name}.sh",
             "priority": str(priority),
             "autorestart": "true",
-            # Shorter lives than this count as failed starts, and three of those as fatal.
+            # A process that ends sooner than this counts as a failed start; after three retries it is FATAL.
             "startsecs": "3",
             "startretries": "3",
             "stopwaitsecs": str(STOP_SECONDS),
@@ -68,16 +68,16 @@ def write(layout: Layout, programs: Mapping[str, list[str]]) -> None:
 
 
 def _at_most(wanted: int, limit: int) -> int:
-    """What is wanted of a resource, or what this user may have."""
+    """The wanted amount of a resource, but at most this user's limit."""
     _, hard = resource.getrlimit(limit)
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def start(layout: Layout, programs_environment: Mapping[str, str]) -> None:
-    """Start the supervisor as a daemon of its own session; the programs inherit its environment.
+    """Start the supervisor as a daemon in a session of its own; the programs inherit its environment.
 
     Raises:
-        StackError: it refused its settings.
+        StackError: supervisord did not start.
     """
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", layout.supervisor_conf.name]
     environment = {**os.environ, **programs_environment, "PYTHONWARNINGS": "ignore"}
@@ -88,7 +88,7 @@ def start(layout: Layout, programs_environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def _reachable(layout: Layout) -> Iterator[str | None]:
-    """A short address of the control socket, for a block; None when there is none."""
+    """A short path to the control socket, valid during the block; None if there is no socket."""
     if not layout.supervisor_socket.exists():
         yield _earlier_socket(layout)
         return
@@ -108,13 +108,13 @@ def _earlier_socket(layout: Layout) -> str | None:
 
 
 class Supervisor:
-    """Talks to a running supervisor, one connection a call."""
+    """Controls a running supervisor; each call uses a new connection."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
     def _call(self, method: str, *arguments: object) -> Any:
-        """Call a method of supervisord's XML-RPC interface; None when it does not answer."""
+        """Call a method of supervisord's XML-RPC interface; None if it does not answer."""
         with _reachable(self._layout) as address:
             return self._ask(address, method, *arguments) if address else None
 
@@ -129,19 +129,19 @@ class Supervisor:
             transport.close()
 
     def states(self) -> dict[str, dict[str, Any]] | None:
-        """What the supervisor says of each program (`statename`, `pid`, ...); None when it is not running."""
+        """The state of each program (`statename`, `pid`, ...); None if the supervisor does not run."""
         programs = self._call("getAllProcessInfo")
         return None if programs is None else {program["name"]: program for program in programs}
 
     def start_again(self) -> list[str]:
-        """Start the programs that the supervisor gave up after failed starts; returns their names."""
+        """Start the programs that the supervisor gave up after failed starts; return their names."""
         given_up = [name for name, program in (self.states() or {}).items() if program["statename"] == "FATAL"]
         for name in given_up:
             self._call("startProcess", name, False)
         return given_up
 
     def remember_processes(self) -> None:
-        """Note the ids, with start times, of the supervisor and its programs, for `stop_leftovers`."""
+        """Save the ids and start times of the supervisor and its programs, for `stop_leftovers`."""
         pids = [self._call("getPID"), *(program["pid"] for program in (self.states() or {}).values())]
         known = {pid: psutil.Process(pid).create_time() for pid in pids if pid and psutil.pid_exists(pid)}
         self._layout.pids.write_bytes(msgspec.json.encode(known))
@@ -156,7 +156,7 @@ class Supervisor:
 
 
 def stop_leftovers(layout: Layout) -> int:
-    """Stop processes of a stack whose supervisor does not answer, gently first; returns their number."""
+    """Stop the processes of a stack whose supervisor does not answer: SIGTERM, then SIGKILL. Return their number."""
     processes = _known_processes(layout)
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -171,11 +171,11 @@ def require_no_leftovers(layout: Layout) -> None:
     """Check that no process of an earlier stack runs.
 
     Raises:
-        StackError: one does, although its supervisor does not answer.
+        StackError: some processes run, but their supervisor does not answer.
     """
     if running := _known_processes(layout):
         raise StackError(
-            f"{len(running)} processes of a stack in {layout.root} run, but its supervisor does not answer: stop them "
+            f"{len(running)} processes of a stack run in {layout.root}, but its supervisor does not answer: stop them "
             f"with `rtea --set stack.state_dir={layout.root} stack down`"
         )
 
@@ -204,7 +204,7 @@ def require_free_ports(ports: Mapping[str, int], host: str) -> None:
     """Check that nothing listens on the ports.
 
     Raises:
-        PortInUseError: one is taken; the message names it, its setting and, if known, its owner.
+        PortInUseError: a port is in use; the message names it, its setting and, if known, the process.
     """
     for setting, port in ports.items():
         with socket.socket() as probe:

@@ -1,7 +1,7 @@
 //! How many events of a window were refused, by reason.
 //!
 //! [`crate::fold`] counts refused events, and [`Refused::late`] counts late partials. The job's operator
-//! `rtea.flink.health` merges the counts as state bytes. [`crate::result`] turns them into rows.
+//! `rtea.flink.refused` merges the counts as state bytes. [`crate::result`] turns them into rows.
 
 use std::collections::BTreeMap;
 

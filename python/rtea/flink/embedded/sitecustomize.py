@@ -1,8 +1,8 @@
-"""Runs first in each Python interpreter of the TaskManager: spares the embedded one Apache Beam.
+"""Runs first in each Python interpreter of the TaskManager, and hides Apache Beam from embedded interpreters.
 
-PyFlink imports Beam, pandas and a MongoDB client with it, only to see whether Beam's compiled coders are there. UDFs in
-thread mode have no use for them, and the import takes most of a job's start. Python's own `site` finds this module on
-the path that `rtea.stack.flink` sets. UDF workers of process mode are Python processes, and import Beam as ever.
+PyFlink imports Beam, and with it pandas and a MongoDB client, only to see whether Beam's compiled coders are there.
+UDFs in thread mode do not need them, and the import takes most of a job's start. Python's `site` finds this module on
+the path that `rtea.stack.flink` sets. UDF workers in process mode are Python processes of their own, and import Beam.
 """
 
 import sys

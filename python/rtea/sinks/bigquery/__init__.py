@@ -1,10 +1,11 @@
 """The BigQuery sink: load job into a staging table, guarded MERGE, deterministic job ids.
 
-`sink` writes and reads, `jobs` submits and waits, `schema` is the table, `sql` its statements, `connect` the
-client and what its errors mean, `check` proves a real project, `queries/` is ready SQL for users.
+`sink` writes and reads, `destination` finds or makes the table, `schema` has its fields, `sql` the statements. `jobs`
+submits jobs and waits for them, `connect` makes the client and explains its errors, `retries` tries again. `check`
+tests a real project. `queries/` has ready SQL for users.
 """
 
 import warnings
 
-# Google's client announces on standard error, at each start, what it will ask for in a year.
+# At each start, Google's client warns about Python versions that it will stop supporting in the future.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")

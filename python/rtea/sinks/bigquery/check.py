@@ -1,8 +1,8 @@
-"""`rtea bigquery check`: whether a real project does what the sink and the ready queries rely on.
+"""`rtea bigquery check`: checks that a real project does what the sink and the ready queries rely on.
 
-Makes a dataset of its own, writes rows with known sketches through the sink, asks BigQuery about them,
-and removes the dataset again, whatever happens. Expected estimates come from our own sketches, which
-are byte-identical to google/zetasketch.
+It makes a temporary dataset, writes rows with known sketches through the sink, queries them, and always removes the
+dataset at the end. The expected estimates come from RTEA's own sketches, which are byte-identical to those of
+google/zetasketch.
 """
 
 import io
@@ -33,13 +33,13 @@ log = logging.getLogger(__name__)
 WINDOW_MS = 60_000
 START_MS = 1_760_000_040_000
 
-# Sparse, dense, and overlapping with the second.
+# A sparse sketch, a dense one, and a dense one that overlaps with the second.
 VISITORS = {"mobile": range(100), "website": range(50_000), "all": range(40_000, 120_000)}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what was expected, and what was found."""
+    """One check: what was expected, and what was found."""
 
     name: str
     expected: str
@@ -47,15 +47,15 @@ class Finding:
 
     @property
     def passed(self) -> bool:
-        """Whether BigQuery does as expected."""
+        """Whether BigQuery did what was expected."""
         return self.expected == self.found
 
 
 def check(section: BigQuerySection) -> list[Finding]:
-    """Check a project; nothing of it stays.
+    """Check a project, and remove everything that the check made.
 
     Raises:
-        SinkError: the project cannot be used at all, for example for want of permissions.
+        SinkError: the project cannot be used at all, for example because permissions are missing.
     """
     dataset = f"rtea_check_{uuid.uuid4().hex[:8]}"
     own = section.model_copy(
@@ -69,7 +69,7 @@ def check(section: BigQuerySection) -> list[Finding]:
 
 @contextmanager
 def _temporary(client: bigquery.Client, dataset: str) -> Iterator[None]:
-    """Remove the dataset at the end, with all that is in it."""
+    """Remove the dataset and everything in it at the end of the block."""
 
     def remove() -> None:
         client.delete_dataset(dataset, delete_contents=True, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS)
@@ -95,10 +95,10 @@ def _findings(sink: BigQuerySink, section: BigQuerySection) -> Iterator[Finding]
     yield Finding("sketch bytes are kept", "True", str(stored == sketches))
     for name, sketch in sketches.items():
         estimate = f"SELECT HLL_COUNT.EXTRACT(visitors_sketch) FROM `{sink.table_id}` WHERE dimension = '{name}'"
-        yield _asked(sink, f"HLL_COUNT.EXTRACT of {name}", str(aggregate.estimate_sketch(sketch)), estimate)
+        yield _query_check(sink, f"HLL_COUNT.EXTRACT of {name}", str(aggregate.estimate_sketch(sketch)), estimate)
     union = aggregate.estimate_sketch(aggregate.merge_sketches(sketches.values()))
     merged = f"SELECT HLL_COUNT.MERGE(visitors_sketch) FROM `{sink.table_id}` WHERE metric = 'unique_visitors'"
-    yield _asked(sink, "HLL_COUNT.MERGE of all", str(union), merged)
+    yield _query_check(sink, "HLL_COUNT.MERGE of all", str(union), merged)
     _write(sink, first)
     yield Finding("the same batch again changes nothing", "True", str(sink.read(START_MS, START_MS + 1) == rows))
     _write(sink, _window(2, sketches))
@@ -106,8 +106,8 @@ def _findings(sink: BigQuerySink, section: BigQuerySection) -> Iterator[Finding]
     _write(sink, _window(4, sketches))
     revisions = {row.revision for row in sink.read(START_MS, START_MS + 1)}
     yield Finding("a newer revision replaces the rows", "{4}", str(revisions))
-    yield _tried("a job id is used once", "Conflict", lambda: _submit_twice(sink))
-    yield _tried("two sinks at once insert a new row once", "3", lambda: _write_at_once(section, sketches))
+    yield _run_check("a job id is used once", "Conflict", lambda: _submit_twice(sink))
+    yield _run_check("two sinks at once insert a new row once", "3", lambda: _write_at_once(section, sketches))
 
 
 def _window(revision: int, sketches: dict[str, bytes], start_ms: int = START_MS) -> WindowResult:
@@ -123,12 +123,12 @@ def _write(sink: BigQuerySink, window: WindowResult) -> None:
     sink.write(Batch([window], uuid.uuid4().hex), threading.Event())
 
 
-def _asked(sink: BigQuerySink, name: str, expected: str, statement: str) -> Finding:
+def _query_check(sink: BigQuerySink, name: str, expected: str, statement: str) -> Finding:
     def ask_once() -> str:
         job = sink.client.query(statement, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
         return str(next(iter(job.result(retry=None, timeout=REQUEST_SECONDS)))[0])
 
-    return _tried(name, expected, ask_once)
+    return _run_check(name, expected, ask_once)
 
 
 def _submit_twice(sink: BigQuerySink) -> str:
@@ -145,11 +145,11 @@ def _submit_twice(sink: BigQuerySink) -> str:
                 source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
             ),
         )
-    return "both were taken"
+    return "both were accepted"
 
 
 def _write_at_once(section: BigQuerySection, sketches: dict[str, bytes]) -> str:
-    """Let two sinks write a new window in batches of different names, several times; rows of each."""
+    """Let two sinks write the same new window at once, three times; return the numbers of rows found."""
     sinks = [BigQuerySink(section), BigQuerySink(section)]
     found = set()
     for sink in sinks:
@@ -162,8 +162,8 @@ def _write_at_once(section: BigQuerySection, sketches: dict[str, bytes]) -> str:
     return ", ".join(map(str, sorted(found)))
 
 
-def _tried(name: str, expected: str, work: Callable[[], str]) -> Finding:
-    """A finding; a refusal is one as well."""
+def _run_check(name: str, expected: str, work: Callable[[], str]) -> Finding:
+    """Run a check; an error of BigQuery is a finding too."""
     try:
         return Finding(name, expected, work())
     except exceptions.Conflict:

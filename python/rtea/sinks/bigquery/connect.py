@@ -1,4 +1,4 @@
-"""The client of BigQuery, and what its errors mean: try again, or one line with the remedy."""
+"""Makes the BigQuery client, and tells what its errors mean: retry, or one line with the remedy."""
 
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
@@ -14,7 +14,7 @@ from rtea.errors import ConfigError, RteaError, SinkError
 from rtea.sections import BigQuerySection
 
 REQUEST_SECONDS = 60.0
-"""Limit of one request; the retries are ours, so that they are counted and can be stopped."""
+"""Timeout of one request. RTEA does the retries, not the client, so it can count and stop them."""
 
 TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
 TRANSIENT_REASONS = frozenset(
@@ -32,7 +32,7 @@ TRANSIENT_REASONS = frozenset(
     }
 )
 
-# A lost race between two writers is reported as an invalid query.
+# If two writers update the table at once, BigQuery reports the error of the loser as an invalid query.
 LOST_RACES = ("concurrent update", "Could not serialize access")
 
 
@@ -52,11 +52,11 @@ FAILURES = (
     FutureTimeoutError,
     JobFailedError,
 )
-"""What the client raises, and jobs that failed."""
+"""Errors that the client raises, and failed jobs."""
 
 
 def connect(section: BigQuerySection) -> bigquery.Client:
-    """A client for the project; with an endpoint, as emulators have, without credentials.
+    """Make a client for the project. With an endpoint (an emulator), it uses no credentials.
 
     Raises:
         SinkError: there are no usable credentials.
@@ -65,7 +65,7 @@ def connect(section: BigQuerySection) -> bigquery.Client:
     try:
         if section.endpoint:
             if not section.project:
-                raise ConfigError("an endpoint was given but no project: name one with --project")
+                raise ConfigError("--endpoint needs a project: name one with --project")
             return bigquery.Client(
                 project=section.project,
                 credentials=AnonymousCredentials(),
@@ -92,7 +92,7 @@ ROLES_REMEDY = "grant the account roles/bigquery.jobUser on the project and role
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a retry may help: no answer, overload, quota, or a concurrent update of the table."""
+    """Whether a retry may help: after no answer, overload, a quota, or a concurrent update of the table."""
     if isinstance(error, JobFailedError | exceptions.BadRequest) and any(word in error.message for word in LOST_RACES):
         return True
     if isinstance(error, JobFailedError):
@@ -113,14 +113,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def explained(error: BaseException, what: str) -> RteaError:
-    """The error of ours, one line with the remedy, for an error of the client."""
+    """Turn an error of the client into an error of RTEA: one line with the remedy."""
     line = first_line(error)
     if isinstance(error, RteaError):
         return error
     if is_transient(error):
         return SinkError(f"BigQuery does not answer for {what}: {line}: check the network, the endpoint and the quotas")
     if isinstance(error, auth.GoogleAuthError | exceptions.Unauthorized):
-        return SinkError(f"BigQuery accepts no credentials: {line}: {CREDENTIALS_REMEDY}")
+        return SinkError(f"BigQuery refuses the credentials: {line}: {CREDENTIALS_REMEDY}")
     reason = error.reason if isinstance(error, JobFailedError) else ""
     if isinstance(error, exceptions.Forbidden) or reason == "accessDenied":
         return SinkError(f"BigQuery denies access to {what}: {line}: {ROLES_REMEDY}")
@@ -130,7 +130,7 @@ def explained(error: BaseException, what: str) -> RteaError:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the request's address and the further lines."""
+    """The first line of an error, without the request's address."""
     text = error.message if isinstance(error, exceptions.GoogleAPICallError) else str(error)
     return (text or type(error).__name__).splitlines()[0].split("prettyPrint=false: ")[-1][:300]
 

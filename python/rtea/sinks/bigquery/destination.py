@@ -1,7 +1,7 @@
-"""The table in its dataset: found or made, compared with ours, and cleared of what crashes left.
+"""The table in its dataset: finds or makes it, checks its schema, and drops staging tables that crashes left behind.
 
-Beside it stands `<table>__writer`, one row that every MERGE updates within its transaction: BigQuery
-lets two statements that only insert run at once, and both would insert the same new key.
+Beside the table is `<table>__writer`, with one row that every MERGE updates in its transaction. Without it, BigQuery
+would let two statements that only insert run at once, and both would insert the same new key.
 """
 
 import logging
@@ -23,13 +23,13 @@ from rtea.sinks.bigquery.retries import ask
 log = logging.getLogger(__name__)
 
 STAGING_LIFE = timedelta(days=1)
-"""How long a staging table may live that a crash left behind."""
+"""How long a staging table may exist after a crash."""
 
 T = TypeVar("T")
 
 
 class Destination:
-    """One table, `project.dataset.table`. Its methods wait as `rtea.sinks.bigquery.retries.ask` does."""
+    """One table, `project.dataset.table`. `open` waits like `rtea.sinks.bigquery.retries.ask`."""
 
     def __init__(self, client: bigquery.Client, section: BigQuerySection) -> None:
         self._client, self._section = client, section
@@ -41,20 +41,21 @@ class Destination:
 
     @property
     def writer_id(self) -> str:
-        """The table that holds the row every MERGE updates."""
+        """The table with the row that every MERGE updates."""
         return f"{self.table_id}__writer"
 
     @property
     def staging_prefix(self) -> str:
-        """What the names of all staging tables begin with."""
+        """The prefix of the names of all staging tables."""
         return f"{self.table_id}__staging_"
 
     def open(self, stop: threading.Event | None) -> bool:
-        """Find the table, or make it when the settings say so, and compare its schema; whether it is empty.
+        """Find the table, or make it if the settings allow it, and check its schema. Return whether it is empty.
 
         Raises:
-            SinkError: it is missing, differs, or BigQuery cannot be used; the line says what to do.
-            AbandonedError: `stop` was set while the server was waited for.
+            SinkError: the table is missing or has another schema, or BigQuery cannot be used; the message says what to
+                do.
+            AbandonedError: `stop` was set while the sink waited for the server.
         """
         what = f"table {self.table_id}"
         found = ask(self._find_or_make, what, stop)
@@ -73,7 +74,7 @@ class Destination:
         return self._found(self._find_table, self._make_table)
 
     def _found(self, find: Callable[[], T], make: Callable[[], object]) -> T:
-        """What is there already, which needs fewer permissions than making it."""
+        """Find something, or make it. Finding comes first, because it needs fewer permissions."""
         try:
             return find()
         except exceptions.NotFound:
@@ -104,7 +105,7 @@ class Destination:
         self._client.create_table(wanted, exists_ok=True, retry=None, timeout=REQUEST_SECONDS)
 
     def find_or_make_writer(self) -> None:
-        """Make the table of the row that every MERGE updates, if there is none: a dataset's default lets it expire."""
+        """Make the table with the row that every MERGE updates, if it is missing. It may have expired by default."""
         try:
             self._client.get_table(self.writer_id, retry=None, timeout=REQUEST_SECONDS)
         except exceptions.NotFound:
@@ -139,11 +140,11 @@ class Destination:
         return list(job.result(retry=None, timeout=REQUEST_SECONDS))
 
     def _sweep(self) -> None:
-        """Drop old staging tables: one whose sink was killed before it had an expiration would stay."""
+        """Drop old staging tables: if a sink was killed before it set the expiration, its table would stay."""
         if self.looked_at is None:
-            raise RuntimeError("the server's clock is read first")
+            raise RuntimeError("_look comes before _sweep")
         for entry in self._client.list_tables(self.dataset_id, retry=None, timeout=REQUEST_SECONDS):
             name = f"{self.dataset_id}.{entry.table_id}"
             if name.startswith(self.staging_prefix) and entry.created < self.looked_at - STAGING_LIFE:
                 self._client.delete_table(name, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS)
-                log.info("dropped %s, which a crash had left", name)
+                log.info("dropped %s, which a crash left behind", name)

@@ -1,8 +1,8 @@
-"""BigQuery jobs with ids of our own, so that submitting one twice runs it once.
+"""BigQuery jobs with ids that RTEA chooses, so a job that is submitted twice runs once.
 
-An answer may be lost after BigQuery took a job. Sending the same id again is then refused as a
-duplicate, and the job that exists is waited for instead. An id is used only once: after a failure the
-next attempt has the next id.
+A response may be lost after BigQuery accepted a job. If the sink sends the same id again, BigQuery refuses it as a
+duplicate, and the sink waits for the existing job instead. Each id is used only once: after a failure, the next
+attempt has the next id.
 """
 
 import threading
@@ -31,23 +31,23 @@ Job: TypeAlias = bigquery.LoadJob | bigquery.QueryJob
 
 
 class StaleJobError(Exception):
-    """A job of this id ended before this run began: what it wrote may have been deleted since."""
+    """A job with this id ended before this run began: what it wrote may have been deleted since."""
 
 
 class Jobs:
-    """Runs jobs in one location. `began_at`, by the server's clock, tells this run's jobs from older ones."""
+    """Runs jobs in one location. Jobs that ended before `began_at`, by the server's clock, are from an earlier run."""
 
     def __init__(self, client: bigquery.Client, location: str | None, began_at: datetime) -> None:
         self._client, self._location, self._began_at = client, location, began_at
 
     def run(self, job_id: str, submit: Callable[[str], Job], stop: threading.Event) -> Job:
-        """Submit a job, or find the one that has this id, and wait for its end.
+        """Submit a job, or find the one with this id, and wait until it ends.
 
         Raises:
             JobFailedError: it ended with an error.
             StaleJobError: it ended before this run began.
             AbandonedError: `stop` was set first.
-            GoogleAPICallError: BigQuery refuses it.
+            GoogleAPICallError: BigQuery refused it.
         """
 
         def submit_once() -> Job:
@@ -71,7 +71,7 @@ class Jobs:
         return job
 
     def _find_refused(self, job_id: str) -> Job:
-        """A job that exists, as its id was refused; BigQuery may take a moment to find it."""
+        """Find the job with an id that BigQuery refused as a duplicate; it may take BigQuery a moment to find it."""
         soon = Retrying(
             retry=retry_if_exception_type(exceptions.NotFound),
             stop=stop_after_delay(FOUND_SECONDS),

@@ -1,4 +1,4 @@
-"""Trying again: for a while where a user waits for the answer, for hours where rows are at stake."""
+"""Retries: for a short time while a user waits for the answer, without end while rows must be written."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ from rtea.sinks.metrics import RETRIES
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 30.0
-"""How long `ask` waits for a server that does not answer, unless it may wait until told to stop."""
+"""How long `ask` waits for a server that does not answer, if it has no `stop` event."""
 
 MOST_WAIT_SECONDS = 30.0
 
@@ -31,10 +31,10 @@ T = TypeVar("T")
 
 
 def ask(work: Callable[[], T], what: str, stop: threading.Event | None = None) -> T:
-    """Do some requests; without `stop` for a while, with it until it is set.
+    """Do some requests. While the server does not answer, retry: for a short time without `stop`, else until it is set.
 
     Raises:
-        SinkError: BigQuery never answered, or refused.
+        SinkError: BigQuery did not answer in time, or refused.
         AbandonedError: `stop` was set.
     """
     briefly = Retrying(
@@ -50,12 +50,12 @@ def ask(work: Callable[[], T], what: str, stop: threading.Event | None = None) -
 
 
 def patiently(work: Callable[[], T], stop: threading.Event, *, also: tuple[type[BaseException], ...] = ()) -> T:
-    """Try until it works, for hours when need be: back off exponentially with jitter after transient
-    errors, and after those named in `also`.
+    """Retry until it works, for hours if necessary. Back off exponentially with jitter after transient errors and
+    after the errors in `also`.
 
     Raises:
         AbandonedError: `stop` was set meanwhile.
-        Exception: what `work` raised, when a retry cannot help.
+        Exception: `work` raised an error that a retry cannot fix.
     """
     tries = Retrying(
         retry=retry_if_exception(lambda error: is_transient(error) or isinstance(error, also)),
@@ -74,5 +74,5 @@ def _note(state: RetryCallState) -> None:
 
 
 def abandon(state: RetryCallState) -> NoReturn:
-    """End a series of tries that was asked to stop."""
+    """End the retries because `stop` was set."""
     raise AbandonedError from (state.outcome.exception() if state.outcome else None)

@@ -15,7 +15,7 @@ TYPES: dict[table.Kind, str] = {
     "bytes": "BYTES",
 }
 
-# The interface answers with the older names.
+# BigQuery's API returns the older names.
 CURRENT_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 DESCRIPTION = "Metrics of event-time windows, written by RTEA."
@@ -38,15 +38,15 @@ def fields() -> list[SchemaField]:
 
 @dataclass(frozen=True)
 class Differences:
-    """What an existing table lacks. `addable` columns are nullable, so BigQuery can add them in place."""
+    """How an existing table differs. `addable` columns are missing and nullable, so BigQuery can add them in place."""
 
     problems: list[str]
     addable: list[SchemaField]
 
 
 def compare(existing: Sequence[SchemaField]) -> Differences:
-    """Compare a table's fields with ours. Columns of its own are no difference unless they are required:
-    then no row of ours would fit.
+    """Compare a table's fields with ours. The table may have further columns, unless they are required: then our rows
+    would not fit.
 
     >>> compare(fields()[:-2]).problems
     ['updated_at is missing, expected TIMESTAMP REQUIRED']
@@ -62,7 +62,7 @@ def compare(existing: Sequence[SchemaField]) -> Differences:
         if field not in addable and (name not in found or _describe(found[name]) != _describe(field))
     ]
     problems += [
-        f"{name} is {_describe(field)}, which no row would fill"
+        f"{name} is {_describe(field)}, but RTEA does not write this column"
         for name, field in found.items()
         if name not in wanted and field.mode == "REQUIRED"
     ]

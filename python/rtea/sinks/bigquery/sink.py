@@ -1,8 +1,8 @@
-"""Results to BigQuery, exactly once by its rows.
+"""Writes results to BigQuery: each row exactly once.
 
-A batch goes by a load job into a staging table of its own and from there by one MERGE into the table,
-where they are newer than what is there; then the staging table is dropped, and the runner commits the offsets. A crash
-at any point leads to the same batch again, whose rows change nothing that is there already.
+A load job writes a batch to a staging table of its own. From there, one MERGE writes the results that are newer than
+the table's to the table. Then the sink drops the staging table, and the runner commits the offsets. After a crash at
+any point, the next run writes the same results again, which changes nothing.
 """
 
 import io
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 
 class TableLostError(Exception):
-    """The staging table is gone, as after an outage of more than a day, or the writer's table: a dataset's default lets
-    it expire. The batch has to be loaded again.
+    """The staging table is gone, for example after an outage of more than a day, or the writer's table is, because a
+    dataset's default let it expire. The batch must be loaded again.
     """
 
 
@@ -49,7 +49,7 @@ class BigQuerySink(Sink):
 
     @cached_property
     def client(self) -> bigquery.Client:
-        """The client, connected at first use.
+        """The client; it connects when it is first used.
 
         Raises:
             SinkError, ConfigError: as `connect`.
@@ -71,20 +71,21 @@ class BigQuerySink(Sink):
         return f"{self._section.endpoint or 'bigquery'}/{self.table_id}"
 
     def open(self, stop: threading.Event | None = None) -> bool:
-        """Find the table, or make it when the settings say so, and compare its schema.
+        """Find the table, or make it if the settings allow it, and check its schema.
 
         Raises:
-            SinkError: it is missing, differs, or BigQuery cannot be used; the line says what to do.
-            AbandonedError: `stop` was set while the server was waited for.
+            SinkError: the table is missing or has another schema, or BigQuery cannot be used; the message says what to
+                do.
+            AbandonedError: `stop` was set while the sink waited for the server.
         """
         is_empty = self._table.open(stop)
         if self._table.looked_at is None:
-            raise RuntimeError("an opened table has been looked at")
+            raise RuntimeError("Destination.open sets looked_at")
         self._jobs = Jobs(self.client, self._table.location, self._table.looked_at)
         return is_empty
 
     def write(self, batch: Batch, stop: threading.Event) -> None:
-        """Load and MERGE a batch; waits out every transient error."""
+        """Load and MERGE a batch; retry after every transient error."""
         table.require_length(self._table.window_ms, batch.results, self.table_id)
         results = result.newest(batch.results)
         written_at = datetime.now(timezone.utc)
@@ -100,7 +101,7 @@ class BigQuerySink(Sink):
             nonlocal attempt
             while True:
                 attempt += 1
-                # An earlier run may have used some ids up: the first that is new, or this run's own, counts.
+                # An earlier run may have used some ids: take the first one that is new or belongs to this run.
                 with suppress(StaleJobError):
                     return self._load_and_merge(f"{batch.id}-a{attempt}", encoded, starts_ms, stop)
 
@@ -117,8 +118,8 @@ class BigQuerySink(Sink):
         staging_id = f"{self._table.staging_prefix}{name.replace('-', '_')}"
         statement = sql.merge(self.table_id, staging_id, self._table.writer_id, starts_ms)
         try:
-            # The load job itself makes the staging table. Made beforehand, one that another sink has just
-            # dropped would be there again, empty, and the MERGE would find nothing to do.
+            # Let the load job make the staging table. If the sink made it before, a table that another sink has just
+            # dropped would exist again, empty, and the MERGE would find nothing to do.
             self._jobs.run(f"rtea-load-{name}", lambda job_id: self._submit_load(job_id, staging_id, encoded), stop)
             patiently(lambda: self._let_expire(staging_id), stop)
             job = self._jobs.run(f"rtea-merge-{name}", lambda job_id: self._submit_query(job_id, statement), stop)
@@ -128,7 +129,7 @@ class BigQuerySink(Sink):
         except (JobFailedError, exceptions.NotFound) as error:
             for lost in (staging_id, self._table.writer_id):
                 if "ot found" in str(error) and lost.rpartition(".")[2] in str(error):
-                    log.warning("table %s is gone, dropped or expired: the batch is written again", lost)
+                    log.warning("table %s was dropped or has expired: writing the batch again", lost)
                     if lost == self._table.writer_id:
                         patiently(self._table.find_or_make_writer, stop)
                     raise TableLostError(lost) from error
@@ -164,19 +165,19 @@ class BigQuerySink(Sink):
         )
 
     def _let_expire(self, staging_id: str) -> None:
-        """Have BigQuery remove a staging table that a crash leaves behind."""
+        """Set an expiration, so that BigQuery removes the staging table after a crash."""
         staging = bigquery.Table(staging_id)
         staging.expires = datetime.now(timezone.utc) + STAGING_LIFE
-        # One that is gone already is either merged, or missed by the MERGE.
+        # If it is gone, another sink has merged it, or the MERGE fails and the batch is loaded again.
         with suppress(exceptions.NotFound):
             self.client.update_table(staging, ["expires"], retry=None, timeout=REQUEST_SECONDS)
 
     def _drop(self, staging_id: str) -> None:
-        """Drop a staging table; one that stays is removed by its expiration."""
+        """Drop a staging table; if that fails, it expires later."""
         try:
             self.client.delete_table(staging_id, not_found_ok=True, retry=None, timeout=REQUEST_SECONDS)
         except FAILURES as error:
-            log.warning("staging table %s stays until it expires: %s", staging_id, first_line(error))
+            log.warning("staging table %s was not dropped, it will expire: %s", staging_id, first_line(error))
 
     def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
         """Read the rows back, in key order."""

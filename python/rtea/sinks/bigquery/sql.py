@@ -1,7 +1,7 @@
 """The statements of the BigQuery sink, and the ready queries for users.
 
-Table names are checked identifiers (`rtea.config`), so they can stand between backticks; times and
-numbers are literals of our own making.
+The configuration checks table names as identifiers, so they are safe between backticks. This module writes all
+times and numbers as literals itself.
 """
 
 from collections.abc import Collection
@@ -36,7 +36,7 @@ def ddl(table_id: str, partition_expiration_days: int) -> str:
 
 
 def make_writer(writer_id: str) -> str:
-    """The statement that makes the table whose one row every `merge` updates."""
+    """The statement that makes the table with the one row that every `merge` updates."""
     return (
         f"CREATE TABLE IF NOT EXISTS `{writer_id}`\n"
         "OPTIONS (description = 'One row that each MERGE of RTEA updates, so that they run one after the other.')\n"
@@ -45,22 +45,22 @@ def make_writer(writer_id: str) -> str:
 
 
 def merge(table_id: str, staging_id: str, writer_id: str, starts_ms: Collection[int]) -> str:
-    """Replace windows that start at some times by those of a staging table where these are newer, one script. The
-    staging table holds one result of each window at most.
+    """A script that replaces the windows that start at `starts_ms` by those of a staging table, if these are newer. The
+    staging table has at most one result of each window.
 
-    BigQuery lets statements that only insert run at once, and of two MERGEs that find a key missing both
-    insert it. So each updates the one row of `writer_id` in the same transaction: of two transactions that
-    update a row, BigQuery ends one with an error.
+    BigQuery lets statements that only insert run at once. If two MERGEs find the same key missing, both insert it. So
+    each MERGE also updates the one row of `writer_id` in its transaction: if two transactions update the same row,
+    BigQuery ends one of them with an error.
 
-    The source holds the rows of newer results and, marked, the rows that those replace and lack: a clause
-    WHEN NOT MATCHED BY SOURCE would read every partition. Constant ranges and days let BigQuery skip the others:
-    a batch may hold windows of last year and of today.
+    The source of the MERGE has the rows of newer results. It also has the rows of older results that the newer ones
+    lack, marked for deletion: a clause WHEN NOT MATCHED BY SOURCE would read every partition. Constant ranges and days
+    let BigQuery skip all other partitions, even if a batch has windows of last year and of today.
     """
     names = [column.name for column in table.COLUMNS]
     columns = ", ".join(names)
     changes = ", ".join(f"{name} = S.{name}" for name in names if name not in table.KEY)
     matches = " AND ".join(f"T.{name} = S.{name}" for name in table.KEY)
-    # A row that stands twice is one row of the source: MERGE demands it.
+    # If the table has a row twice, the source must have it once: MERGE demands unique keys in the source.
     once = ", ".join(f"O.{name}" if name in table.KEY else f"ANY_VALUE(O.{name}) AS {name}" for name in names)
     lacks = " AND ".join(f"O.{name} = N.{name}" for name in table.KEY)
 
@@ -120,8 +120,8 @@ def select(table_id: str, start_ms: int, end_ms: int) -> str:
 
 
 def look(table_id: str) -> str:
-    """The current time, and the length of the windows in the table, null when it holds no row. The range suits tables
-    that demand one.
+    """The query for the server's time, and for the length of the windows in the table (null if it has no row). It has a
+    condition on the partitions, because some tables require one.
     """
     return (
         "SELECT CURRENT_TIMESTAMP() AS now, (SELECT TIMESTAMP_DIFF(window_end, window_start, MILLISECOND) "
@@ -144,7 +144,7 @@ def _day(ms: int) -> str:
 
 
 def timestamp(ms: int) -> str:
-    """A time as a literal; the last BigQuery knows for those beyond it.
+    """A time as a literal; a time beyond BigQuery's last one becomes the last one.
 
     >>> timestamp(1_760_000_000_123)
     "TIMESTAMP '2025-10-09 08:53:20.123+00:00'"
@@ -163,10 +163,10 @@ def query_names() -> list[str]:
 
 
 def ready_query(name: str, table_id: str) -> str:
-    """A ready query on a table.
+    """A ready query, for this table.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no query of that name.
     """
     if name not in query_names():
         raise ConfigError(f"query {name!r} is unknown: expected one of {', '.join(query_names())}")

@@ -1,8 +1,8 @@
 """Health: how many events of each window were refused, and why.
 
-Counts come from `rtea.flink.fold` with each batch and from `rtea.flink.merge` for late events; their
-sums, rows of the metric `dead_letters`, go to the results topic. They are state of the job, so unlike
-dead letters themselves they are exact after a recovery.
+The counts come from `rtea.flink.fold` with each batch, and from the merge for late events. Their sums go to the
+results topic as rows of the metric `dead_letters`. They are in the job's state, so they are exact after a recovery;
+the dead letters themselves may come twice.
 """
 
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ from rtea.flink.connect import BYTES
 
 REFUSED = OutputTag("refused", BYTES)
 
-TELL_MS = 1_000
-"""Least processing time between two sums of a window."""
+EMIT_INTERVAL_MS = 1_000
+"""Shortest processing time between two sums of the same window."""
 
 LAST_WATERMARK_MS = 2**63 - 2
-"""Event time that only the end of a bounded topic passes."""
+"""Event time that the watermark reaches only at the end of a bounded topic."""
 
 KEEP_MS = 86_400_000
-"""Event time after which a window's counts are forgotten: half of it to all of it after the last of them came, so
-that a timer is set twice a day and not for every batch."""
+"""Event time after which the job forgets the counts of a window. It keeps them for at least half of this time after
+the last count: so a timer is moved at most every half of this time, and not with every batch."""
 
 
 def window_of(refused: bytes) -> int:
-    """The key of the counts: the window's start."""
+    """The key of the counts: the start of the window."""
     return aggregate.describe_refused(bytes(refused)).window_start_ms
 
 
 class CountLate(MapFunction):
-    """Counts the events of a partial that missed its window."""
+    """Counts the events of a late partial."""
 
     def map(self, value: bytes) -> bytes:
         """Count one partial."""
@@ -42,14 +42,14 @@ class CountLate(MapFunction):
 
 
 class Sum(KeyedProcessFunction):
-    """Adds up the counts of each window, and tells a new sum at most once a second and window, the last one always."""
+    """Adds up the counts of each window. Emits a sum at most once a second per window, and always the last one."""
 
     def __init__(self, submission: Submission) -> None:
         self._submission = submission
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Take hold of the state."""
-        # As plain bytes, a state without a value cannot be read in thread mode (Flink 2.3).
+        """Get the state."""
+        # In thread mode, Flink 2.3 cannot read a state of plain bytes that has no value. Pickled bytes work.
         self._sum = runtime_context.get_state(ValueStateDescriptor("refused", Types.PICKLED_BYTE_ARRAY()))
         self._forget_at_ms = runtime_context.get_state(ValueStateDescriptor("forget-at-ms", Types.LONG()))
         self._tell_at_ms = runtime_context.get_state(ValueStateDescriptor("tell-at-ms", Types.LONG()))
@@ -61,9 +61,9 @@ class Sum(KeyedProcessFunction):
         timers = ctx.timer_service()
         self._keep(timers)
         if self._tell_at_ms.value() is None:
-            tell_at_ms = timers.current_processing_time() + TELL_MS
+            tell_at_ms = timers.current_processing_time() + EMIT_INTERVAL_MS
             timers.register_processing_time_timer(tell_at_ms)
-            # The end of a bounded topic is no reason to wait: the last watermark comes before the second is over.
+            # At the end of a bounded topic, the last watermark comes before the second is over: emit the sum then.
             timers.register_event_time_timer(LAST_WATERMARK_MS)
             self._tell_at_ms.update(tell_at_ms)
         return iter(())
@@ -71,7 +71,7 @@ class Sum(KeyedProcessFunction):
     def _keep(self, timers: TimerService) -> None:
         now_ms = timers.current_watermark()
         if now_ms < 0:
-            # Before the first watermark there is no event time to count from: a timer would fire with the first.
+            # Before the first watermark there is no event time: a timer would fire with the first watermark.
             return
         forget_at_ms = self._forget_at_ms.value()
         if forget_at_ms is not None and forget_at_ms >= now_ms + KEEP_MS // 2:
@@ -82,7 +82,7 @@ class Sum(KeyedProcessFunction):
         self._forget_at_ms.update(now_ms + KEEP_MS)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:
-        """Tell a new sum, and forget the counts of a window that is long over."""
+        """Emit the sum if it is new, and forget the counts of an old window."""
         refused = self._sum.value()
         if refused is not None and self._tell_at_ms.value() is not None:
             self._tell_at_ms.clear()
