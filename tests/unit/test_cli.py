@@ -48,6 +48,7 @@ def own_ports() -> list[str]:
         (["--set", "stack.rest_port=1", "job", "cancel", "0" * 32], 8, "no Flink cluster answers"),
         (["job", "submit", "--from", "0"], 2, "--from and --to belong together"),
         (["job", "submit", "--from", "0", "--to", "60000", "--savepoint", "s"], 2, "start without a savepoint"),
+        (["job", "submit", "--savepoint", "/nope/x"], 9, "savepoint /nope/x not found: name the address"),
         (["job", "submit", "--from", "soon", "--to", "60000"], 2, "--from 'soon' is not a time"),
         (["job", "submit", "--from", "1", "--to", "60000"], 2, "expected the start of a window"),
         (["--set", "stack.rest_port=1", "job", "stop", "0" * 32], 8, "no Flink cluster answers"),

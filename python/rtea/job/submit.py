@@ -54,9 +54,9 @@ def submit(config: Config, *, savepoint: str | None = None, another: bool = Fals
         BrokerError, MissingTopicError, JarError, StackError: something that the job needs is missing.
         JobError: Flink refused it, it failed at once, or another job writes the same topics.
     """
-    _check(config)
     if savepoint and _is_missing(savepoint):
         raise JobError(f"savepoint {savepoint} not found: name the address that `rtea job stop` printed")
+    _check(config)
     with _one_at_a_time(config):
         if not another:
             _require_alone(config)
