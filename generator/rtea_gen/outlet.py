@@ -272,14 +272,21 @@ class FileOutlet(Outlet):
 
     def __init__(self, plan: Plan, stream: _core.EventStream, file: WholeFile) -> None:
         generator = plan.config.generator
-        self._stream, self._format = stream, generator.format
+        self._stream, self._format, self._compression = stream, generator.format, generator.compression
         self._open = ExitStack()
-        self._file: Any = self._open.enter_context(file)
-        if generator.compression == "gzip":
+        self._raw = self._open.enter_context(file)
+        self._file: Any = None
+
+    def _begin(self) -> None:
+        """Begin the compression, if there is one: it may write a header at once."""
+        if self._file is not None:
+            return
+        self._file = file = self._raw
+        if self._compression == "gzip":
             # Level 1: higher levels save a tenth of the size and take three times as long. The header has no name and
             # no time, so equal runs give equal bytes.
             self._file = self._open.enter_context(gzip.GzipFile("", "wb", 1, file, mtime=0))
-        elif generator.compression == "zstd":
+        elif self._compression == "zstd":
             compressor = zstandard.ZstdCompressor(level=3)
             writer = compressor.stream_writer(cast("IO[bytes]", file), closefd=False)
             self._file = self._open.enter_context(writer)
@@ -294,6 +301,7 @@ class FileOutlet(Outlet):
 
     def _write(self, values: bytes, count: int) -> None:
         try:
+            self._begin()
             self._file.write(values)
         except BrokenPipeError:
             self.is_closed = True
@@ -314,6 +322,7 @@ class FileOutlet(Outlet):
     def close(self) -> None:
         """End the compression and close the file."""
         try:
+            self._begin()
             self._open.close()
         except BrokenPipeError:
             self.is_closed = True

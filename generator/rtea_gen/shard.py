@@ -10,7 +10,8 @@ import math
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import BinaryIO
@@ -59,16 +60,30 @@ def run(plan: Plan, shard: int, numbers: "Numbers[ctypes.c_longlong]", stop: Eve
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # The parent decides when to stop.
-    try:
-        with open(files.truth, "wb") as truth, open(files.manifest, "rb") as held:
-            # While any shard lives, no other run may resume this manifest.
-            manifest.hold(held, files.manifest, together=True)
+    with open(files.manifest, "rb") as held:
+        # While any shard lives, no other run may go on with this manifest.
+        manifest.hold(held, files.manifest, together=True)
+        truth = files.truth.open("wb")
+        try:
             outcome = Shard(plan, shard, Figures(numbers), stop, truth, files.already).send_all()
-        files.outcome.write_bytes(msgspec.json.encode(outcome))
+            with _on_the_scratch_disk():
+                files.outcome.write_bytes(msgspec.json.encode(outcome))
+        except DiskSpaceError as error:
+            sys.exit(error.exit_code)
+        finally:
+            with suppress(OSError):  # After each write it was flushed: nothing is left but what did not fit.
+                truth.close()
+
+
+@contextmanager
+def _on_the_scratch_disk() -> Iterator[None]:
+    """Say that the temporary directory is full, if a write finds no room."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        sys.exit(DiskSpaceError.exit_code)
+        raise DiskSpaceError(f"no room for temporary files: {error.strerror}") from error
 
 
 class Shard:
@@ -180,8 +195,9 @@ class Shard:
         """Write the windows that end by `until_ms`; none after a failure, because they may count undelivered events."""
         if self._outlet.failed:
             return
-        for window in self._stream.take_truth(until_ms):
-            encoded = msgspec.msgpack.encode(window)
-            self._truth.write(len(encoded).to_bytes(4, "little") + encoded)
-        self._truth.flush()
+        with _on_the_scratch_disk():
+            for window in self._stream.take_truth(until_ms):
+                encoded = msgspec.msgpack.encode(window)
+                self._truth.write(len(encoded).to_bytes(4, "little") + encoded)
+            self._truth.flush()
         self._figures.set(self._shard, "truth_ms", until_ms)

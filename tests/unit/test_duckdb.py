@@ -66,8 +66,8 @@ def test_no_pandas_is_imported_and_a_temporary_directory_may_have_any_name(tmp_p
         "print(len(sink.read(60_000, 60_001)), len(sink.select('SELECT * FROM ecommerce_metrics')[1]))\n"
         "print('pandas' in sys.modules)"
     )
-    temporary = tmp_path / "a 'quoted' \"directory\" $1 ?"
-    temporary.mkdir()
+    temporary = tmp_path / "a 'quoted' \"directory\" $1 ?" / "revision=3"
+    temporary.mkdir(parents=True)
     root = Path(__file__).parents[2]
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(root)}
     ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)

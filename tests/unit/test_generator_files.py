@@ -207,8 +207,9 @@ def test_a_terminal_shows_progress_and_closing_it_leaves_a_complete_manifest() -
     assert len(Path("e.ndjson").read_bytes().splitlines()) == sent.end.events
 
 
-def test_a_full_disk_is_one_line() -> None:
-    ran = run("--sink", "file", "--path", "/dev/full", "--procs", "1", "--events", "100")
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_a_full_disk_is_one_line(compression: str) -> None:
+    ran = run("--sink", "file", "--path", "/dev/full", "--procs", "1", "--events", "100", "--compression", compression)
     assert ran.returncode == 11
     assert b"No space left on device" in ran.stderr
     assert ran.stderr.count(b"\n") == 1

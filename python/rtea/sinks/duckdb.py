@@ -281,8 +281,9 @@ def _loadable(results: Sequence[WindowResult]) -> Iterator[str]:
             lines = (dict(zip(names, map(_plain, row), strict=True)) for row in table.rows(each, written_at))
             file.write(encoder.encode_lines(lines))
         file.flush()
-        columns = f"format = 'newline_delimited', maximum_object_size = 67108864, columns = {{{types}}}"
-        yield f"SELECT {values} FROM read_json({_quoted(file.name)}, {columns})"
+        # Without the last one, DuckDB takes a directory named `revision=3` for a column.
+        options = "format = 'newline_delimited', maximum_object_size = 67108864, hive_partitioning = false"
+        yield f"SELECT {values} FROM read_json({_quoted(file.name)}, {options}, columns = {{{types}}})"
 
 
 @functools.lru_cache(maxsize=16)

@@ -6,6 +6,7 @@
 //! Source: Heule, Nunkesser, Hall, "HyperLogLog in Practice" (EDBT 2013); byte format of
 //! google/zetasketch, held by the vectors in `tests/vectors/hll`.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use zetasketch::hash::fingerprint2011;
@@ -52,11 +53,15 @@ static SHAPE: LazyLock<(SparseHeader, Vec<u8>)> = LazyLock::new(|| {
 /// The number of this kind of values in the format.
 const BYTES_OR_STRING: i32 = 11;
 
+/// In the sparse form: bits of a number of zeros, and the mark of values that have one.
+const RHO_BITS: u32 = 6;
+const MARK: u32 = 1 << (PRECISION as u32 + RHO_BITS);
+
 /// Values that wait before they go into the sketch together.
 const MOST_WAITING: usize = 8_192;
 
-/// A sketch of distinct strings. At most 32 KiB, and as much for values that wait; sparse, and smaller, up to about
-/// 13,000 distinct.
+/// A sketch of distinct strings. Its bytes are at most 32 KiB. They are sparse, and smaller, up to about 22,500 distinct
+/// strings. In memory it takes up to 256 KiB more for values that wait and for merges.
 #[derive(Debug, Clone, Default)]
 pub struct Sketch {
     counted: Accumulator,
@@ -83,13 +88,13 @@ impl Sketch {
     /// # Errors
     /// [`InvalidSketch`] when the bytes are corrupt or describe another kind of sketch.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidSketch> {
-        let mut counted = Accumulator::new();
-        counted.add_bytes(bytes)?;
-        if counted.precisions() != Some((PRECISION, SPARSE_PRECISION)) {
-            return Err(InvalidSketch(format!("found precisions {:?}", counted.precisions())));
+        let inner = HyperLogLogPlusPlus::from_bytes(bytes)?;
+        let found = (inner.normal_precision(), inner.sparse_precision(), inner.value_kind());
+        if found != (PRECISION, SPARSE_PRECISION, Some(ValueKind::BytesOrString)) {
+            return Err(InvalidSketch(format!("found precision {}, sparse {}, {:?}", found.0, found.1, found.2)));
         }
-        // A sketch of numbers does not merge with one of strings.
-        counted.add_bytes(&SHAPE.1)?;
+        let mut counted = Accumulator::new();
+        counted.add_sketch(&inner)?;
         Ok(Self { counted, waiting: Vec::new() })
     }
 
@@ -102,20 +107,20 @@ impl Sketch {
     }
 
     fn count_waiting(&mut self) {
-        let Ok(()) = self.counted.add_single_values(&SHAPE.0, &self.waiting) else {
-            unreachable!("the sketch takes strings of its own precisions")
-        };
-        self.waiting.clear();
+        let mut waiting = std::mem::take(&mut self.waiting);
+        count(&mut self.counted, &mut waiting);
+        waiting.clear();
+        self.waiting = waiting;
     }
 
     /// All that was added, in one place.
-    fn whole(&self) -> std::borrow::Cow<'_, Accumulator> {
+    fn whole(&self) -> Cow<'_, Accumulator> {
         if self.waiting.is_empty() {
-            return std::borrow::Cow::Borrowed(&self.counted);
+            return Cow::Borrowed(&self.counted);
         }
-        let mut whole = self.clone();
-        whole.count_waiting();
-        std::borrow::Cow::Owned(whole.counted)
+        let mut counted = self.counted.clone();
+        count(&mut counted, &mut self.waiting.clone());
+        Cow::Owned(counted)
     }
 
     /// Merges another sketch into this one: registers by maximum, numbers of adds by sum.
@@ -143,11 +148,46 @@ impl Sketch {
     }
 }
 
+/// Adds values in the sparse form. Each counts as an add, also one that is there already.
+fn count(counted: &mut Accumulator, values: &mut Vec<u32>) {
+    let adds = values.len();
+    values.sort_unstable();
+    // Of values with a mark and the same first bits, the sketch has the one with the most zeros: the last one here.
+    values.dedup_by(|later, kept| {
+        let is_same = if *kept & MARK == 0 { later == kept } else { *later >> RHO_BITS == *kept >> RHO_BITS };
+        if is_same {
+            *kept = *later;
+        }
+        is_same
+    });
+    // One by one, repeats would cost a pass over the whole sketch each while it is nearly dense.
+    let Ok(()) = counted.add_sparse_values(&SHAPE.0, values) else {
+        unreachable!("the sketch takes strings of its own precisions")
+    };
+    if adds > values.len() {
+        let Ok(()) = counted.add_bytes(&repeats((adds - values.len()) as u64)) else {
+            unreachable!("an empty sketch merges with every sketch of its kind")
+        };
+    }
+}
+
+/// The bytes of an empty sketch to which values were added, so many in all: of a repeated field of a message, the last
+/// one counts (Protocol Buffers, "Encoding").
+fn repeats(mut adds: u64) -> Vec<u8> {
+    const NUMBER_OF_ADDS: u8 = 2 << 3;
+    let mut bytes = SHAPE.1.clone();
+    bytes.push(NUMBER_OF_ADDS);
+    while adds > 0x7f {
+        bytes.push((adds & 0x7f) as u8 | 0x80);
+        adds >>= 7;
+    }
+    bytes.push(adds as u8);
+    bytes
+}
+
 /// How the sparse form stores a hash: its first 20 bits. If the last five of them are zero, it stores a mark, the first
 /// 15 bits, and one more than the number of zeros after the 20th bit (Heule et al., section 5.3, figure 8).
 fn sparse_form(hash: u64) -> u32 {
-    const RHO_BITS: u32 = 6;
-    const MARK: u32 = 1 << (PRECISION as u32 + RHO_BITS);
     #[allow(clippy::cast_possible_truncation)]
     let index = (hash >> (64 - SPARSE_PRECISION)) as u32;
     let below = SPARSE_PRECISION as u32 - PRECISION as u32;

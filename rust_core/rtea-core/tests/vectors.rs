@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rtea_core::sketch::Sketch;
+use rtea_core::sketch::{Sketch, PRECISION, SPARSE_PRECISION};
 use sha2::{Digest, Sha256};
 use zetasketch::{HyperLogLogPlusPlus, ValueKind};
 
@@ -164,4 +164,29 @@ fn stored_sketches_load_and_keep_their_bytes() {
         let bytes = fs::read(&path).unwrap();
         assert_eq!(Sketch::from_bytes(&bytes).unwrap().to_bytes(), bytes, "{}", path.display());
     }
+}
+
+#[test]
+fn repeated_values_count_as_adds_and_give_the_references_bytes() {
+    for (distinct, copies) in
+        [(0, 1), (1, 3), (130, 2), (8_191, 1), (8_192, 1), (8_193, 2), (22_400, 2), (22_574, 3), (40_000, 2)]
+    {
+        let mut sketch = Sketch::new();
+        let mut reference = HyperLogLogPlusPlus::new(PRECISION, SPARSE_PRECISION, ValueKind::BytesOrString).unwrap();
+        for _ in 0..copies {
+            for number in 0..distinct {
+                let value = format!("visitor-{number}");
+                sketch.add(value.as_bytes());
+                reference.add_bytes(value.as_bytes()).unwrap();
+            }
+        }
+        assert_eq!(described(&sketch.to_bytes()), described(&reference.serialize()), "{distinct} x {copies}");
+        assert_eq!(sketch.estimate(), reference.cardinality(), "{distinct} x {copies}");
+    }
+}
+
+#[test]
+fn a_sketch_without_a_type_of_values_is_refused() {
+    let untyped = unhex("08701002180282070e1002180f20143206948f25cafc0e");
+    assert!(Sketch::from_bytes(&untyped).is_err());
 }
