@@ -205,7 +205,18 @@ fn markers() -> Vec<Vec<u8>> {
         b"\x97\xa1x\xc0\xc0\xc0\xc0\xc0\xc0".to_vec(),
         vec![0xd4, 1, 1],
     ];
-    for price in [0.0, -0.0, f64::NAN, f64::MIN_POSITIVE, 19.99, 19.989_999_999_999_998, 19.985, 0.0001, 1e9, 1.1e9] {
+    for price in [
+        0.0,
+        -0.0,
+        f64::NAN,
+        f64::MIN_POSITIVE,
+        19.99,
+        f64::from_bits(19.99_f64.to_bits() - 1),
+        19.985,
+        0.0001,
+        1e9,
+        1.1e9,
+    ] {
         let item = [&b"\x91\x94\xa1p\xa1c\xcb"[..], &f64::to_be_bytes(price), &[1]].concat();
         markers.push(item);
         markers.push([&[0xcb][..], &f64::to_be_bytes(price)].concat());
