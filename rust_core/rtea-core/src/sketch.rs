@@ -88,13 +88,18 @@ impl Sketch {
     /// # Errors
     /// [`InvalidSketch`] when the bytes are corrupt or describe another kind of sketch.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidSketch> {
-        let inner = HyperLogLogPlusPlus::from_bytes(bytes)?;
-        let found = (inner.normal_precision(), inner.sparse_precision(), inner.value_kind());
-        if found != (PRECISION, SPARSE_PRECISION, Some(ValueKind::BytesOrString)) {
-            return Err(InvalidSketch(format!("found precision {}, sparse {}, {:?}", found.0, found.1, found.2)));
-        }
         let mut counted = Accumulator::new();
-        counted.add_sketch(&inner)?;
+        counted.add_bytes(bytes)?;
+        if counted.precisions() != Some((PRECISION, SPARSE_PRECISION)) {
+            return Err(InvalidSketch(format!("found precisions {:?}", counted.precisions())));
+        }
+        // A sketch without a type would take the type of whatever it merges with.
+        if !begins_with_our_type(bytes) {
+            let found = HyperLogLogPlusPlus::from_bytes(bytes)?.value_kind();
+            if found != Some(ValueKind::BytesOrString) {
+                return Err(InvalidSketch(format!("found values of type {found:?}")));
+            }
+        }
         Ok(Self { counted, waiting: Vec::new() })
     }
 
@@ -183,6 +188,21 @@ fn repeats(mut adds: u64) -> Vec<u8> {
     }
     bytes.push(adds as u8);
     bytes
+}
+
+/// Whether the numbers at the start of a sketch's bytes say that it is one of strings; other bytes may say so further on.
+/// To read the whole sketch for that would take as long as to merge it.
+fn begins_with_our_type(bytes: &[u8]) -> bool {
+    const VALUE_TYPE: u8 = 4 << 3;
+    let mut rest = bytes;
+    while let [tag @ (0x08 | 0x10 | 0x18 | VALUE_TYPE), after @ ..] = rest {
+        let length = 1 + after.iter().take_while(|byte| **byte > 0x7f).count();
+        if *tag == VALUE_TYPE {
+            return after.first().is_some_and(|kind| i32::from(*kind) == BYTES_OR_STRING);
+        }
+        rest = after.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// How the sparse form stores a hash: its first 20 bits. If the last five of them are zero, it stores a mark, the first
