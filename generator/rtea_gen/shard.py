@@ -22,7 +22,8 @@ from rtea import manifest
 from rtea.errors import DiskSpaceError
 from rtea_gen import plan as plans
 from rtea_gen.figures import LAST_NUMBER, Figures, Numbers
-from rtea_gen.outlet import LatencyClock, StoppedError, is_orphan, open_outlet
+from rtea_gen.latency import LatencyClock
+from rtea_gen.outlet import StoppedError, is_orphan, open_outlet
 from rtea_gen.plan import Plan
 
 BATCH_EVENTS = 2_000

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtea_gen import outlet
+from rtea_gen import latency
 from rtea_gen.figures import BOUNDS_MS, Figures, percentile_ms, spawning
 
 
 @given(latencies=st.lists(st.floats(0.5, 99_000), min_size=1, max_size=200), share=st.sampled_from([0.5, 0.95, 0.99]))
 def test_a_percentile_is_the_bound_above_the_true_one(latencies: list[float], share: float) -> None:
     figures = Figures.of(spawning(), 2)
-    for latency in latencies:
-        figures.add_latency(1, latency, 1)
+    for latency_ms in latencies:
+        figures.add_latency(1, latency_ms, 1)
     true = sorted(latencies)[math.ceil(share * len(latencies)) - 1]
     found = percentile_ms(figures.latencies(1), share)
     assert found is not None
@@ -32,9 +32,9 @@ def test_latencies_above_the_last_bound_are_not_hidden() -> None:
 
 def test_the_kth_acknowledgement_is_timed_from_the_kth_record(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds: Iterator[float] = iter([0.0, 1.0, 3.0, 7.0])
-    monkeypatch.setattr(outlet.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(latency.time, "monotonic", lambda: next(seconds))
     found: list[tuple[float, int]] = []
-    clock = outlet.LatencyClock(lambda ms, count: found.append((ms, count)))
+    clock = latency.LatencyClock(lambda ms, count: found.append((ms, count)))
     clock.note_sent(10)
     clock.note_sent(15)
     clock.note_acked(12)

@@ -87,7 +87,8 @@ pub fn fold(batch: &[u8], arrival_ms: i64, settings: &Settings) -> Result<Folded
     fold_with(batch, arrival_ms, settings, codec::decode)
 }
 
-/// Folds a batch with another decoder: for tests of what happens when one panics.
+/// Folds a batch with another general decoder, for values that the scanner leaves to it: to test what happens when it
+/// panics.
 ///
 /// # Errors
 /// As [`fold`].
