@@ -1,9 +1,13 @@
 //! The common spelling of JSON: any order of fields, any white space, no escape in a counted string, no exponent.
 //!
-//! The search for the end of a string looks at eight bytes at a time in one machine word, an idea of Lemire and
-//! Langdale, "Parsing Gigabytes of JSON per Second" (2019), section 3.
+//! The search for the end of a string looks at several bytes at a time, an idea of Lemire and Langdale, "Parsing Gigabytes
+//! of JSON per Second" (2019), section 3.
 
-use super::{event_type, identity, set, time, within, Draft, PRICE_DIGITS, PRICE_UNIT};
+use std::ops::Range;
+
+use wide::u8x16;
+
+use super::{event_type, identity, is_identity, set, time, within, Draft, PRICE_DIGITS, PRICE_UNIT};
 use crate::codec::rules;
 use crate::event::{self, Source};
 use crate::observation::{Line, Observation};
@@ -19,13 +23,13 @@ pub(super) fn scan<'a>(text: &'a str, found: &mut Observation<'a>) -> Option<()>
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
     let mut draft = Draft::new(found);
     reader.object(|reader, key| match key {
-        b"event_id" => reader.nullable(|reader| identity(reader.string()?, 64)).map(drop),
+        b"event_id" => reader.nullable(|reader| is_identity(reader.bytes()?, 64)).map(drop),
         b"event_type" => set(&mut draft.found.event_type, event_type(reader.string()?)?),
         b"source" => set(&mut draft.source, Some(Source::from_name(reader.string()?)?)),
         b"event_time" => set(&mut draft.event_time_ms, Some(event_time(reader)?)),
         b"visitor_id" => set(&mut draft.found.visitor_id, identity(reader.string()?, 128)?),
         b"schema_version" => reader.nullable(|reader| within(reader.integer()?, 1, i64::from(u32::MAX))).map(drop),
-        b"session_id" | b"user_id" => reader.nullable(|reader| identity(reader.string()?, usize::MAX)).map(drop),
+        b"session_id" | b"user_id" => reader.nullable(|reader| is_identity(reader.bytes()?, usize::MAX)).map(drop),
         b"page_url" | b"referrer" | b"search_term" | b"campaign" => reader.nullable(Reader::any_string).map(drop),
         b"device" => reader.nullable(device).map(drop),
         b"items" => items(reader, &mut draft.found.lines),
@@ -66,7 +70,7 @@ fn items<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
 fn set_item<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
     let (mut has_product, mut category, mut price, mut quantity) = (false, "", None, 1);
     reader.object(|reader, key| match key {
-        b"product_id" => set(&mut has_product, identity(reader.string()?, 128).is_some()),
+        b"product_id" => set(&mut has_product, is_identity(reader.bytes()?, 128).is_some()),
         b"category" => set(&mut category, reader.string().filter(|category| category.len() <= 64)?),
         b"price" => set(&mut price, Some(reader.price()?)),
         b"quantity" => {
@@ -89,24 +93,30 @@ struct Reader<'a> {
     at: usize,
 }
 
-const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+/// How many bytes are looked at together.
+const LANES: usize = 16;
 
-/// The high bit of each byte that ends a plain string: `"`, `\` or a control character. Only the lowest bit is
-/// reliable: the subtraction may carry into the bytes above it.
+/// A bit for each byte that ends a plain string: `"`, `\` or a control character.
 #[inline]
-fn stops(word: u64) -> u64 {
-    let is_zero = |word: u64| word.wrapping_sub(EACH_BYTE) & !word;
-    let quote = is_zero(word ^ (EACH_BYTE * b'"' as u64));
-    let backslash = is_zero(word ^ (EACH_BYTE * b'\\' as u64));
-    let control = word.wrapping_sub(EACH_BYTE * 0x20) & !word;
-    (quote | backslash | control) & HIGH_BITS
+fn stops(bytes: [u8; LANES]) -> u32 {
+    let found = u8x16::new(bytes);
+    let control = found.min(u8x16::splat(0x1f)).simd_eq(found);
+    (found.simd_eq(u8x16::splat(b'"')) | found.simd_eq(u8x16::splat(b'\\')) | control).to_bitmask()
 }
 
 impl<'a> Reader<'a> {
     /// Skips white space and returns the next byte without reading it.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        if byte > b' ' {
+            return Some(byte);
+        }
+        self.skip_space()
+    }
+
+    #[cold]
+    fn skip_space(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.at)?;
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
@@ -136,9 +146,9 @@ impl<'a> Reader<'a> {
             return Some(());
         }
         loop {
-            let key = self.string()?;
+            let key = self.bytes()?;
             self.expect(b':')?;
-            field(self, key.as_bytes())?;
+            field(self, key)?;
             match self.peek()? {
                 b',' => self.at += 1,
                 b'}' => break,
@@ -185,11 +195,11 @@ impl<'a> Reader<'a> {
     /// Goes on to the next byte that a plain string cannot hold, and returns it.
     #[inline]
     fn find_stop(&mut self) -> Option<u8> {
-        while let Some(eight) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-            match stops(u64::from_le_bytes(*eight)) {
-                0 => self.at += 8,
+        while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            match stops(*chunk) {
+                0 => self.at += LANES,
                 found => {
-                    self.at += found.trailing_zeros() as usize / 8;
+                    self.at += found.trailing_zeros() as usize;
                     return self.bytes.get(self.at).copied();
                 }
             }
@@ -206,13 +216,27 @@ impl<'a> Reader<'a> {
     /// A string without escapes.
     #[inline]
     fn string(&mut self) -> Option<&'a str> {
+        let place = self.plain()?;
+        self.text.get(place)
+    }
+
+    /// The bytes of a string without escapes.
+    #[inline]
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let place = self.plain()?;
+        self.bytes.get(place)
+    }
+
+    /// Where the content of a string without escapes is.
+    #[inline]
+    fn plain(&mut self) -> Option<Range<usize>> {
         self.expect(b'"')?;
         let start = self.at;
         if self.find_stop()? != b'"' {
             return None;
         }
         self.at += 1;
-        self.text.get(start..self.at - 1)
+        Some(start..self.at - 1)
     }
 
     /// A string whose content is not used. It may have simple escapes, but not `\u`.

@@ -89,8 +89,13 @@ fn within(number: i64, least: i64, most: i64) -> Option<i64> {
 /// number of characters.
 #[inline]
 fn identity(text: &str, max_bytes: usize) -> Option<&str> {
-    let first = *text.as_bytes().first()?;
-    (first > b' ' && text.len() <= max_bytes).then_some(text)
+    is_identity(text.as_bytes(), max_bytes).map(|()| text)
+}
+
+#[inline]
+fn is_identity(text: &[u8], max_bytes: usize) -> Option<()> {
+    let first = *text.first()?;
+    (first > b' ' && text.len() <= max_bytes).then_some(())
 }
 
 #[inline]
