@@ -10,6 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+TARGET = ROOT / "build" / "target"
+"""Where Cargo puts what it compiles of other revisions."""
+
+
 def git(*arguments: str) -> str:
     """The output of git; empty if it fails."""
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
@@ -27,7 +31,7 @@ def built(revision: str, purpose: str) -> Iterator[Path]:
     Raises:
         subprocess.CalledProcessError: the revision is not in this clone, or does not build.
     """
-    tree, target = ROOT / "build" / purpose / "tree", ROOT / "build" / "target"
+    tree, target = ROOT / "build" / purpose / "tree", TARGET
     shutil.rmtree(tree, ignore_errors=True)
     git("worktree", "prune")
     add = ["git", "worktree", "add", "--quiet", "--force", "--detach", str(tree), revision]

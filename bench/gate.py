@@ -1,12 +1,14 @@
 """The benchmark gate: fails if the working tree is slower than the merge base.
 
-It builds both trees and measures them in turns, because the speed of a machine changes over time. A benchmark fails if
-its median is more than 10 % worse, and is so again in a second try with more rounds.
+It builds both trees. It counts the instructions of the Rust core (`bench.instructions`), with a limit of 3 %. It
+measures the Python boundary by the clock, in turns, because the speed of a machine changes over time: such a benchmark
+fails if its median is more than 10 % worse, and is so again in a second try with more rounds.
 
     python -m bench.gate [--base REVISION]
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from bench import checkout, machine
+from bench import checkout, instructions, machine
 from bench.checkout import ROOT, git
 
 SUITE = ROOT / "bench" / "test_core.py"
@@ -78,6 +80,21 @@ def judge(base: Path, head: Path, names: Collection[str] = (), rounds: Sequence[
     return failing
 
 
+def judge_instructions(base: Path, head: Path) -> set[str]:
+    """The measurements that take more instructions than in the base."""
+    if not instructions.can_count():
+        if os.environ.get("CI"):
+            raise click.ClickException("valgrind is missing: install it (Debian: apt install valgrind)")
+        print("instructions are not counted: valgrind is missing")
+        return set()
+    targets = checkout.TARGET, ROOT / "target"
+    counts = [instructions.count(tree, target) for tree, target in zip((base, head), targets, strict=True)]
+    measured = instructions.ratios(*counts)
+    for name, ratio in measured.items():
+        print(f"{name}: {ratio:.4f} of the base's instructions", flush=True)
+    return instructions.more(measured)
+
+
 def merge_base() -> str:
     """The commit to compare with: the merge base with origin's main, or, on main, the parent."""
     candidates = [["merge-base", "HEAD", "origin/main"], ["rev-parse", "HEAD~1"], ["rev-parse", "HEAD"]]
@@ -97,9 +114,13 @@ def main(revision: str | None) -> None:
         print("the base has no extension yet: nothing to compare")
         return
     with checkout.built(chosen, "gate") as tree:
+        costlier = judge_instructions(tree, ROOT)
         failing = judge(tree, ROOT)
+    if costlier:
+        print(f"more than {instructions.MOST_RATIO - 1:.0%} more instructions: {', '.join(sorted(costlier))}")
     if failing:
         print(f"slower by more than {MOST_RATIO - 1:.0%} in {len(ROUNDS)} tries: {', '.join(sorted(failing))}")
+    if costlier or failing:
         sys.exit(1)
     print("no benchmark became slower")
 

@@ -13,11 +13,12 @@ def describe() -> str:
     """One line with date, commit, processor, cores, memory and Python version."""
     memory_gib = psutil.virtual_memory().total / 2**30
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    hardware = f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB"
+    hardware = f"{processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB"
     return f"{date}, commit {_commit()}, {hardware}, Python {platform.python_version()}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the processor."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

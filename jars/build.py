@@ -1,12 +1,13 @@
 """Compiles RTEA's small jar into the package: with javac if there is one, else with ecj.
 
 `make setup` runs it after fetching the pinned jars. The sources are in `jars/src`; the classes that they extend come
-from the apache-flink wheel and the Kafka connector.
+from the apache-flink wheel and the Kafka connector. With the argument `test` it runs the tests in `tests/java` instead.
 """
 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from rtea.flink import jar
 from rtea.stack import flink, jars, java
 
 SOURCES = Path(__file__).resolve().parent / "src"
+TESTS = SOURCES.parents[1] / "tests" / "java"
 BYTECODE = "11"
 
 # A fixed time for every entry: equal sources give equal jars.
@@ -29,23 +31,51 @@ def compiler(ecj: Path) -> list[str]:
     return [javac, "-Xlint:-options"] if javac else [str(java.find_home() / "bin" / "java"), "-jar", str(ecj)]
 
 
-def main() -> None:
-    """Compile every source and pack the classes."""
-    settings = configuration.load().jars
-    (ecj,) = jars.locate(settings, "build")
-    library = [*(flink.find_home() / "lib").glob("flink-dist-*.jar"), *jars.locate(settings, "flink")]
+def library() -> list[Path]:
+    """The jars that the sources are compiled with."""
+    return [*(flink.find_home() / "lib").glob("*.jar"), *jars.locate(configuration.load().jars, "flink")]
+
+
+def compile_java(folders: list[Path], classes: Path, class_path: list[Path]) -> str:
+    """Compile every source below the folders; return what was done."""
+    (ecj,) = jars.locate(configuration.load().jars, "build")
     command = compiler(ecj)
-    sources = sorted(str(path) for path in SOURCES.rglob("*.java"))
-    with tempfile.TemporaryDirectory() as classes:
-        level = ["-source", BYTECODE, "-target", BYTECODE, "-proc:none"]
-        class_path = os.pathsep.join(map(str, library))
-        subprocess.run([*command, *level, "-cp", class_path, "-d", classes, *sources], check=True)
+    sources = sorted(str(path) for folder in folders for path in folder.rglob("*.java"))
+    level = ["-source", BYTECODE, "-target", BYTECODE, "-proc:none"]
+    subprocess.run([*command, *level, "-cp", _joined(class_path), "-d", str(classes), *sources], check=True)
+    return f"{len(sources)} sources, compiled by {Path(command[0]).name}"
+
+
+def _joined(paths: list[Path]) -> str:
+    return os.pathsep.join(map(str, paths))
+
+
+def build() -> int:
+    """Compile the sources and pack the classes; return the exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        classes = Path(folder)
+        done = compile_java([SOURCES], classes, library())
         with zipfile.ZipFile(jar.PATH, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(classes).rglob("*.class")):
+            for path in sorted(classes.rglob("*.class")):
                 name = str(path.relative_to(classes))
                 archive.writestr(zipfile.ZipInfo(name, ENTRY_TIME), path.read_bytes())
-    print(f"{jar.PATH.name}: {len(sources)} sources, compiled by {Path(command[0]).name}")
+    print(f"{jar.PATH.name}: {done}")
+    return 0
+
+
+def test() -> int:
+    """Compile the sources with their tests and run the tests; return the exit code."""
+    settings = configuration.load().jars
+    jars.fetch(settings, ["test"])
+    class_path = [*library(), *jars.locate(settings, "test")]
+    with tempfile.TemporaryDirectory() as folder:
+        classes = Path(folder)
+        compile_java([SOURCES, TESTS], classes, class_path)
+        run = [str(java.find_home() / "bin" / "java"), "-cp", _joined([classes, *class_path])]
+        junit = ["org.junit.platform.console.ConsoleLauncher", "execute", f"--scan-class-path={classes}"]
+        quiet = ["--disable-banner", "--details=summary", "--fail-if-no-tests"]
+        return subprocess.run([*run, *junit, *quiet]).returncode
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(test() if sys.argv[1:] == ["test"] else build())

@@ -1,9 +1,10 @@
 """Fold, merge and sketches: the Python interface of the Rust aggregation.
 
-The job's Java pack operator makes the packed batches. The job's operators pass partial aggregates on as opaque bytes.
+The job's source makes the packed batches. The job's operators pass partial aggregates on as opaque bytes.
 Window results go to the results topic. Rust releases the interpreter lock (GIL) while it works on bytes.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,36 +14,48 @@ SKETCH_STANDARD_ERROR: float = _core.SKETCH_STANDARD_ERROR
 """Relative standard error of a dense sketch, about 0.575 %."""
 
 
-class Folded(NamedTuple):
-    """The result of folding one batch: the bytes of the partial, or None if no event was valid; the dead letters, each
-    with its key; and the counts of refused events by reason, as bytes, one entry for each window.
+class Progress(NamedTuple):
+    """How far a partition has come: the offset that is read next, and the largest event time of the batch, each event
+    with its arrival at most; None without a valid event.
     """
 
-    partial: bytes | None
+    partition: int
+    next_offset: int
+    event_time_ms: int | None
+
+
+class Folded(NamedTuple):
+    """What one batch gave: window start and bytes of one partial for each window; framed dead letters; their counts by
+    reason, as bytes, one for each window; and the partition's progress.
+    """
+
+    partials: list[tuple[int, bytes]]
     dead_letters: list[bytes]
     refused: list[bytes]
+    progress: Progress
 
 
 class Folder:
     """Folds packed batches with one job's settings; threads can share it.
 
-    A window keeps `max_dimensions` event types besides the schema's, and as many pairs of currency and category. It
-    keeps those that the settings name first (`event_types`; `categories` in one of `currencies`), then the others in
-    the order of their names.
+    A window keeps `max_dimensions` event types besides the schema's, and as many pairs of currency and
+    category: first `event_types`, and `categories` in one of `currencies`, then others by name. With a span
+    `[from, to)`, events with other times are left out.
 
-    >>> folder = Folder(window_ms=60_000, timestamp_tolerance_ms=1_000, max_event_bytes=1_000, topic="t")
-    >>> folded = folder.fold(pack_records([(0, 5, 7, b"not an event")]))
-    >>> folded.partial is None, len(folded.dead_letters), describe_refused(folded.refused[0]).events
-    (True, 1, {'invalid_json': 1})
+    >>> folder = Folder(window_ms=60_000, max_event_bytes=1_000, topic="t")
+    >>> folded = folder.fold(pack_records([(5, 7, b"not an event")], partition=2))
+    >>> folded.partials, describe_refused(folded.refused[0]).events, folded.progress
+    ([], {'invalid_json': 1}, Progress(partition=2, next_offset=6, event_time_ms=None))
     """
 
     def __init__(
         self,
         *,
         window_ms: int,
-        timestamp_tolerance_ms: int,
         max_event_bytes: int,
         topic: str,
+        max_skew_ms: int = 300_000,
+        span_ms: tuple[int, int] | None = None,
         max_letter_bytes: int = 1_048_576,
         max_dimensions: int = 1_000,
         event_types: Sequence[str] = (),
@@ -52,7 +65,8 @@ class Folder:
     ) -> None:
         self._folder = _core.Folder(
             window_ms=window_ms,
-            timestamp_tolerance_ms=timestamp_tolerance_ms,
+            max_skew_ms=max_skew_ms,
+            span_ms=span_ms,
             max_event_bytes=max_event_bytes,
             max_letter_bytes=max_letter_bytes,
             topic=topic,
@@ -63,19 +77,22 @@ class Folder:
             deduplicate_orders=deduplicate_orders,
         )
 
-    def fold(self, batch: bytes, arrival_ms: int = 0) -> Folded:
-        """Fold one batch. If the time of a refused record is in the future or impossible, it counts in the window of
-        `arrival_ms`.
+    def fold(self, batch: bytes, now_ms: int | None = None) -> Folded:
+        """Fold one batch that is read at `now_ms`, by default the clock's time; about 0.4 us an event. An event more
+        than `max_skew_ms` ahead of it is refused.
 
         Raises:
-            InvalidBatchError: the batch does not have the expected layout, or spans several windows.
+            InvalidBatchError: the batch's layout is broken.
         """
-        return Folded(*self._folder.fold(batch, arrival_ms))
+        now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        partials, dead_letters, refused, progress = self._folder.fold(batch, now_ms)
+        return Folded(partials, dead_letters, refused, Progress(*progress))
 
 
-def pack_records(records: Sequence[tuple[int, int, int, bytes | None]], *, is_future: bool = False) -> bytes:
-    """Pack records of one window, or from the future: (partition, offset, timestamp in ms, value or None)."""
-    return _core.pack_records(records, is_future=is_future)
+def pack_records(records: Sequence[tuple[int, int, bytes | None]], *, partition: int = 0) -> bytes:
+    """Pack records of one partition, each as (offset, timestamp in ms, value or None)."""
+    next_offset = records[-1][0] + 1 if records else 0
+    return _core.pack_records(partition, next_offset, records)
 
 
 def merge_partials(*partials: bytes) -> bytes:
@@ -123,13 +140,14 @@ class Submission(NamedTuple):
     writer: str = ""
 
 
-def encode_result(partial: bytes, submission: Submission) -> bytes:
-    """Encode the rows of a window as a record for the results topic: key and value in one byte array.
+def encode_result(partial: bytes, submission: Submission, *, is_final: bool = True) -> bytes:
+    """Encode the rows of a window as a record for the results topic: key and value in one byte array. They are final
+    when the watermark has passed the window's end.
 
     Raises:
         StateError: the bytes are damaged or of another version.
     """
-    return _core.encode_result(partial, **submission._asdict())
+    return _core.encode_result(partial, **submission._asdict(), is_final=is_final)
 
 
 def encode_late(partial: bytes, topic: str, max_letter_bytes: int) -> list[bytes]:
@@ -176,13 +194,13 @@ def describe_refused(refused: bytes) -> RefusedSummary:
     return RefusedSummary(*_core.describe_refused(refused))
 
 
-def encode_refused(refused: bytes, submission: Submission) -> bytes:
-    """Encode the counts of refused events of a window as a record for the results topic.
+def encode_refused(refused: bytes, submission: Submission, *, is_final: bool = True) -> bytes:
+    """Encode the counts of refused events of a window as a record for the results topic, as `encode_result` does.
 
     Raises:
         StateError: the bytes are damaged or of another version.
     """
-    return _core.encode_refused(refused, **submission._asdict())
+    return _core.encode_refused(refused, **submission._asdict(), is_final=is_final)
 
 
 def build_sketch(values: Iterable[bytes]) -> bytes:

@@ -83,12 +83,23 @@ class JobSection(Section):
     idle_timeout_ms: int = Field(5_000, ge=1)
     """After this long without events, a partition no longer holds the watermark back."""
     allowed_lateness_ms: int = Field(60_000, ge=0)
-    """How long after its end a window still takes events; each batch of them corrects its rows."""
-    timestamp_tolerance_ms: int = Field(300_000, ge=0)
-    """How far `event_time` may be from the Kafka record's timestamp."""
+    """How long after its end a window still takes events, which correct its rows."""
+    early_rows_ms: int = Field(5_000, ge=0)
+    """How often an open window that has changed gives its present rows, with `is_final` = false; 0: never."""
+    late_rows_ms: int = Field(1_000, ge=0)
+    """How often a closed window that late events have changed gives corrected rows: at most once in this time, or in a
+    tenth of the window's age if that is longer. The last correction always comes."""
     max_skew_ms: int = Field(300_000, ge=0)
-    """How far a Kafka record's timestamp may be ahead of the TaskManager's clock. A record further ahead is refused
-    and does not advance the watermark."""
+    """How far `event_time` may be ahead of the TaskManager's clock. An event further ahead is refused."""
+    max_partition_lead_ms: int = Field(86_400_000, ge=60_000)
+    """How far a partition may be ahead of one that catches up, by the records' timestamps; then it is paused. The
+    windows between the two stay in memory."""
+    backfill_slack_ms: int = Field(3_600_000, ge=0)
+    """How far a record's timestamp may lie before its event's time, for a backfill to find it: the backfill starts
+    reading at this time before its span."""
+    backfill_windows: int = Field(3_000, ge=1)
+    """Maximum number of windows in a backfill, which keeps them all in memory until its end: about 100 KB each at
+    50,000 events/s, much less for a small shop."""
     max_event_bytes: int = Field(262_144, ge=1)
     """Longest value that the job decodes; longer ones are refused as `too_large`."""
     max_dimensions: int = Field(1_000, ge=1, le=20_000)
@@ -111,8 +122,6 @@ class JobSection(Section):
     """Maximum number of records in a packed batch."""
     pack_bytes: int = Field(2_097_152, ge=1_024)
     """Maximum size of a packed batch, in bytes; a longer record gets a batch of its own."""
-    pack_interval_ms: int = Field(200, ge=1)
-    """Maximum time that a record waits in an unfinished batch."""
     checkpoint_interval_ms: int = Field(5_000, ge=100)
     """Time between checkpoints. A restarted job reads again what came after the last checkpoint."""
     start_from: Literal["earliest", "latest"] = "earliest"
@@ -152,6 +161,9 @@ class BigQuerySection(Section):
     batch_interval_ms: int = Field(5_000, ge=0)
     """Minimum time between the starts of two batches. Unless batches are full or jobs fail, 5 s gives at most 17,280
     load jobs a day; a project may run 100,000."""
+    early_interval_ms: int = Field(60_000, ge=0)
+    """Minimum time between the starts of two batches if the second one has nothing but early rows. BigQuery bills each
+    batch, so early rows mostly come along with final ones."""
     batch_records: int = Field(1_000, ge=1)
     """Maximum number of windows in a batch."""
     batch_bytes: int = Field(16_777_216, ge=1)
@@ -262,8 +274,9 @@ class FaultsSection(Section):
     """How long after the end of the allowed lateness and the watermark delay those events are sent."""
     future_share: float = Field(0.0, ge=0, le=1)
     """Share of the events from devices whose clock runs ahead."""
-    future_by_ms: int = Field(600_000, ge=1)
-    """How far those clocks run ahead; beyond `job.timestamp_tolerance_ms`, the events become dead letters."""
+    future_by_ms: int = Field(315_360_000_000, ge=1)
+    """How far those clocks run ahead; by default ten years. The events must lie further ahead of the job's clock than
+    `job.max_skew_ms`: then they become dead letters."""
     malformed_share: float = Field(0.0, ge=0, le=1)
     """Share of malformed events: cut off, wrong type, bad UTF-8, missing field, huge, empty, null, equally often."""
     hot_key_share: float = Field(0.0, ge=0, le=1)

@@ -6,6 +6,7 @@ The local stack, the job's submission, the generator and the sinks use this modu
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -103,9 +104,7 @@ def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: i
     if topic not in partitions:
         raise missing(kafka, topic)
     # The last offset may be a transaction marker, which no consumer sees. So wait for the event "end of partition".
-    settings = {"group.id": "rtea-read", "enable.auto.commit": False, "enable.partition.eof": True}
-    consumer = Consumer(connection(kafka) | settings)
-    try:
+    with _consumer(kafka, topic, {"enable.partition.eof": True}) as consumer:
         places = [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(partitions[topic])]
         consumer.assign(_starts(consumer, places, _timeout_s(kafka), from_ms, last))
         open_partitions, heard_s = set(range(partitions[topic])), time.monotonic()
@@ -124,6 +123,52 @@ def read(kafka: KafkaSection, topic: str, *, from_ms: int | None = None, last: i
                     open_partitions.discard(message.partition() or 0)
                 elif error is not None:
                     raise KafkaException(error)
+
+
+def end_offsets(kafka: KafkaSection, topic: str) -> dict[int, int]:
+    """The offset of each partition from which on nothing can be read: after the last record, or at the start of an open
+    transaction.
+
+    Raises:
+        BrokerError: no broker answers.
+        MissingTopicError: the topic does not exist.
+    """
+    return {partition: end for partition, (_, end) in _bounds(kafka, topic).items()}
+
+
+def start_offsets(kafka: KafkaSection, topic: str, from_ms: int) -> dict[int, int]:
+    """The first offset of each partition whose record has a timestamp of at least `from_ms`. A partition without one
+    starts at its first record: its timestamps may be wrong.
+
+    Raises:
+        BrokerError: no broker answers.
+        MissingTopicError: the topic does not exist.
+    """
+    bounds = _bounds(kafka, topic)
+    with _consumer(kafka, topic) as consumer:
+        wanted = [TopicPartition(topic, partition, max(from_ms, 0)) for partition in bounds]
+        found = _retry_until_leader(_timeout_s(kafka), consumer.offsets_for_times, wanted)
+    starts = {place.partition: place.offset for place in found}
+    return {number: starts[number] if starts[number] >= 0 else first for number, (first, _) in bounds.items()}
+
+
+def _bounds(kafka: KafkaSection, topic: str) -> dict[int, tuple[int, int]]:
+    partitions = list_partitions(kafka).get(topic)
+    if partitions is None:
+        raise missing(kafka, topic)
+    with _consumer(kafka, topic) as consumer:
+        ask = consumer.get_watermark_offsets
+        places = [TopicPartition(topic, partition) for partition in range(partitions)]
+        return {place.partition: _retry_until_leader(_timeout_s(kafka), ask, place) for place in places}
+
+
+@contextmanager
+def _consumer(kafka: KafkaSection, topic: str, more: ClientSettings | None = None) -> Iterator[Consumer]:
+    """A consumer that joins no group."""
+    settings = {"group.id": "rtea-read", "enable.auto.commit": False, **(more or {})}
+    consumer = Consumer(connection(kafka) | settings)
+    try:
+        yield consumer
     except KafkaException as error:
         raise BrokerError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
     finally:

@@ -66,6 +66,9 @@ def compare(window: Window, rows: list[StoredRow]) -> list[str]:
     problems = [f"{row.metric} {row.dimension} ends at {row.window_end_ms}, expected {window.window_end_ms}"
                 for row in rows if row.window_end_ms != window.window_end_ms]  # fmt: skip
     problems += _mixtures(rows)
+    counted = [row for row in rows if row.metric != DEAD_LETTERS]
+    early = sum(not row.is_final for row in counted)
+    problems += [f"{early} of {len(counted)} rows are not final yet"] if early else []
     counts = {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
     problems += _differences("event_count", window.event_count, counts)
     expected = {(r.category, r.currency): money.major_units(r.minor, r.currency) for r in window.revenue}
@@ -84,9 +87,13 @@ def _mixtures(rows: list[StoredRow]) -> list[str]:
         f"{' '.join(filter(None, key))} occurs {count} times" for key, count in sorted(keys.items()) if count > 1
     ]
     for name, are_refused in (("events", False), ("dead letters", True)):
-        ages = sorted({(row.generation, row.revision) for row in rows if (row.metric == DEAD_LETTERS) == are_refused})
+        mine = [row for row in rows if (row.metric == DEAD_LETTERS) == are_refused]
+        ages = sorted({(row.generation, row.revision, row.is_final) for row in mine})
         if len(ages) > 1:
-            listed = ", ".join(f"{revision} of generation {generation}" for generation, revision in ages)
+            listed = ", ".join(
+                f"{revision}{'' if is_final else ' (early)'} of generation {generation}"
+                for generation, revision, is_final in ages
+            )
             problems.append(f"rows of {name} are of several revisions: {listed}")
     return problems
 

@@ -22,6 +22,7 @@ COLUMNS = {
     "revision": TypeKind.TYPE_INT64,
     "updated_at": TypeKind.TYPE_TIMESTAMP,
     "generation": TypeKind.TYPE_INT64,
+    "is_final": TypeKind.TYPE_BOOL,
 }
 
 

@@ -53,7 +53,13 @@ def write(sink: Sink, *results: WindowResult) -> None:
 
 
 def window(
-    revision: int, *, start_ms: int = 0, counts: int | None = None, generation: int = 1, length_ms: int = 60_000
+    revision: int,
+    *,
+    start_ms: int = 0,
+    counts: int | None = None,
+    generation: int = 1,
+    length_ms: int = 60_000,
+    is_final: bool = True,
 ) -> WindowResult:
     sketch = aggregate.build_sketch([b"a", b"b"])
     rows = [
@@ -61,7 +67,7 @@ def window(
         Row("revenue", "books", "USD", None, str(10**20 + revision), None, None),
         Row("unique_visitors", "all", "", None, None, 2, sketch),
     ]
-    return WindowResult(result.VERSION, start_ms, start_ms + length_ms, generation, revision, "", rows)
+    return WindowResult(result.VERSION, start_ms, start_ms + length_ms, generation, revision, "", rows, is_final)
 
 
 def counts(sink: Sink) -> dict[int, tuple[int | None, int]]:
@@ -93,6 +99,23 @@ def test_a_greater_revision_replaces_and_a_smaller_one_does_not(sink: Sink) -> N
     write(sink, window(5), window(7))
     write(sink, window(6))
     assert counts(sink) == {0: (7, 7)}
+
+
+def test_an_early_result_gives_way_to_the_final_one_and_never_replaces_it(sink: Sink) -> None:
+    def finals() -> set[tuple[int, bool]]:
+        return {(row.revision, row.is_final) for row in sink.read(0, 1)}
+
+    write(sink, window(5, is_final=False))
+    assert finals() == {(5, False)}
+    write(sink, window(7, is_final=False), window(7))
+    assert finals() == {(7, True)}
+    # A job that starts again from a checkpoint gives early results of a window that was final before.
+    write(sink, window(6, is_final=False), window(7, is_final=False))
+    assert finals() == {(7, True)}
+    write(sink, window(8, is_final=False))
+    assert finals() == {(8, False)}, "more events than in the final result"
+    write(sink, window(8))
+    assert finals() == {(8, True)}
 
 
 def test_a_later_revision_may_bring_new_rows(sink: Sink) -> None:
@@ -194,14 +217,16 @@ def test_a_value_that_is_not_a_result_is_refused_with_its_place(value: bytes) ->
 
 
 def test_a_result_of_a_later_release_stops_the_sink_with_the_remedy() -> None:
-    with pytest.raises(SinkError, match="has version 3, this sink reads 2: upgrade the sink"):
-        result.decode(msgspec.msgpack.encode([3, "whatever"]), "metrics-0 offset 7")
+    with pytest.raises(SinkError, match="has version 4, this sink reads 3: upgrade the sink"):
+        result.decode(msgspec.msgpack.encode([4, "whatever"]), "metrics-0 offset 7")
 
 
-def test_results_of_version_1_have_generation_zero() -> None:
+def test_results_of_earlier_versions_are_read_as_final() -> None:
     rows = [["event_count", "page_view_mobile", "", 4, None, None, None]]
     found = result.decode(msgspec.msgpack.encode([1, 60_000, 120_000, 4, rows]), "p")
-    assert found.age == (0, 4)
+    assert found.age == (0, 4, True)
+    found = result.decode(msgspec.msgpack.encode([2, 60_000, 120_000, 9, 4, "abc", rows]), "p")
+    assert found.age == (9, 4, True)
     assert found.place == (60_000, True)
     assert found.rows == [Row("event_count", "page_view_mobile", "", 4, None, None, None)]
 
@@ -257,16 +282,20 @@ def results(start_ms: int) -> st.SearchStrategy[WindowResult]:
         )
     )
     return st.builds(
-        lambda generation, revision, rows: WindowResult(
-            result.VERSION, start_ms, start_ms + 60_000, generation, revision, "", rows
+        lambda generation, revision, rows, is_final: WindowResult(
+            result.VERSION, start_ms, start_ms + 60_000, generation, revision, "", rows, is_final
         ),
-        st.integers(1, 2), st.integers(1, 3), rows,
+        st.integers(1, 2), st.integers(1, 3), rows, st.booleans(),
     )  # fmt: skip
 
 
-def naive(written: list[WindowResult]) -> dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]]:
+Ages = dict[tuple[int, bool], tuple[tuple[int, int, bool], set[tuple[object, ...]]]]
+"""For each place: generation, revision and finality, and the rows."""
+
+
+def naive(written: list[WindowResult]) -> Ages:
     """The simplest possible sink: a dictionary of windows."""
-    table: dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]] = {}
+    table: Ages = {}
     for each in written:
         rows = {(row.metric, row.dimension, row.currency, row.event_count, row.revenue_minor) for row in each.rows}
         if each.place not in table or each.age > table[each.place][0]:
@@ -274,12 +303,13 @@ def naive(written: list[WindowResult]) -> dict[tuple[int, bool], tuple[tuple[int
     return table
 
 
-def stored(sink: Sink, start_ms: int) -> dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]]:
-    found: dict[tuple[int, bool], tuple[tuple[int, int], set[tuple[object, ...]]]] = {}
+def stored(sink: Sink, start_ms: int) -> Ages:
+    found: Ages = {}
     for row in sink.read(start_ms, start_ms + 120_000):
         place = (row.window_start_ms, row.metric != result.DEAD_LETTERS)
-        age, rows = found.setdefault(place, ((row.generation, row.revision), set()))
-        assert age == (row.generation, row.revision), "rows of two results stand beside each other"
+        mine = (row.generation, row.revision, row.is_final)
+        age, rows = found.setdefault(place, (mine, set()))
+        assert age == mine, "rows of two results stand beside each other"
         minor = None if row.revenue is None else str(int(row.revenue * 100))
         rows.add((row.metric, row.dimension, row.currency, row.event_count, minor))
     return found

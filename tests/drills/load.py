@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+import requests
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -35,6 +36,7 @@ from rtea.job import submit as job
 from rtea.manifest import Manifest
 from rtea.sinks.registry import SINKS
 from rtea.sinks.result import DEAD_LETTERS
+from rtea.stack import rest
 from tests.flink import pipeline
 
 START_MS = 1_760_000_000_000
@@ -141,6 +143,26 @@ def _settled(read: Callable[[], T], is_right: Callable[[T], bool]) -> T:
     )
     found: T = reading(read)
     return found
+
+
+def send_some(config: Config) -> None:
+    """Send events of two windows to each partition."""
+    head = '{"event_id":"e","event_type":"search","source":"mobile","visitor_id":"v","event_time":'
+    times = [START_MS, START_MS + 2 * WINDOW_MS]
+    pipeline.send(config, [(n % 4, time_ms, f"{head}{time_ms}}}".encode()) for time_ms in times for n in range(8)])
+
+
+def count_results(config: Config) -> int:
+    """How many results the job has written."""
+    return topics.end_offsets(config.kafka, config.kafka.results_topic)[0]
+
+
+def taskmanager_memory(config: Config) -> tuple[float, float]:
+    """Bytes of metaspace in use, and resident memory, of the TaskManager."""
+    (manager,) = requests.get(f"{rest.address(config)}/taskmanagers", timeout=10).json()["taskmanagers"]
+    query = f"{rest.address(config)}/taskmanagers/{manager['id']}/metrics?get=Status.JVM.Memory.Metaspace.Used"
+    (metaspace,) = requests.get(query, timeout=10).json()
+    return float(metaspace["value"]), psutil.Process(pipeline.pid_of(config, "taskmanager")).memory_info().rss
 
 
 def udf_workers(config: Config) -> list[psutil.Process]:

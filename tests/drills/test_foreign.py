@@ -120,25 +120,17 @@ def test_records_of_every_kafka_codec_are_counted(drilled: Config, by_topic: boo
 
 
 @pytest.mark.quick
-def test_impossible_timestamps_become_dead_letters_and_count_where_they_arrived(drilled: Config) -> None:
-    impossible = [-62135596800001, -1, 2**62, -(2**62), 253_402_300_800_000]
-    before_ms = time.time_ns() // 1_000_000 - load.WINDOW_MS
+def test_the_timestamps_of_records_decide_nothing(drilled: Config) -> None:
+    timestamps = [-62135596800001, -1, 0, 2**62, -(2**62), 253_402_300_800_000, time.time_ns() // 1_000_000]
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
         started_ms = load.started_ms(drilled, job_id)
-        for timestamp_ms in impossible:
-            produce(drilled, [event()], timestamp_ms=timestamp_ms)
+        for number, timestamp_ms in enumerate(timestamps):
+            produce(drilled, [event(event_id=f"t{number}")], timestamp_ms=timestamp_ms)
         produce(drilled, [event(event_id=str(n)) for n in range(4)])
         close_window(drilled)
-        counts_all(drilled, 4)
-
-        def refused() -> int:
-            rows = SINKS["duckdb"](drilled).read(before_ms, before_ms + 600_000)
-            return sum(row.event_count or 0 for row in rows if row.metric == DEAD_LETTERS)
-
-        load.wait_until(lambda: refused() == len(impossible), 30, "they are counted")
+        counts_all(drilled, len(timestamps) + 4)
         assert load.started_ms(drilled, job_id) == started_ms, "the job was restarted"
-        letters = sorted(letter.timestamp_ms for letter in dead_letters.read(drilled))
-    assert letters == sorted(impossible)
+        assert not list(dead_letters.read(drilled))
 
 
 @pytest.mark.quick

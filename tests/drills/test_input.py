@@ -52,7 +52,6 @@ def poison() -> Iterator[tuple[str, bytes | None]]:
     yield "invalid_value", event(source="kiosk")
     yield "invalid_value", event(event_type="Not A Type")
     yield "invalid_value", good.replace(price, b'"price": -1')
-    yield "timestamp_mismatch", event(event_time=1)
     yield "too_large", event(page_url="x" * 5 * MIB)
 
 

@@ -1,6 +1,7 @@
 """Promises: stopping with a savepoint, changing the parallelism and continuing changes no row; a backfill writes the
 rows of its windows, all of them and no others; reading a topic twice changes nothing in the table."""
 
+import statistics
 from pathlib import Path
 
 import duckdb
@@ -131,3 +132,19 @@ def test_a_stack_that_is_stopped_and_started_again_continues_its_job(tmp_path: P
         with pipeline.sinking(config):
             pipeline.assert_rows_match(config, first, least_windows=3)
             pipeline.assert_rows_match(config, second, least_windows=3)
+
+
+@pytest.mark.timeout(1500)
+def test_fifty_submissions_leave_no_memory_behind(drilled: Config) -> None:
+    """In one TaskManager: each job brings its own classes, threads and Python interpreters."""
+    load.send_some(drilled)
+    used: list[tuple[float, float]] = []
+    for _ in range(50):
+        before = load.count_results(drilled)
+        with pipeline.submitted(drilled):
+            load.wait_until(lambda before=before: load.count_results(drilled) > before, 60, "rows")  # type: ignore[misc]
+        used.append(load.taskmanager_memory(drilled))
+    metaspace, resident = (list(series) for series in zip(*used, strict=True))
+    for name, series in (("metaspace", metaspace), ("resident memory", resident)):
+        early, late = statistics.median(series[10:20]), statistics.median(series[40:])
+        assert late < 1.15 * early, f"{name} grew from {early:,.0f} to {late:,.0f} bytes: {series}"

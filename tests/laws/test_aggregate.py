@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rtea import aggregate
 from rtea.errors import InvalidBatchError, StateError
 
-FOLDER = aggregate.Folder(window_ms=60_000, timestamp_tolerance_ms=0, max_event_bytes=10_000, topic="events")
+FOLDER = aggregate.Folder(window_ms=60_000, max_event_bytes=10_000, topic="events")
 
 
 def event(number: int, visitor: str = "v") -> bytes:
@@ -19,17 +19,19 @@ def event(number: int, visitor: str = "v") -> bytes:
 
 
 def partial(*numbers: int) -> bytes:
-    folded = FOLDER.fold(aggregate.pack_records([(0, n, n, event(n)) for n in numbers]))
-    assert folded.partial is not None
-    return folded.partial
+    ((_, partial),) = FOLDER.fold(aggregate.pack_records([(n, n, event(n)) for n in numbers])).partials
+    return partial
 
 
-@given(records=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2**40), st.none() | st.binary(max_size=20))))
-def test_the_packed_layout_is_the_documented_one(records: list[tuple[int, int, bytes | None]]) -> None:
-    packed = aggregate.pack_records([(partition, offset, 7, value) for partition, offset, value in records])
-    expected = b"".join(
-        struct.pack("<iqqi", partition, offset, 7, -1 if value is None else len(value)) + (value or b"")
-        for partition, offset, value in records
+@given(
+    partition=st.integers(0, 9), records=st.lists(st.tuples(st.integers(0, 2**40), st.none() | st.binary(max_size=20)))
+)
+def test_the_packed_layout_is_the_documented_one(partition: int, records: list[tuple[int, bytes | None]]) -> None:
+    packed = aggregate.pack_records([(offset, 7, value) for offset, value in records], partition=partition)
+    expected = struct.pack("<iq", partition, records[-1][0] + 1 if records else 0)
+    expected += b"".join(
+        struct.pack("<qqi", offset, 7, -1 if value is None else len(value)) + (value or b"")
+        for offset, value in records
     )
     assert packed == expected
 
@@ -57,5 +59,5 @@ def test_the_number_of_events_is_the_revision() -> None:
 
 
 def test_a_broken_batch_is_an_error() -> None:
-    with pytest.raises(InvalidBatchError, match="byte 0: frame header cut off"):
+    with pytest.raises(InvalidBatchError, match="byte 0: batch header cut off"):
         FOLDER.fold(b"short")

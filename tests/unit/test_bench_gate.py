@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import gate
+from bench import gate, instructions
 
 ROOT = Path(__file__).parents[2]
 SLOWED = """
@@ -41,3 +41,15 @@ def test_an_unchanged_tree_passes(tmp_path: Path) -> None:
 
 def test_only_ratios_beyond_the_limit_fail() -> None:
     assert gate.slower({"a": 1.0, "b": 1.099, "c": 1.101, "d": 0.5}) == {"c"}
+
+
+def test_three_percent_more_instructions_fail() -> None:
+    assert instructions.more({"a": 1.0, "b": 1.029, "c": 1.031, "d": 0.5}) == {"c"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not instructions.can_count(), reason="Valgrind is missing")
+def test_a_tree_takes_the_same_instructions_in_every_run() -> None:
+    counts = [instructions.count(ROOT, ROOT / "target") for _ in range(2)]
+    assert counts[0] == counts[1]
+    assert min(counts[0].values()) > 100_000

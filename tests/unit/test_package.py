@@ -1,6 +1,7 @@
 """Promises: `import rtea` needs neither Java nor PyFlink, and the wheel's parts are in place."""
 
 import ast
+import graphlib
 import os
 import re
 import subprocess
@@ -63,7 +64,7 @@ def test_every_import_is_a_declared_dependency() -> None:
 
 def test_our_jar_holds_a_class_for_each_source() -> None:
     with zipfile.ZipFile(jar.locate()) as archive:
-        names = {name.split(".")[0] for name in archive.namelist()}
+        names = {name.split(".")[0].split("$")[0] for name in archive.namelist()}
     assert names == {f"rtea/{source.stem}" for source in (ROOT / "jars" / "src" / "rtea").glob("*.java")}
 
 
@@ -150,3 +151,16 @@ def test_a_submission_imports_no_beam() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+def test_the_modules_of_the_rust_core_have_no_import_circle() -> None:
+    sources = ROOT / "rust_core" / "rtea-core" / "src"
+    imports: dict[str, set[str]] = {}
+    for path in sources.rglob("*.rs"):
+        module = path.relative_to(sources).with_suffix("").parts[0]
+        code = path.read_text().split("#[cfg(test)]")[0]
+        found = set(re.findall(r"^\s*(?:pub )?use crate::(\w+)", code, re.MULTILINE))
+        imports.setdefault(module, set()).update(found - {module})
+        assert "use crate::{" not in code, "one module on each line, so that this test sees it"
+    assert {"aggregate", "state"} <= imports.keys()
+    graphlib.TopologicalSorter(imports).prepare()

@@ -21,7 +21,7 @@ WINDOW = Window(
 
 def row(metric: str, dimension: str, **values: object) -> StoredRow:
     empty = dict.fromkeys(("event_count", "revenue", "unique_visitors", "visitors_sketch"))
-    rest = {"currency": "", "revision": 3, "updated_at_ms": 0, "generation": 1}
+    rest = {"currency": "", "revision": 3, "updated_at_ms": 0, "generation": 1, "is_final": True}
     return StoredRow(0, 1000, metric, dimension, **(empty | rest | values))  # type: ignore[arg-type]
 
 
@@ -55,6 +55,7 @@ def test_a_missing_row_is_found(missing: int) -> None:
         (0, {"dimension": "search_mobile"}),
         (0, {"window_end_ms": 2000}),
         (0, {"revision": 4}),
+        (0, {"is_final": False}),
         (2, {"revenue": Decimal("12.51")}),
         (2, {"currency": "USD"}),
         (3, {"unique_visitors": 9}),

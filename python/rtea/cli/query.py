@@ -10,9 +10,9 @@ from rtea.cli.root import resolve
 from rtea.sinks.duckdb import DuckDbSink
 
 NEWEST_WINDOW = """
-SELECT window_start, metric, dimension, currency, coalesce(event_count, unique_visitors) AS number, revenue
+SELECT window_start, metric, dimension, currency, coalesce(event_count, unique_visitors) AS number, revenue, is_final
 FROM {table}
-WHERE window_start = (SELECT max(window_start) FROM {table} WHERE metric != 'dead_letters')
+WHERE window_start = (SELECT max(window_start) FROM {table} WHERE metric != 'dead_letters' AND window_start <= now())
 ORDER BY metric, dimension, currency"""
 
 

@@ -82,10 +82,8 @@ def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> 
 def _report_text(results: Sequence[WindowResult], readable_at_ms: int) -> None:
     for result in results:
         delay_s = (readable_at_ms - result.window_end_ms) / 1000
-        click.echo(
-            f"window {result.window_start_ms} revision {result.revision}: {len(result.rows)} rows, "
-            f"readable {delay_s:.2f} s after its end"
-        )
+        when = f"readable {delay_s:.2f} s after its end" if result.is_final else "early: the window is still open"
+        click.echo(f"window {result.window_start_ms} revision {result.revision}: {len(result.rows)} rows, {when}")
 
 
 def _report_json(results: Sequence[WindowResult], readable_at_ms: int) -> None:
@@ -94,6 +92,7 @@ def _report_json(results: Sequence[WindowResult], readable_at_ms: int) -> None:
             "window_start_ms": result.window_start_ms,
             "window_end_ms": result.window_end_ms,
             "revision": result.revision,
+            "is_final": result.is_final,
             "rows": len(result.rows),
             "readable_at_ms": readable_at_ms,
         }

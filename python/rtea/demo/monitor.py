@@ -3,7 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import psutil
@@ -14,8 +14,8 @@ from rtea.job import submit as job
 from rtea.stack import local
 
 SOURCE = "Source__events"
-RECORDS_OUT, PENDING = f"{SOURCE}.numRecordsOut", f"{SOURCE}.pendingRecords"
-WATERMARK = "fold.currentOutputWatermark"
+RECORDS_OUT, PENDING = f"{SOURCE}.deserializer.numRecordsPacked", f"{SOURCE}.pendingRecords"
+WATERMARK = "watermarks.currentOutputWatermark"
 
 RATE_SECONDS = 5.0
 """The rate is the average over so long."""
@@ -27,6 +27,7 @@ class Written(msgspec.Struct, frozen=True):
     window_start_ms: int
     window_end_ms: int
     revision: int
+    is_final: bool
     rows: int
     readable_at_ms: int
 
@@ -54,7 +55,8 @@ class Monitor:
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     _processes: dict[str, psutil.Process] = field(default_factory=dict)
     _baselines: dict[str, float] = field(default_factory=dict)
-    _vertex_id: str = ""
+    _source_id: str = ""
+    _watermarks_id: str = ""
 
     def watch_process(self, name: str, pid: int) -> None:
         """Count the CPU seconds of a process and its descendants from now on."""
@@ -85,12 +87,12 @@ class Monitor:
             used = _tree_seconds(process) - self._baselines[name]
             self.cpu_seconds[name] = max(self.cpu_seconds[name], used)
         try:
-            if not self._vertex_id:
+            if not self._watermarks_id:
                 vertices = job.describe(self.config, self.job_id)["vertices"]
-                self._vertex_id = next(
-                    vertex["id"] for vertex in vertices if vertex["name"].startswith("Source: events")
-                )
-            found = job.metrics(self.config, self.job_id, self._vertex_id, [RECORDS_OUT, PENDING, WATERMARK])
+                self._source_id = _find(vertices, "Source: events")
+                self._watermarks_id = _find(vertices, "watermarks")
+            found = job.metrics(self.config, self.job_id, self._source_id, [RECORDS_OUT, PENDING])
+            found |= job.metrics(self.config, self.job_id, self._watermarks_id, [WATERMARK])
             sample = Sample(time.time(), found[RECORDS_OUT]["sum"], found[PENDING]["sum"], found[WATERMARK]["min"])
         except (StackError, JobError, KeyError, StopIteration):
             return None
@@ -112,11 +114,17 @@ class Monitor:
         return (written.readable_at_ms - written.window_end_ms - self.behind_ms) / 1000
 
     def freshness_of_windows_s(self) -> list[float]:
-        """Seconds from each window's end to its first rows being readable, in window order."""
+        """Seconds from each window's end to its first final rows being readable, in window order."""
         first: dict[int, Written] = {}
         for written in list(self.written):
-            first.setdefault(written.window_start_ms, written)
+            if written.is_final:
+                first.setdefault(written.window_start_ms, written)
         return [self.freshness_s(first[start_ms]) for start_ms in sorted(first)]
+
+
+def _find(vertices: list[dict[str, Any]], name: str) -> str:
+    """The id of the vertex with this operator. With a parallelism of 1, Flink chains more operators in a vertex."""
+    return next(str(vertex["id"]) for vertex in vertices if name in vertex["name"])
 
 
 def _tree_seconds(process: psutil.Process) -> float:

@@ -20,15 +20,16 @@ def draw(monitor: Monitor, phase: str) -> Group:
         f"{monitor.rate_hz():,.0f} msg/s",
         f"{sample.lag:,.0f} records" if sample else "-",
         _clock(sample.watermark_ms) if sample and sample.watermark_ms > 0 else "-",
-        str(len({written.window_start_ms for written in monitor.written})),
+        str(len({written.window_start_ms for written in monitor.written if written.is_final})),
     )
     return Group(Panel(head, title=f"rtea demo: {phase}"), _windows(monitor))
 
 
 def _windows(monitor: Monitor) -> Table:
     table = Table("window", "events", "rows", "readable after window end", title="newest windows")
-    for entry in reversed(monitor.written[-NEWEST:]):
-        freshness = f"{monitor.freshness_s(entry):.2f} s"
+    newest = {entry.window_start_ms: entry for entry in monitor.written}
+    for entry in list(reversed(newest.values()))[:NEWEST]:
+        freshness = f"{monitor.freshness_s(entry):.2f} s" if entry.is_final else "still open"
         table.add_row(_clock(entry.window_start_ms), f"{entry.revision:,}", str(entry.rows), freshness)
     return table
 

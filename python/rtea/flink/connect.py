@@ -1,13 +1,14 @@
 """The job's Kafka source and sinks, and its Java operators.
 
-`RecordDeserializer` reads records from the events topic, and `PackOperator` packs them into batches for
-`rtea.flink.fold`. `KeyedSerializer` writes records to the dead letter topic and the results topic.
+`PackInterceptor` packs the records of the events topic into batches for `rtea.flink.fold`, as the source reads them.
+`Watermarks` makes the watermark from the progress that the fold reports. `KeyedSerializer` writes records to the dead
+letter topic and the results topic.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from pyflink.common import Duration, Types, WatermarkStrategy
-from pyflink.datastream import DataStream, DataStreamSink, StreamExecutionEnvironment
+from pyflink.common import Types, WatermarkStrategy
+from pyflink.datastream import DataStream, DataStreamSink, OutputTag, StreamExecutionEnvironment
 from pyflink.datastream.connectors import Sink
 from pyflink.datastream.connectors.kafka import KafkaSource
 from pyflink.java_gateway import get_gateway
@@ -20,8 +21,30 @@ BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 
 CONSUMER_GROUP = "rtea-job"
 
-WHOLE_TOPIC = (-(2**63), 2**63 - 1)
-"""The time span of a live job: all times."""
+REFUSED = "refused"
+"""Name of the side output of `Watermarks` with the counts of refused events."""
+
+
+class Span(NamedTuple):
+    """What a backfill keeps: events with times in `[from_ms, to_ms)`."""
+
+    from_ms: int
+    to_ms: int
+
+
+class Reading(NamedTuple):
+    """What the source reads: from an offset of each partition, and for a backfill up to another one. A partition that
+    is added later is read from its start. Without `start_offsets`, each partition is read from its start.
+    """
+
+    start_offsets: dict[int, int]
+    stop_offsets: dict[int, int]
+    span: Span | None
+
+
+EVERYTHING = Reading({}, {}, None)
+"""A live job that starts with the earliest events."""
+
 
 SHADED = "org.apache.flink.kafka.shaded."
 """Package prefix of the copy of Kafka's classes in Flink's connector."""
@@ -32,41 +55,50 @@ REQUEST_OVERHEAD_BYTES = 65_536
 LEAST_BUFFER_BYTES = 33_554_432
 
 
-def read_events(env: StreamExecutionEnvironment, config: Config, span_ms: tuple[int, int] = WHOLE_TOPIC) -> DataStream:
-    """Read the records of the events topic. The watermark of each partition follows the record timestamps, except those
-    in the future. With a span `[from, to)`, the source stops at the end that the topic has when the job starts.
-    """
+def read_events(env: StreamExecutionEnvironment, config: Config, reading: Reading = EVERYTHING) -> DataStream:
+    """Read the events topic as packed batches, each of one partition (`rtea-core`'s pack module has the layout)."""
     jvm = get_gateway().jvm
     offsets = jvm.org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer
-    job = config.job
+    job, topic = config.job, config.kafka.events_topic
+    starts = _written(reading.start_offsets)
+    start = jvm.rtea.Offsets.of(topic, starts) if starts else offsets.earliest()
     builder = (
         jvm.org.apache.flink.connector.kafka.source.KafkaSource.builder()
-        .setTopics([config.kafka.events_topic])
-        .setDeserializer(jvm.rtea.RecordDeserializer())
+        .setTopics([topic])
+        .setStartingOffsets(jvm.rtea.StrictOffsets(start))
+        .setDeserializer(jvm.rtea.BatchDeserializer())
+        .setProperty("key.deserializer", "rtea.NoKeys")
+        .setProperty("value.deserializer", "rtea.Slices")
+        .setProperty("interceptor.classes", "rtea.PackInterceptor")
+        .setProperty("rtea.pack.records", str(job.pack_records))
+        .setProperty("rtea.pack.bytes", str(job.pack_bytes))
+        .setProperty("max.poll.records", str(job.pack_records))
         # Fewer, larger fetches: the broker waits up to 100 ms until it has half a MiB.
         .setProperty("fetch.min.bytes", "524288")
         .setProperty("fetch.max.wait.ms", "100")
         # The job must not see events of an aborted replay of dead letters.
         .setProperty("isolation.level", "read_committed")
     )
-    if span_ms == WHOLE_TOPIC:
-        start = offsets.earliest() if job.start_from == "earliest" else offsets.latest()
+    # `Watermarks` makes the watermark, from the events' own times.
+    strategy = WatermarkStrategy.no_watermarks()
+    if reading.span is None:
         builder.setGroupId(CONSUMER_GROUP).setProperty("partition.discovery.interval.ms", "10000")
+        strategy = WatermarkStrategy(jvm.rtea.Alignment.of(job.max_partition_lead_ms))
     else:
-        # Start at the first record with a timestamp in or after the span: no record before it belongs to the span. Stop
-        # at the current end of the topic: a lookup by timestamp would stop at the first record whose clock was ahead.
-        start = offsets.timestamp(max(span_ms[0], 0))
-        builder.setBounded(offsets.latest())
-        builder.setProperty("commit.offsets.on.checkpoint", "false")
-    builder.setStartingOffsets(jvm.rtea.StrictOffsets(start))
+        stops = _written(reading.stop_offsets)
+        builder.setBounded(jvm.rtea.Offsets.of(topic, stops))
+        builder.setProperty("rtea.stop.offsets", stops).setProperty("commit.offsets.on.checkpoint", "false")
     _connect(builder, config.kafka)
-    watermarks = WatermarkStrategy.for_bounded_out_of_orderness(
-        Duration.of_millis(job.watermark_delay_ms)
-    ).with_idleness(Duration.of_millis(job.idle_timeout_ms))
-    bounded = WatermarkStrategy(
-        watermarks._j_watermark_strategy.withTimestampAssigner(jvm.rtea.SkewBound(job.max_skew_ms))
-    )
-    return env.from_source(KafkaSource(builder.build()), bounded, "events").uid("events")
+    return env.from_source(KafkaSource(builder.build()), strategy, "events", BYTES).uid("events")
+
+
+def _written(offsets: dict[int, int]) -> str:
+    """Offsets as the Java class `Offsets` reads them.
+
+    >>> _written({0: 5, 1: 7})
+    '0:5,1:7'
+    """
+    return ",".join(f"{partition}:{offset}" for partition, offset in offsets.items())
 
 
 def _connect(builder: Any, kafka: KafkaSection) -> None:
@@ -98,37 +130,47 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def pack(events: DataStream, config: Config, span_ms: tuple[int, int] = WHOLE_TOPIC) -> DataStream:
-    """Pack records of one window into batches, in the layout of `rtea-core`'s pack module. With a time span
-    `[from, to)`, leave out all other records.
-    """
-    jvm = get_gateway().jvm
-    job = config.job
-    operator = jvm.rtea.PackOperator(job.pack_records, job.pack_bytes, job.window_ms, job.pack_interval_ms, *span_ms)
-    return DataStream(events._j_data_stream.transform("pack", BYTES.get_java_type_info(), operator)).uid("pack")
-
-
 def guard_topic(batches: DataStream, config: Config) -> DataStream:
     """Pass the batches on unchanged. The job fails if the topic was deleted and recreated."""
-    jvm = get_gateway().jvm
-    properties = jvm.java.util.Properties()
-    for name, value in _connection(config.kafka).items():
-        properties.setProperty(name, value)
-    guard = jvm.rtea.TopicGuard(config.kafka.events_topic, properties)
+    guard = get_gateway().jvm.rtea.TopicGuard(config.kafka.events_topic, _properties(config.kafka))
     return DataStream(batches._j_data_stream.transform("topic guard", BYTES.get_java_type_info(), guard)).uid(
         "topic-guard"
     )
 
 
-def keep_watermark(partials: DataStream) -> DataStream:
-    """Pass the partials on unchanged. After a recovery, send the watermark of the checkpoint before them."""
-    keeper = get_gateway().jvm.rtea.WatermarkKeeper()
-    kept = partials._j_data_stream.transform("keep watermark", BYTES.get_java_type_info(), keeper)
-    kept.setParallelism(1)
-    return DataStream(kept).uid("keep-watermark")
+def make_watermarks(
+    elements: DataStream, config: Config, reading: Reading = EVERYTHING
+) -> tuple[DataStream, DataStream]:
+    """Take the fold's elements apart (`rtea.flink.elements`) and make the watermark: the partials, each with its
+    window's start as timestamp, and the counts of refused events.
+    """
+    jvm = get_gateway().jvm
+    job = config.job
+    operator = jvm.rtea.Watermarks(
+        config.kafka.events_topic,
+        CONSUMER_GROUP,
+        _properties(config.kafka),
+        job.window_ms,
+        job.watermark_delay_ms,
+        job.idle_timeout_ms,
+        _written(reading.start_offsets),
+        reading.span is not None,
+    )
+    made = elements._j_data_stream.transform("watermarks", BYTES.get_java_type_info(), operator)
+    made.setParallelism(1)
+    refused = made.getSideOutput(OutputTag(REFUSED, BYTES).get_java_output_tag())
+    # The uid is that of the operator's first version: savepoints know it.
+    return DataStream(made).uid("keep-watermark"), DataStream(refused)
 
 
-def write_keyed(frames: DataStream, config: Config, topic: str, longest_record_bytes: int) -> DataStreamSink:
+def _properties(kafka: KafkaSection) -> Any:
+    properties = get_gateway().jvm.java.util.Properties()
+    for name, value in _connection(kafka).items():
+        properties.setProperty(name, value)
+    return properties
+
+
+def write_keyed(elements: DataStream, config: Config, topic: str, longest_record_bytes: int) -> DataStreamSink:
     """Write records to a topic, at least once. Each element is a key and a value in one byte array."""
     jvm = get_gateway().jvm
     guarantee = jvm.org.apache.flink.connector.base.DeliveryGuarantee.AT_LEAST_ONCE
@@ -143,4 +185,4 @@ def write_keyed(frames: DataStream, config: Config, topic: str, longest_record_b
         .setProperty("acks", "all")
     )
     _connect(builder, config.kafka)
-    return frames.sink_to(Sink(builder.build())).name(f"to {topic}").uid(topic)
+    return elements.sink_to(Sink(builder.build())).name(f"to {topic}").uid(topic)

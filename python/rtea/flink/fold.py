@@ -1,34 +1,34 @@
 """Fold: the UDF that passes packed batches to Rust.
 
-The batches come from the Java `PackOperator`. One partial per batch goes to `rtea.flink.merge`. Dead letters go to the
-dead letter topic through a side output, and their counts to `rtea.flink.refused` through another one.
+The batches come from the Java `PackInterceptor`. Partials, counts of refused events and the progress go to the Java
+`Watermarks` operator (`rtea.flink.elements`). Dead letters go to the dead letter topic through a side output.
 """
 
-import time
 from collections.abc import Iterator
 
 from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
 
 from rtea.aggregate import Folder
 from rtea.config import Config
-from rtea.flink.connect import BYTES
-from rtea.flink.refused import REFUSED
+from rtea.flink import elements
+from rtea.flink.connect import BYTES, Span
 
 DEAD_LETTERS = OutputTag("dead-letters", BYTES)
 
 
 class Fold(ProcessFunction):
-    """Folds each batch into a partial aggregate of its window."""
+    """Folds each batch into one partial aggregate for each window of its events."""
 
-    def __init__(self, config: Config, max_letter_bytes: int) -> None:
-        self._config, self._max_letter_bytes = config, max_letter_bytes
+    def __init__(self, config: Config, max_letter_bytes: int, span: Span | None = None) -> None:
+        self._config, self._max_letter_bytes, self._span = config, max_letter_bytes, span
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make the folder here: it is a Rust object, so it cannot be pickled with the UDF."""
         job = self._config.job
         self._folder = Folder(
             window_ms=job.window_ms,
-            timestamp_tolerance_ms=job.timestamp_tolerance_ms,
+            max_skew_ms=job.max_skew_ms,
+            span_ms=self._span,
             max_event_bytes=job.max_event_bytes,
             max_letter_bytes=self._max_letter_bytes,
             topic=self._config.kafka.events_topic,
@@ -41,10 +41,11 @@ class Fold(ProcessFunction):
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:
         """Fold one batch. Rust releases the interpreter lock (GIL) meanwhile."""
-        folded = self._folder.fold(bytes(value), time.time_ns() // 1_000_000)
+        folded = self._folder.fold(bytes(value))
         for letter in folded.dead_letters:
             yield DEAD_LETTERS, letter
-        for refused in folded.refused:
-            yield REFUSED, refused
-        if folded.partial is not None:
-            yield folded.partial
+        for window_start_ms, state in folded.partials:
+            yield elements.partial(window_start_ms, state)
+        for state in folded.refused:
+            yield elements.refused(state)
+        yield elements.progress(folded.progress)

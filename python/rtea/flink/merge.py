@@ -40,15 +40,16 @@ class Merge(AggregateFunction):
 
 
 class Emit(ProcessWindowFunction):
-    """Turns a fired window into its result record. An event within the allowed lateness fires the window again."""
+    """Turns a fired window into its result record (`rtea.flink.firing` says when windows fire)."""
 
     def __init__(self, submission: Submission) -> None:
         self._submission = submission
 
     def process(self, key: int, context: ProcessWindowFunction.Context, elements: Iterable[bytes]) -> Iterator[bytes]:
         """Encode the rows of one firing."""
+        is_final = context.current_watermark() >= context.window().max_timestamp()
         for partial in elements:
-            yield aggregate.encode_result(partial, self._submission)
+            yield aggregate.encode_result(partial, self._submission, is_final=is_final)
 
 
 class DescribeLate(FlatMapFunction):

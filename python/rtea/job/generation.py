@@ -22,7 +22,7 @@ READ_RESULTS = 100
 """How many of the newest records in each partition are read."""
 
 SETTINGS_OF_ROWS = {
-    *("window_ms", "timestamp_tolerance_ms", "max_skew_ms", "max_event_bytes", "max_dimensions"),
+    *("window_ms", "max_skew_ms", "max_event_bytes", "max_dimensions"),
     *("event_types", "categories", "currencies", "deduplicate_orders"),
 }
 """The job's settings that decide the rows."""

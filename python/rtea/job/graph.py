@@ -1,4 +1,4 @@
-"""The job's graph: source -> pack -> fold -> merge -> results, with side outputs for refused events and their counts.
+"""The job's graph: source -> fold -> watermarks -> merge -> results, with side outputs for refused events and counts.
 
 `rtea.job.main` builds it in Flink's client. Operators have uids, so their state belongs to a name and not to a
 position in the graph.
@@ -16,9 +16,10 @@ from rtea.aggregate import Submission
 from rtea.config import Config
 from rtea.flink import connect, orders
 from rtea.flink.connect import BYTES
+from rtea.flink.firing import Firing
 from rtea.flink.fold import DEAD_LETTERS, Fold
 from rtea.flink.merge import LATE, DescribeLate, Emit, Merge
-from rtea.flink.refused import REFUSED, CountLate, Sum, window_of
+from rtea.flink.refused import CountLate, Sum, window_of
 from rtea.job.names import parameters
 
 CHECKPOINT_TIMEOUT = "60 s"
@@ -35,7 +36,14 @@ def choose_mode(config: Config) -> str:
     return "thread" if embeddable else "process"
 
 
-def settings(config: Config, python: str, submission: Submission) -> dict[str, str]:
+WITHOUT_END = 2**31 - 1
+"""Attempts of a live job. A lost TaskManager is back within seconds, so it waits and does not give up."""
+
+OF_A_BACKFILL = 10
+"""Attempts of a backfill: somebody waits for its end, and records that retention deletes meanwhile do not come back."""
+
+
+def settings(config: Config, python: str, submission: Submission, attempts: int = WITHOUT_END) -> dict[str, str]:
     """Flink's settings for the job, by name. `python` is the interpreter of the client and the workers."""
     told = parameters(config, submission)
     return {
@@ -53,9 +61,8 @@ def settings(config: Config, python: str, submission: Submission) -> dict[str, s
         # A failed checkpoint, for example on a full disk, makes a later recovery slower but is no reason to stop.
         # `rtea job status` and Flink's metric numberOfFailedCheckpoints show it.
         "execution.checkpointing.tolerable-failed-checkpoints": "2147483647",
-        # A lost TaskManager is back within seconds, so the job waits for it and does not give up.
         "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": "2147483647",
+        "restart-strategy.fixed-delay.attempts": str(attempts),
         "restart-strategy.fixed-delay.delay": "1 s",
     }
 
@@ -66,13 +73,14 @@ def build(
     longest_records: dict[str, int],
     jars: list[str],
     submission: Submission,
-    span_ms: tuple[int, int] = connect.WHOLE_TOPIC,
+    reading: connect.Reading = connect.EVERYTHING,
 ) -> StreamExecutionEnvironment:
-    """Build the environment with the whole graph. `longest_records` is the longest record of each topic, in bytes. With
-    a span of event time `[from, to)`, the job computes only the windows in it, and then ends.
+    """Build the environment with the whole graph. `longest_records` is the longest record of each topic, in bytes. A
+    backfill computes only the windows of its span, and then ends.
     """
     flink = Configuration()
-    for name, value in settings(config, python, submission).items():
+    attempts = OF_A_BACKFILL if reading.span else WITHOUT_END
+    for name, value in settings(config, python, submission, attempts).items():
         flink.set_string(name, value)
     env = StreamExecutionEnvironment.get_execution_environment(flink)
     env.set_parallelism(config.job.parallelism)
@@ -80,13 +88,14 @@ def build(
 
     kafka, job = config.kafka, config.job
     max_letter_bytes = min(longest_records[kafka.dead_letter_topic], MOST_LETTER_BYTES)
-    batches = connect.guard_topic(connect.pack(connect.read_events(env, config, span_ms), config, span_ms), config)
-    partials = batches.process(Fold(config, max_letter_bytes), output_type=BYTES).name("fold").uid("fold")
-    kept = connect.keep_watermark(partials)
+    batches = connect.guard_topic(connect.read_events(env, config, reading), config)
+    folded = batches.process(Fold(config, max_letter_bytes, reading.span), output_type=BYTES).name("fold").uid("fold")
+    partials, refused = connect.make_watermarks(folded, config, reading)
     results = (
-        (_hold_orders(kept, job.window_ms) if job.deduplicate_orders else kept)
+        (_hold_orders(partials, job.window_ms) if job.deduplicate_orders else partials)
         .key_by(lambda _: 0, key_type=Types.INT())
         .window(TumblingEventTimeWindows.of(Time.milliseconds(job.window_ms)))
+        .trigger(Firing(job.early_rows_ms if reading.span is None else 0, job.late_rows_ms, job.allowed_lateness_ms))
         .allowed_lateness(job.allowed_lateness_ms)
         .side_output_late_data(LATE)
         .aggregate(Merge(), Emit(submission), accumulator_type=Types.PICKLED_BYTE_ARRAY(), output_type=BYTES)
@@ -98,15 +107,16 @@ def build(
     describe = DescribeLate(kafka.events_topic, max_letter_bytes)
     late = missed.flat_map(describe, output_type=BYTES).name("late").uid("late")
     health = (
-        partials.get_side_output(REFUSED)
-        .union(missed.map(CountLate(), output_type=BYTES).name("count late").uid("count-late"))
+        refused.union(
+            missed.map(CountLate(), output_type=BYTES).set_parallelism(1).name("count late").uid("count-late")
+        )
         .key_by(window_of, key_type=Types.LONG())
-        .process(Sum(submission), output_type=BYTES)
+        .process(Sum(submission, job.allowed_lateness_ms), output_type=BYTES)
         .set_parallelism(1)
         .name("health")
         .uid("health")
     )
-    letters = partials.get_side_output(DEAD_LETTERS).union(late)
+    letters = folded.get_side_output(DEAD_LETTERS).union(late)
     connect.write_keyed(letters, config, kafka.dead_letter_topic, longest_records[kafka.dead_letter_topic])
     written = connect.write_keyed(
         results.union(health), config, kafka.results_topic, longest_records[kafka.results_topic]

@@ -6,6 +6,7 @@ from pathlib import Path
 from rtea import config as configuration
 from rtea import topics
 from rtea.aggregate import Submission
+from rtea.config import Config
 from rtea.flink import connect, jar
 from rtea.job import generation as generations
 from rtea.job import graph
@@ -23,13 +24,26 @@ def main(config_file: Path, generation: int, writer: str, *span_ms: int) -> None
     """
     config = configuration.restore(config_file)
     paths = [*jars.locate(config.jars, "flink"), jar.locate()]
-    from_ms, to_ms = span_ms or connect.WHOLE_TOPIC
     longest_records = topics.check(config)
     beside = "" if writer == LIVE else writer
     submission = Submission(config.job.window_ms, generation, generations.digest(config), beside)
     jar_names = [str(path) for path in paths]
-    env = graph.build(config, sys.executable, longest_records, jar_names, submission, (from_ms, to_ms))
+    reading = plan(config, connect.Span(*span_ms) if span_ms else None)
+    env = graph.build(config, sys.executable, longest_records, jar_names, submission, reading)
     env.execute(BACKFILL_NAME if span_ms else JOB_NAME)
+
+
+def plan(config: Config, span: connect.Span | None) -> connect.Reading:
+    """Choose the offsets at which the job starts and ends. They are fixed here, so that a job that starts again before
+    its first checkpoint reads the same records.
+    """
+    kafka, job = config.kafka, config.job
+    if span is not None:
+        starts = topics.start_offsets(kafka, kafka.events_topic, span.from_ms - job.backfill_slack_ms)
+        return connect.Reading(starts, topics.end_offsets(kafka, kafka.events_topic), span)
+    if job.start_from == "latest":
+        return connect.Reading(topics.end_offsets(kafka, kafka.events_topic), {}, None)
+    return connect.EVERYTHING
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def backfill(config: Config, from_ms: int, to_ms: int, *, replace: bool = False)
     backfill's result is always the newer one, even if the live job counted more events.
 
     Raises:
-        ConfigError: the span does not consist of whole windows.
+        ConfigError: the span does not consist of whole windows, or of too many.
         BrokerError, MissingTopicError, JarError, StackError: something that the job needs is missing.
         JobError: Flink refused it, or it failed.
     """
@@ -150,6 +150,12 @@ def backfill(config: Config, from_ms: int, to_ms: int, *, replace: bool = False)
         raise ConfigError(
             f"backfill from {from_ms} to {to_ms} ms: expected the start of a window and the end of a later one, "
             f"multiples of job.window_ms ({window_ms})"
+        )
+    windows = (to_ms - from_ms) // window_ms
+    if windows > config.job.backfill_windows:
+        raise ConfigError(
+            f"backfill of {windows} windows: it keeps them all in memory, at most job.backfill_windows "
+            f"({config.job.backfill_windows}): split the span, or raise that setting and stack.taskmanager_memory"
         )
     _check(config)
     with _one_at_a_time(config):

@@ -56,6 +56,7 @@ class StoredRow:
     revision: int
     updated_at_ms: int
     generation: int
+    is_final: bool
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,15 @@ class Batch:
 @dataclass(frozen=True)
 class Limits:
     """How the runner cuts batches. A batch is ready as soon as it has a result, but not sooner than `interval_s` after
-    the one before, unless it is full. `size_bytes` is the size of the result records. A batch may exceed its limits by
-    the records of one read (`rtea.sinks.runner.READ_RECORDS`).
+    the one before, unless it is full. With nothing but early results it waits for `early_interval_s`. `size_bytes` is
+    the size of the result records. A batch may exceed its limits by the records of one read
+    (`rtea.sinks.runner.READ_RECORDS`).
     """
 
     records: int = 100
     size_bytes: int = 33_554_432
     interval_s: float = 0.0
+    early_interval_s: float = 0.0
 
 
 class AbandonedError(Exception):

@@ -47,8 +47,12 @@ TYPES: dict[table.Kind, str] = {
     "int64": "BIGINT",
     "decimal": f"DECIMAL(38,{money.DECIMALS})",
     "bytes": "BLOB",
+    "bool": "BOOLEAN",
 }
 """DuckDB's types, with the names that `DESCRIBE` prints."""
+
+AGE = "(coalesce(generation, 0), revision, coalesce(is_final, true))"
+"""The age of a row (`rtea.sinks.result.WindowResult.age`) as an SQL expression."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -89,8 +93,9 @@ class DuckDbSink(Sink):
         )
         ddl = f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, PRIMARY KEY ({', '.join(table.KEY)}))"
         health = (
-            f'CREATE VIEW IF NOT EXISTS "{self._table_name}_health" AS SELECT window_start, window_end, '
-            f"dimension AS reason, event_count AS events, updated_at FROM {self._table} WHERE metric = '{DEAD_LETTERS}'"
+            f'CREATE OR REPLACE VIEW "{self._table_name}_health" AS SELECT window_start, window_end, '
+            f"dimension AS reason, event_count AS events, updated_at, is_final FROM {self._table} "
+            f"WHERE metric = '{DEAD_LETTERS}'"
         )
 
         def make(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -132,11 +137,7 @@ class DuckDbSink(Sink):
                     # Update existing rows in place: deleting and inserting them takes five times as long.
                     connection.execute(f"{self._upsert} {source} {self._on_conflict}")
                     for each in newer:
-                        generation, revision = each.age
-                        connection.execute(
-                            f"DELETE FROM {self._table} WHERE {_is_of(each)} "
-                            f"AND (coalesce(generation, 0) != {generation:d} OR revision != {revision:d})"
-                        )
+                        connection.execute(f"DELETE FROM {self._table} WHERE {_is_of(each)} AND {AGE} != {each.age}")
                     connection.commit()
 
         self._with_file(replace_all, stop=stop)
@@ -146,31 +147,28 @@ class DuckDbSink(Sink):
         found = connection.execute(query).fetchone()
         return int(found[0]) if found else None
 
-    def _age(self, connection: duckdb.DuckDBPyConnection, wanted: WindowResult) -> tuple[int, int]:
-        """Generation and revision of the newest row of a window."""
-        query = (
-            f"SELECT coalesce(generation, 0) AS generation, revision FROM {self._table} "
-            f"WHERE {_is_of(wanted)} ORDER BY generation DESC, revision DESC LIMIT 1"
-        )
+    def _age(self, connection: duckdb.DuckDBPyConnection, wanted: WindowResult) -> tuple[int, int, bool]:
+        """The age of the newest row of a window (`WindowResult.age`)."""
+        query = f"SELECT {AGE} AS age FROM {self._table} WHERE {_is_of(wanted)} ORDER BY age DESC LIMIT 1"
         found = connection.execute(query).fetchone()
-        return (int(found[0]), int(found[1])) if found else (-1, -1)
+        return found[0] if found else (-1, -1, False)
 
     def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
         """Read the rows back, in key order."""
         query = (
             f"SELECT epoch_ms(window_start), epoch_ms(window_end), metric, dimension, currency, event_count, revenue, "
-            f"unique_visitors, visitors_sketch, revision, epoch_ms(updated_at), coalesce({{generation}}, 0) "
+            f"unique_visitors, visitors_sketch, revision, epoch_ms(updated_at), coalesce({{generation}}, 0), "
+            f"coalesce({{is_final}}, true) "
             f"FROM {self._table} "
             f"WHERE window_start >= {_time(start_ms)} AND window_start < {_time(end_ms)} "
             f"ORDER BY {', '.join(table.KEY)}"
         )
 
         def fetch(connection: duckdb.DuckDBPyConnection) -> list[StoredRow]:
-            # A table of an earlier release has no column generation until a sink of this release opens it.
-            has_generation = any(
-                name == "generation" for name, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()
-            )
-            chosen = query.format(generation="generation" if has_generation else "NULL")
+            # A table of an earlier release lacks some columns until a sink of this release opens it.
+            present = {name for name, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()}
+            later = ("generation", "is_final")
+            chosen = query.format(**{name: name if name in present else "NULL" for name in later})
             return [StoredRow(*row) for row in connection.execute(chosen).fetchall()]
 
         return self._with_file(fetch, read_only=True)
@@ -248,6 +246,7 @@ _LOADED: dict[table.Kind, tuple[str, str]] = {
         f"* {1 / _UNITS}::DECIMAL({money.DECIMALS}, {money.DECIMALS})",
     ),
     "bytes": ("VARCHAR", "from_base64({0})"),
+    "bool": ("BOOLEAN", "{0}"),
 }
 
 

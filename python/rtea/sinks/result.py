@@ -11,7 +11,7 @@ import msgspec
 
 from rtea.errors import SinkError
 
-VERSION = 2
+VERSION = 3
 
 DEAD_LETTERS = "dead_letters"
 """The metric for refused events; its dimensions are the reasons."""
@@ -45,11 +45,13 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
 class WindowResult(msgspec.Struct, frozen=True, array_like=True):
     """Rows of a window `[window_start_ms, window_end_ms)`. A newer result replaces an older one of the same window as a
-    whole. The result with the greater `generation` is newer; if they are equal, the one with the greater `revision`.
+    whole. The result with the greater `generation` is newer; if they are equal, the one with the greater `revision`; if
+    those are equal too, the final one.
 
     `generation` is the time at which a job with these settings was first submitted, in ms; 0 in results of version 1.
     `revision` is the number of events in the window: it grows with every correction and is the same in every replay.
-    `settings` is a digest of the settings that decide the rows.
+    `settings` is a digest of the settings that decide the rows. `is_final` says whether the watermark has passed the
+    window's end; late events may still correct a final result.
     """
 
     version: int
@@ -59,6 +61,8 @@ class WindowResult(msgspec.Struct, frozen=True, array_like=True):
     revision: Int64
     settings: str
     rows: list[Row]
+    is_final: bool = True
+    """True in results of versions 1 and 2, whose jobs wrote no others."""
 
     @property
     def is_of_events(self) -> bool:
@@ -71,9 +75,9 @@ class WindowResult(msgspec.Struct, frozen=True, array_like=True):
         return self.window_start_ms, self.is_of_events
 
     @property
-    def age(self) -> tuple[int, int]:
-        """Generation and revision: the greater is newer."""
-        return self.generation, self.revision
+    def age(self) -> tuple[int, int, bool]:
+        """Generation, revision, and whether the result is final: the greater is newer."""
+        return self.generation, self.revision, self.is_final
 
     @property
     def is_storable(self) -> bool:
@@ -101,7 +105,7 @@ class NotAResultError(Exception):
 
 _first = msgspec.msgpack.Decoder(_Versioned)
 _version_1 = msgspec.msgpack.Decoder(_Version1)
-_version_2 = msgspec.msgpack.Decoder(WindowResult)
+_since_version_2 = msgspec.msgpack.Decoder(WindowResult)
 
 
 def decode(value: bytes, place: str) -> WindowResult:
@@ -113,8 +117,8 @@ def decode(value: bytes, place: str) -> WindowResult:
     """
     try:
         version = _first.decode(value).version
-        if version == VERSION:
-            return _version_2.decode(value)
+        if version in (2, VERSION):
+            return _since_version_2.decode(value)
         if version == 1:
             old = _version_1.decode(value)
             return WindowResult(1, old.window_start_ms, old.window_end_ms, 0, old.revision, "", old.rows)

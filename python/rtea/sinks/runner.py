@@ -165,7 +165,7 @@ class _Reader:
 
     def __init__(self, consumer: Consumer, topic: str, sink: Sink) -> None:
         self._consumer, self._topic, self._sink = consumer, topic, sink
-        self._next_s = 0.0
+        self._last_s = float("-inf")
         self.clear()
         self._newest_end_ms = 0
         metrics.SECONDS_BEHIND.labels(sink.name).set_function(self._seconds_behind)
@@ -200,10 +200,11 @@ class _Reader:
                 self._digest.update(f"{self._topic}-{partition}-{offset}".encode() + value)
         is_full = len(self._waiting) >= limits.records or self._size_bytes >= limits.size_bytes
         # A full read means that more records wait, as after a slow write: add them to the same batch.
-        is_due = len(messages) < READ_RECORDS and time.monotonic() >= self._next_s
+        wait_s = max(limits.interval_s, 0 if any(each.is_final for each in self._waiting) else limits.early_interval_s)
+        is_due = len(messages) < READ_RECORDS and time.monotonic() >= self._last_s + wait_s
         if not self._waiting or not (is_full or is_due):
             return None
-        self._next_s = time.monotonic() + limits.interval_s
+        self._last_s = time.monotonic()
         return Batch(tuple(self._waiting), self._digest.hexdigest()[:32])
 
     def count_written(self, batch: Batch) -> None:
@@ -211,13 +212,13 @@ class _Reader:
         name = self._sink.name
         metrics.BATCHES.labels(name).inc()
         metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
-        ends_ms = (result.window_end_ms for result in batch.results if result.is_of_events)
+        ends_ms = (result.window_end_ms for result in batch.results if result.is_of_events and result.is_final)
         self._newest_end_ms = max(self._newest_end_ms, *ends_ms, 0)
         metrics.WINDOW_END.labels(name).set(self._newest_end_ms / 1000)
         self.clear()
 
     def _seconds_behind(self) -> float:
-        ends_ms = [result.window_end_ms for result in self._waiting if result.is_of_events]
+        ends_ms = [result.window_end_ms for result in self._waiting if result.is_of_events and result.is_final]
         return time.time() - min(ends_ms) / 1000 if ends_ms else 0.0
 
 

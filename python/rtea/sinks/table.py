@@ -12,7 +12,7 @@ from rtea import money
 from rtea.errors import SinkError
 from rtea.sinks.result import WindowResult
 
-Kind = Literal["timestamp", "string", "int64", "decimal", "bytes"]
+Kind = Literal["timestamp", "string", "int64", "decimal", "bytes", "bool"]
 
 
 class Column(NamedTuple):
@@ -42,6 +42,7 @@ COLUMNS = (
     Column("revision", "int64", True, "Number of events in the result; grows with each correction."),
     Column("updated_at", "timestamp", True, "When the row was written."),
     Column("generation", "int64", False, "When the job's settings were first submitted, ms: newer replaces older."),
+    Column("is_final", "bool", False, "Whether the watermark has passed the window's end; null in old rows, as true."),
 )
 KEY = ("window_start", "metric", "dimension", "currency")
 
@@ -63,7 +64,7 @@ def require_length(known_ms: int | None, results: Iterable[WindowResult], table_
             )
 
 
-Value = str | int | bytes | Decimal | datetime | None
+Value = str | int | bytes | bool | Decimal | datetime | None
 
 
 def rows(result: WindowResult, written_at: datetime) -> list[tuple[Value, ...]]:
@@ -91,6 +92,7 @@ def rows(result: WindowResult, written_at: datetime) -> list[tuple[Value, ...]]:
             result.revision,
             written_at,
             result.generation,
+            result.is_final,
         )
         for row in result.rows
     ]

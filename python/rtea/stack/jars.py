@@ -19,13 +19,13 @@ from rich.progress import Progress
 from rtea.errors import DiskSpaceError, JarError, SystemRefusalError
 from rtea.sections import JarsSection, user_jar_cache
 
-Group = Literal["kafka", "flink", "build"]
+Group = Literal["kafka", "flink", "build", "test", "bench"]
 
 MANIFEST = Path(__file__).with_name("maven.toml")
 
 
 class Jar(msgspec.Struct, frozen=True):
-    """One pinned jar; `coordinates` are Maven's `group:artifact:version`."""
+    """One pinned jar; `coordinates` are Maven's `group:artifact:version`, or `group:artifact:version:classifier`."""
 
     group: Group
     coordinates: str
@@ -34,13 +34,13 @@ class Jar(msgspec.Struct, frozen=True):
     @property
     def file_name(self) -> str:
         """The name of the file, in the repository and in the cache."""
-        _, artifact, version = self.coordinates.split(":")
-        return f"{artifact}-{version}.jar"
+        _, *names = self.coordinates.split(":")
+        return f"{'-'.join(names)}.jar"
 
     @property
     def address(self) -> str:
         """Path below the repository's base address."""
-        group, artifact, version = self.coordinates.split(":")
+        group, artifact, version, *_ = self.coordinates.split(":")
         return f"{group.replace('.', '/')}/{artifact}/{version}/{self.file_name}"
 
 
@@ -52,7 +52,7 @@ def read_manifest(path: Path = MANIFEST) -> list[Jar]:
     """The pinned jars.
 
     >>> sorted({jar.group for jar in read_manifest()})
-    ['build', 'flink', 'kafka']
+    ['bench', 'build', 'flink', 'kafka', 'test']
     """
     return msgspec.toml.decode(path.read_bytes(), type=_Manifest).jar
 

@@ -35,5 +35,5 @@ fuzz_target!(|data: &[u8]| {
     }
     let rows = |partial: &Partial| counted(&partial.clone().with_orders_counted());
     assert!(rows(&whole) == rows(&partial), "the merged parts differ from the whole");
-    let _ = result::encode(merged, &Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() });
+    let _ = result::encode(merged, &Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() }, true);
 });

@@ -5,14 +5,19 @@
 //! the other equals merging their partials (`tests/laws.rs`).
 
 use crate::dimension::{Bounded, Policy, OTHER};
-use crate::event::{Source, KNOWN_TYPES, PURCHASE};
+use crate::event::{PerSource, Source, KNOWN_TYPES, PURCHASE};
 use crate::observation::Observation;
 use crate::order::Orders;
 use crate::sketch::Sketch;
-use crate::state::StateError;
 
-/// Counts by [`Source`], in the order of [`Source::ALL`].
-pub type PerSource<T> = [T; 2];
+/// Two partials of different windows cannot merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherWindow {
+    /// The window of the receiving partial.
+    pub this_ms: i64,
+    /// The window of the other one.
+    pub other_ms: i64,
+}
 
 /// What a set of events of one window adds up to.
 #[derive(Debug, Clone)]
@@ -73,10 +78,10 @@ impl Partial {
     /// Adds another partial of the same window to this one.
     ///
     /// # Errors
-    /// [`StateError::OtherWindow`] when the windows differ; nothing is changed then.
-    pub fn merge(&mut self, other: &Self) -> Result<(), StateError> {
+    /// [`OtherWindow`] when the windows differ; nothing is changed then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), OtherWindow> {
         if self.window_start_ms != other.window_start_ms {
-            return Err(StateError::OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
+            return Err(OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
         }
         self.events += other.events;
         for (mine, counts) in self.known.as_flattened_mut().iter_mut().zip(other.known.as_flattened()) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashSet;
 
-use crate::aggregate::PerSource;
+use crate::event::PerSource;
 
 /// The dimension of the amounts that did not fit. No event type can have this name. A category with this name is added
 /// here.

@@ -53,6 +53,9 @@ pub enum Source {
     Website,
 }
 
+/// Values by [`Source`], in the order of [`Source::ALL`].
+pub type PerSource<T> = [T; 2];
+
 impl Source {
     /// Both sources, in the order used by every per-source array.
     pub const ALL: [Self; 2] = [Self::Mobile, Self::Website];

@@ -1,28 +1,30 @@
 //! Folds one packed batch: decode, check, aggregate. The job's hot path.
 //!
-//! Batches come from the Java `PackOperator` through the Python UDF `rtea.flink.fold`; the partial
-//! goes on to the window operator, dead letters to the dead letter topic.
+//! Batches come from the Java `Packer` through the Python UDF `rtea.flink.fold`; partials go on to the window operator,
+//! dead letters to the dead letter topic, the progress to the watermark operator.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use rustc_hash::FxBuildHasher;
 
 use crate::aggregate::Partial;
 use crate::codec;
 use crate::dimension::Policy;
-use crate::event::{self, Event};
+use crate::event::Event;
 use crate::letter;
 use crate::observation::Observation;
-use crate::pack::{self, Frame, InvalidBatch};
+use crate::pack::{Batch, InvalidBatch, Record};
+use crate::progress::{Latest, Progress};
 use crate::refused::Refused;
 use crate::reject::{Reason, Reject};
 
 const FUTURE: Reject = Reject {
     reason: Reason::FutureTimestamp,
-    field: "",
-    expected: "a record's timestamp at most max_skew_ms ahead of the clock",
+    field: "event_time",
+    expected: "a time at most max_skew_ms ahead of the clock",
 };
-
-const IMPOSSIBLE: Reject =
-    Reject { reason: Reason::TimestampMismatch, field: "", expected: "a record's timestamp from 1970 to 9998, in ms" };
 
 const PANIC: Reject = Reject {
     reason: Reason::InternalError,
@@ -35,8 +37,10 @@ const PANIC: Reject = Reject {
 pub struct Settings {
     /// Length of a window in ms, positive.
     pub window_ms: i64,
-    /// How far `event_time` may be from the record's timestamp, in ms.
-    pub timestamp_tolerance_ms: u64,
+    /// How far `event_time` may be ahead of the clock, in ms.
+    pub max_skew_ms: i64,
+    /// Events with other times are left out, as are refused records with other timestamps.
+    pub span_ms: Range<i64>,
     /// Longest value that is decoded, in bytes.
     pub max_event_bytes: usize,
     /// Longest dead letter, in bytes: what its topic takes.
@@ -47,44 +51,34 @@ pub struct Settings {
     pub policy: Policy,
 }
 
+/// The span of a live job: all of it.
+pub const ALL_TIME: Range<i64> = i64::MIN..i64::MAX;
+
 /// What one batch gave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Folded {
-    /// The partial of the batch's window; `None` when every record was refused.
-    pub partial: Option<Partial>,
+    /// One partial for each window of the batch's events, in the order in which they came.
+    pub partials: Vec<Partial>,
     /// One framed dead letter a refused record, in batch order.
     pub dead_letters: Vec<Vec<u8>>,
     /// How many of them there are, by window.
     pub refused: Vec<Refused>,
-}
-
-impl Folded {
-    fn refuse(&mut self, reject: &Reject, window_start_ms: i64, settings: &Settings, frame: &Frame<'_>) {
-        self.dead_letters.push(letter::dead_letter(reject, &settings.topic, frame, settings.max_letter_bytes));
-        let reason = reject.reason.code();
-        match self.refused.iter_mut().find(|refused| refused.window_start_ms == window_start_ms) {
-            Some(refused) => refused.add(reason, 1),
-            None => {
-                let mut refused = Refused::new(window_start_ms);
-                refused.add(reason, 1);
-                self.refused.push(refused);
-            }
-        }
-    }
+    /// How far the batch's partition has come.
+    pub progress: Progress,
 }
 
 /// Reads one event from a value.
 pub type Decode<'a> = fn(&'a [u8]) -> Result<Event<'a>, Reject>;
 
-/// Folds a batch that arrived at `arrival_ms`. Linear in its bytes; memory with its dimensions, which are bounded.
+/// Folds a batch that is read at `now_ms`. Linear in its bytes; memory with its windows and dimensions.
 ///
-/// A record whose timestamp is in the future or no time that a table can hold is refused, and counted in the window
-/// of its arrival.
+/// An event counts in the window of its own time. A refused record counts in the window of its timestamp, or of `now_ms`
+/// where that is no time up to now, or where the event's own time was refused.
 ///
 /// # Errors
-/// [`InvalidBatch`] when the layout is broken or the frames lie in different windows.
-pub fn fold(batch: &[u8], arrival_ms: i64, settings: &Settings) -> Result<Folded, InvalidBatch> {
-    fold_with(batch, arrival_ms, settings, codec::decode)
+/// [`InvalidBatch`] when the layout is broken.
+pub fn fold(batch: &[u8], now_ms: i64, settings: &Settings) -> Result<Folded, InvalidBatch> {
+    fold_with(batch, now_ms, settings, codec::decode)
 }
 
 /// Folds a batch with another general decoder, for values that the scanner leaves to it: to test what happens when it
@@ -94,45 +88,28 @@ pub fn fold(batch: &[u8], arrival_ms: i64, settings: &Settings) -> Result<Folded
 /// As [`fold`].
 pub fn fold_with<'a>(
     batch: &'a [u8],
-    arrival_ms: i64,
+    now_ms: i64,
     settings: &Settings,
     decode: Decode<'a>,
 ) -> Result<Folded, InvalidBatch> {
-    let mut folded = Folded::default();
-    let arrival_window_ms = window_start(arrival_ms, settings.window_ms);
-    let mut window_start_ms = None;
+    let batch = Batch::of(batch)?;
+    let mut folding = Folding::new(batch.partition, now_ms, settings);
     let mut observation = Observation::blank();
-    for frame in pack::frames(batch) {
-        let frame = frame?;
-        if frame.is_future {
-            folded.refuse(&FUTURE, arrival_window_ms, settings, &frame);
-            continue;
-        }
-        if !(0..event::MAX_TIME_MS).contains(&frame.timestamp_ms) {
-            folded.refuse(&IMPOSSIBLE, arrival_window_ms, settings, &frame);
-            continue;
-        }
-        let start_ms = window_start(frame.timestamp_ms, settings.window_ms);
-        if *window_start_ms.get_or_insert(start_ms) != start_ms {
-            return Err(InvalidBatch { at_byte: 0, problem: "frames of more than one window" });
-        }
-        let mut add = |event: &Observation<'_>| {
-            let partial = folded.partial.get_or_insert_with(|| Partial::new(start_ms, &settings.policy));
-            partial.add(event, &settings.policy);
-        };
+    for record in batch {
+        let record = record?;
         // A panic changes nothing that is used afterwards: the next event overwrites the observation.
-        let is_common = catch_unwind(AssertUnwindSafe(|| scanned(&frame, settings, &mut observation)));
+        let is_common = catch_unwind(AssertUnwindSafe(|| scanned(&record, settings, &mut observation)));
         if is_common.unwrap_or(false) {
-            add(&observation);
+            folding.add(&observation, &record);
             continue;
         }
-        let decoded = catch_unwind(AssertUnwindSafe(|| checked(&frame, settings, decode)));
+        let decoded = catch_unwind(AssertUnwindSafe(|| decoded(&record, settings, decode)));
         match decoded.unwrap_or(Err(PANIC)) {
-            Ok(event) => add(&Observation::of(&event)),
-            Err(reject) => folded.refuse(&reject, start_ms, settings, &frame),
+            Ok(event) => folding.add(&Observation::of(&event), &record),
+            Err(reject) => folding.refuse(&reject, &record),
         }
     }
-    Ok(folded)
+    Ok(folding.finish(batch.next_offset))
 }
 
 /// Start of the tumbling window that holds a time, both in ms since the epoch.
@@ -148,23 +125,93 @@ pub fn window_start(time_ms: i64, window_ms: i64) -> i64 {
 }
 
 /// Whether the record is an event in a common spelling, and valid.
-fn scanned<'a>(frame: &Frame<'a>, settings: &Settings, found: &mut Observation<'a>) -> bool {
-    frame.value.is_some_and(|value| value.len() <= settings.max_event_bytes && codec::scan(value, found))
-        && found.event_time_ms.abs_diff(frame.timestamp_ms) <= settings.timestamp_tolerance_ms
+fn scanned<'a>(record: &Record<'a>, settings: &Settings, found: &mut Observation<'a>) -> bool {
+    record.value.is_some_and(|value| value.len() <= settings.max_event_bytes && codec::scan(value, found))
 }
 
-fn checked<'a>(frame: &Frame<'a>, settings: &Settings, decode: Decode<'a>) -> Result<Event<'a>, Reject> {
-    let value = frame.value.ok_or(Reject::whole(Reason::NullValue, "an event, not a tombstone"))?;
+fn decoded<'a>(record: &Record<'a>, settings: &Settings, decode: Decode<'a>) -> Result<Event<'a>, Reject> {
+    let value = record.value.ok_or(Reject::whole(Reason::NullValue, "an event, not a tombstone"))?;
     if value.len() > settings.max_event_bytes {
         return Err(Reject::whole(Reason::TooLarge, "a value of at most max_event_bytes"));
     }
-    let event = decode(value)?;
-    if event.event_time_ms.abs_diff(frame.timestamp_ms) > settings.timestamp_tolerance_ms {
-        return Err(Reject::of(
-            Reason::TimestampMismatch,
-            "event_time",
-            "the record's timestamp, give or take timestamp_tolerance_ms",
-        ));
+    decode(value)
+}
+
+/// A batch on its way.
+struct Folding<'s> {
+    settings: &'s Settings,
+    partition: i32,
+    now_ms: i64,
+    latest: Latest,
+    partials: Vec<Partial>,
+    /// Places in `partials` by start of their window.
+    places: HashMap<i64, usize, FxBuildHasher>,
+    /// Start and place of the window that took the last event: nearly always the next one's, too.
+    last: (i64, usize),
+    dead_letters: Vec<Vec<u8>>,
+    refused: Vec<Refused>,
+}
+
+impl<'s> Folding<'s> {
+    fn new(partition: i32, now_ms: i64, settings: &'s Settings) -> Self {
+        Self {
+            settings,
+            partition,
+            now_ms,
+            latest: Latest::new(now_ms, settings.max_skew_ms),
+            partials: Vec::new(),
+            places: HashMap::default(),
+            last: (i64::MIN, 0),
+            dead_letters: Vec::new(),
+            refused: Vec::new(),
+        }
     }
-    Ok(event)
+
+    fn add(&mut self, event: &Observation<'_>, record: &Record<'_>) {
+        let settings = self.settings;
+        if event.event_time_ms > self.now_ms.saturating_add(settings.max_skew_ms) {
+            return self.refuse(&FUTURE, record);
+        }
+        self.latest.add(event.event_time_ms, record.timestamp_ms);
+        if !settings.span_ms.contains(&event.event_time_ms) {
+            return;
+        }
+        let start_ms = window_start(event.event_time_ms, settings.window_ms);
+        if self.last.0 != start_ms || self.partials.is_empty() {
+            let partials = &mut self.partials;
+            let place = *self.places.entry(start_ms).or_insert_with(|| {
+                partials.push(Partial::new(start_ms, &settings.policy));
+                partials.len() - 1
+            });
+            self.last = (start_ms, place);
+        }
+        self.partials[self.last.1].add(event, &settings.policy);
+    }
+
+    fn refuse(&mut self, reject: &Reject, record: &Record<'_>) {
+        let settings = self.settings;
+        let is_of_the_future = reject.reason == Reason::FutureTimestamp;
+        let has_time = (0..=self.now_ms).contains(&record.timestamp_ms) && !is_of_the_future;
+        let time_ms = if has_time { record.timestamp_ms } else { self.now_ms };
+        if settings.span_ms != ALL_TIME && !(has_time && settings.span_ms.contains(&time_ms)) {
+            return;
+        }
+        let letter = letter::dead_letter(reject, &settings.topic, self.partition, record, settings.max_letter_bytes);
+        self.dead_letters.push(letter);
+        let start_ms = window_start(time_ms, settings.window_ms);
+        let reason = reject.reason.code();
+        match self.refused.iter_mut().find(|refused| refused.window_start_ms == start_ms) {
+            Some(refused) => refused.add(reason, 1),
+            None => {
+                let mut refused = Refused::new(start_ms);
+                refused.add(reason, 1);
+                self.refused.push(refused);
+            }
+        }
+    }
+
+    fn finish(self, next_offset: i64) -> Folded {
+        let progress = Progress { partition: self.partition, next_offset, event_time_ms: self.latest.event_time_ms() };
+        Folded { partials: self.partials, dead_letters: self.dead_letters, refused: self.refused, progress }
+    }
 }

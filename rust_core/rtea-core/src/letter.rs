@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::aggregate::Partial;
-use crate::pack::Frame;
+use crate::pack::Record;
 use crate::part;
 use crate::reject::{Reason, Reject};
 
@@ -73,7 +73,13 @@ impl Cut {
 /// the record's value in base64 (null for a null value). If the record's value does not fit into `max_letter_bytes`,
 /// the dead letter has its first bytes, its size and its SHA-256, and the topic has the whole value.
 #[must_use]
-pub fn dead_letter(reject: &Reject, topic: &str, frame: &Frame<'_>, max_letter_bytes: usize) -> Vec<u8> {
+pub fn dead_letter(
+    reject: &Reject,
+    topic: &str,
+    partition: i32,
+    record: &Record<'_>,
+    max_letter_bytes: usize,
+) -> Vec<u8> {
     let room = room_bytes(max_letter_bytes);
     let letter = DeadLetter {
         version: DEAD_LETTER_VERSION,
@@ -81,14 +87,14 @@ pub fn dead_letter(reject: &Reject, topic: &str, frame: &Frame<'_>, max_letter_b
         field: reject.field,
         expected: reject.expected,
         topic,
-        partition: frame.partition,
-        offset: frame.offset,
-        timestamp_ms: frame.timestamp_ms,
-        raw_base64: frame.value.map(|value| STANDARD.encode(&value[..value.len().min(room)])),
-        cut: frame.value.filter(|value| value.len() > room).map(Cut::of),
+        partition,
+        offset: record.offset,
+        timestamp_ms: record.timestamp_ms,
+        raw_base64: record.value.map(|value| STANDARD.encode(&value[..value.len().min(room)])),
+        cut: record.value.filter(|value| value.len() > room).map(Cut::of),
     };
     let Ok(value) = serde_json::to_vec(&letter) else { unreachable!("plain fields always serialize") };
-    keyed(format!("{topic}-{}-{}", frame.partition, frame.offset).as_bytes(), &value)
+    keyed(format!("{topic}-{partition}-{}", record.offset).as_bytes(), &value)
 }
 
 #[derive(Serialize)]

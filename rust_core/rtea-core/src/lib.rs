@@ -17,6 +17,7 @@ pub mod observation;
 pub mod order;
 pub mod pack;
 pub mod part;
+pub mod progress;
 pub mod refused;
 pub mod reject;
 pub mod result;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::Partial;
+use crate::aggregate::{OtherWindow, Partial};
 use crate::reject::Reason;
 use crate::state::StateError;
 
@@ -49,7 +49,7 @@ impl Refused {
     /// [`StateError::OtherWindow`] when the windows differ; nothing is changed then.
     pub fn merge(&mut self, other: &Self) -> Result<(), StateError> {
         if self.window_start_ms != other.window_start_ms {
-            return Err(StateError::OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
+            return Err(OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms }.into());
         }
         other.counts.iter().for_each(|(reason, events)| self.add(reason, *events));
         Ok(())

@@ -25,9 +25,7 @@ pub enum Reason {
     WrongType,
     /// A field's value is outside the schema's range or pattern.
     InvalidValue,
-    /// `event_time` and the record's timestamp differ by more than the tolerance.
-    TimestampMismatch,
-    /// The record's timestamp was ahead of the clock by more than `max_skew_ms`.
+    /// `event_time` was ahead of the clock by more than `max_skew_ms`.
     FutureTimestamp,
     /// The event came after the allowed lateness of its window.
     Late,
@@ -37,7 +35,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::NullValue,
         Self::Empty,
         Self::TooLarge,
@@ -48,7 +46,6 @@ impl Reason {
         Self::MissingField,
         Self::WrongType,
         Self::InvalidValue,
-        Self::TimestampMismatch,
         Self::FutureTimestamp,
         Self::Late,
         Self::InternalError,
@@ -72,7 +69,6 @@ impl Reason {
             Self::MissingField => "missing_field",
             Self::WrongType => "wrong_type",
             Self::InvalidValue => "invalid_value",
-            Self::TimestampMismatch => "timestamp_mismatch",
             Self::FutureTimestamp => "future_timestamp",
             Self::Late => "late",
             Self::InternalError => "internal_error",

@@ -4,10 +4,10 @@
 //! `rtea.sinks.result`.
 //!
 //! The record's value is one MessagePack array,
-//! `[version, window_start_ms, window_end_ms, generation, revision, settings, rows]`, each row
+//! `[version, window_start_ms, window_end_ms, generation, revision, settings, rows, is_final]`, each row
 //! `[metric, dimension, currency, event_count, revenue_minor, unique_visitors, sketch]`
 //! with nil where a metric has no such value; `revenue_minor` is a decimal string, since a sum may
-//! exceed 64 bits. Version 1 had neither generation nor settings.
+//! exceed 64 bits. Version 1 had neither generation nor settings, version 2 had no `is_final`.
 
 use serde::Serialize;
 use serde_bytes::ByteBuf;
@@ -19,7 +19,7 @@ use crate::refused::Refused;
 use crate::sketch::Sketch;
 
 /// Version of the result record's layout.
-pub const RESULT_VERSION: u32 = 2;
+pub const RESULT_VERSION: u32 = 3;
 
 /// The dimension of the unique visitors of all sources together.
 pub const ALL_SOURCES: &str = "all";
@@ -39,7 +39,7 @@ pub struct Submission {
 }
 
 #[derive(Serialize)]
-struct WindowResult<'a>(u32, i64, i64, i64, u64, &'a str, Vec<Row<'a>>);
+struct WindowResult<'a>(u32, i64, i64, i64, u64, &'a str, Vec<Row<'a>>, bool);
 
 #[derive(Serialize, Default)]
 struct Row<'a> {
@@ -54,21 +54,23 @@ struct Row<'a> {
 
 /// The result of a window, with its key. The key is the window's start in decimal ms and the writer's name. So the
 /// compacted topic keeps the newest result of each window and writer, because each writer writes its own revisions in
-/// order. Rows are sorted by metric, then dimension and currency.
+/// order. Rows are sorted by metric, then dimension and currency. The result is final when the watermark has passed the
+/// window's end.
 #[must_use]
-pub fn encode(partial: Partial, submission: &Submission) -> Vec<u8> {
+pub fn encode(partial: Partial, submission: &Submission, is_final: bool) -> Vec<u8> {
     let partial = &partial.with_orders_counted();
     let mut rows = event_counts(partial);
     rows.extend(revenue(partial));
     rows.extend(unique_visitors(partial));
     let start_ms = partial.window_start_ms;
-    keyed_result(&start_ms.to_string(), start_ms, submission, partial.events(), rows)
+    let result = Finding { start_ms, revision: partial.events(), rows, is_final };
+    keyed_result(&start_ms.to_string(), submission, result)
 }
 
 /// The counts of refused events of a window, with their key: one row of the metric `dead_letters` for each reason. The
 /// key differs from the key of the window's other rows, because those are written at other times.
 #[must_use]
-pub fn encode_refused(refused: &Refused, submission: &Submission) -> Vec<u8> {
+pub fn encode_refused(refused: &Refused, submission: &Submission, is_final: bool) -> Vec<u8> {
     let row = |(reason, count): (&String, &u64)| Row {
         metric: "dead_letters",
         dimension: reason.clone(),
@@ -77,14 +79,24 @@ pub fn encode_refused(refused: &Refused, submission: &Submission) -> Vec<u8> {
     };
     let start_ms = refused.window_start_ms;
     let rows = refused.counts.iter().map(row).collect();
-    keyed_result(&format!("dead_letters-{start_ms}"), start_ms, submission, refused.counts.values().sum(), rows)
+    let result = Finding { start_ms, revision: refused.counts.values().sum(), rows, is_final };
+    keyed_result(&format!("dead_letters-{start_ms}"), submission, result)
 }
 
-fn keyed_result(key: &str, start_ms: i64, submission: &Submission, revision: u64, rows: Vec<Row<'_>>) -> Vec<u8> {
+/// What is known of a window.
+struct Finding<'a> {
+    start_ms: i64,
+    revision: u64,
+    rows: Vec<Row<'a>>,
+    is_final: bool,
+}
+
+fn keyed_result(key: &str, submission: &Submission, found: Finding<'_>) -> Vec<u8> {
     let Submission { window_ms, generation, settings, writer } = submission;
+    let Finding { start_ms, revision, rows, is_final } = found;
     let key = if writer.is_empty() { key.to_owned() } else { format!("{key}-{writer}") };
     let end_ms = start_ms.saturating_add(*window_ms);
-    let result = WindowResult(RESULT_VERSION, start_ms, end_ms, *generation, revision, settings, rows);
+    let result = WindowResult(RESULT_VERSION, start_ms, end_ms, *generation, revision, settings, rows, is_final);
     let Ok(value) = rmp_serde::to_vec(&result) else { unreachable!("plain fields always serialize") };
     letter::keyed(key.as_bytes(), &value)
 }

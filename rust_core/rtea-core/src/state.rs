@@ -7,9 +7,9 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
-use crate::aggregate::{Partial, PerSource};
+use crate::aggregate::{OtherWindow, Partial};
 use crate::dimension::{Bounded, DEFAULT_LIMIT};
-use crate::event::{Source, KNOWN_TYPES};
+use crate::event::{PerSource, Source, KNOWN_TYPES};
 use crate::order::Orders;
 use crate::sketch::{InvalidSketch, Sketch};
 
@@ -24,13 +24,8 @@ pub enum StateError {
     UnknownVersion(u8),
     /// Not state bytes, or damaged.
     Corrupt(String),
-    /// Two partials of different windows cannot merge.
-    OtherWindow {
-        /// The window of the receiving partial.
-        this_ms: i64,
-        /// The window of the other one.
-        other_ms: i64,
-    },
+    /// State bytes of different windows cannot merge.
+    OtherWindow(OtherWindow),
 }
 
 impl std::fmt::Display for StateError {
@@ -41,7 +36,7 @@ impl std::fmt::Display for StateError {
                 "state bytes have version {version}, which this release does not know: use the release that wrote them"
             ),
             Self::Corrupt(what) => write!(f, "state bytes are damaged: {what}"),
-            Self::OtherWindow { this_ms, other_ms } => {
+            Self::OtherWindow(OtherWindow { this_ms, other_ms }) => {
                 write!(f, "partials of the windows at {this_ms} and {other_ms} ms cannot merge")
             }
         }
@@ -53,6 +48,12 @@ impl std::error::Error for StateError {}
 impl From<InvalidSketch> for StateError {
     fn from(error: InvalidSketch) -> Self {
         Self::Corrupt(error.to_string())
+    }
+}
+
+impl From<OtherWindow> for StateError {
+    fn from(error: OtherWindow) -> Self {
+        Self::OtherWindow(error)
     }
 }
 

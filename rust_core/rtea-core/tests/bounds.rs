@@ -170,7 +170,7 @@ proptest! {
         let mut merged = parts[0].clone();
         parts[1..].iter().for_each(|piece| merged.merge(piece).unwrap());
         let submission = Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() };
-        prop_assert_eq!(result::encode(merged, &submission), result::encode(whole, &submission));
+        prop_assert_eq!(result::encode(merged, &submission, true), result::encode(whole, &submission, true));
     }
 
     #[test]
@@ -317,7 +317,8 @@ fn a_million_names_neither_grow_the_window_nor_hide_known_rows() {
     assert!(
         result::encode(
             window,
-            &Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() }
+            &Submission { window_ms: 60_000, generation: 1, settings: String::new(), writer: String::new() },
+            true
         )
         .len()
             < 200_000

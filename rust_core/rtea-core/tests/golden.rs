@@ -25,7 +25,7 @@ fn every_version_is_read_and_gives_the_rows_of_its_release() {
         let bytes = vector(&format!("partial-v{version}.bin"));
         assert_eq!(bytes[0], version);
         let partial = Partial::from_bytes(&bytes).unwrap();
-        assert_eq!(result::encode(partial, &submission()), vector(&format!("partial-v{version}.result.bin")));
+        assert_eq!(result::encode(partial, &submission(), true), vector(&format!("partial-v{version}.result.bin")));
     }
 }
 
@@ -42,7 +42,7 @@ fn an_older_version_is_written_in_the_newest_layout() {
     let old = Partial::from_bytes(&vector("partial-v1.bin")).unwrap();
     let newest = Partial::from_bytes(&old.to_bytes()).unwrap();
     assert_eq!(old.to_bytes()[0], STATE_VERSION);
-    assert_eq!(result::encode(newest, &submission()), result::encode(old, &submission()));
+    assert_eq!(result::encode(newest, &submission(), true), result::encode(old, &submission(), true));
 }
 
 #[test]

@@ -10,15 +10,18 @@ use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
 use rtea_core::dimension::Policy;
 use rtea_core::event::{Device, Event, Item, Source};
-use rtea_core::fold::{fold, Folded, Settings};
-use rtea_core::pack::{write_frame, Frame};
+use rtea_core::fold::{fold, window_start, Folded, Settings, ALL_TIME};
+use rtea_core::pack::{write_header, write_record, Record};
 
 const WINDOW_MS: i64 = 60_000;
+
+const NOW_MS: i64 = 1 << 41;
 
 fn settings() -> Settings {
     Settings {
         window_ms: WINDOW_MS,
-        timestamp_tolerance_ms: 0,
+        max_skew_ms: 0,
+        span_ms: ALL_TIME,
         max_event_bytes: 1 << 20,
         max_letter_bytes: 1 << 21,
         topic: "events".into(),
@@ -87,21 +90,21 @@ fn encoded(event: &Event<'_>, format: Format) -> Vec<u8> {
 
 fn packed(events: &[Event<'_>]) -> Vec<u8> {
     let mut batch = Vec::new();
+    write_header(0, 0, &mut batch);
     for (offset, event) in (0..).zip(events) {
         let format = Format::READABLE[usize::try_from(offset % 2).unwrap()];
         let value = encoded(event, format);
-        write_frame(
-            &Frame { partition: 0, offset, timestamp_ms: event.event_time_ms, is_future: false, value: Some(&value) },
-            &mut batch,
-        );
+        // The record's timestamp decides nothing.
+        write_record(&Record { offset, timestamp_ms: offset * 977 - 5, value: Some(&value) }, &mut batch);
     }
     batch
 }
 
 fn folded(events: &[Event<'_>]) -> Partial {
-    let Folded { partial, dead_letters, .. } = fold(&packed(events), 0, &settings()).unwrap();
+    let Folded { mut partials, dead_letters, .. } = fold(&packed(events), NOW_MS, &settings()).unwrap();
     assert!(dead_letters.is_empty());
-    partial.unwrap_or_else(|| Partial::new(0, &Policy::default()))
+    assert!(partials.len() <= 1);
+    partials.pop().unwrap_or_else(|| Partial::new(0, &Policy::default()))
 }
 
 fn merged(first: &Partial, second: &Partial) -> Partial {
@@ -144,6 +147,44 @@ fn naive(events: &[Event<'_>]) -> Naive {
     found
 }
 
+fn assert_equals_the_naive_fold(partial: &Partial, events: &[Event<'_>]) {
+    let expected = naive(events);
+    let by_source = |(name, counts): (&str, [u64; 2])| [0, 1].map(|source| ((name.to_owned(), source), counts[source]));
+    let counts = partial.counts().flat_map(by_source).filter(|(_, count)| *count > 0);
+    assert_eq!(counts.collect::<BTreeMap<_, _>>(), expected.counts);
+    let owned = |(currency, category, minor): (&str, &str, i128)| ((currency.to_owned(), category.to_owned()), minor);
+    assert_eq!(partial.revenue().map(owned).collect::<BTreeMap<_, _>>(), expected.revenue);
+    for source in Source::ALL {
+        let exact = i64::try_from(expected.visitors[source as usize].len()).unwrap();
+        assert_eq!(partial.visitors(source).estimate(), exact, "a sparse sketch is exact for so few");
+    }
+    assert_eq!(partial.events(), events.len() as u64);
+}
+
+proptest! {
+    #[test]
+    fn a_batch_of_many_windows_folds_to_the_partials_of_each(
+        events in events(), windows in proptest::collection::vec(0..5_i64, 30), span in (0..5_i64, 1..6_i64),
+    ) {
+        let moved = |(event, window): (Event<'static>, &i64)| Event { event_time_ms: event.event_time_ms + window * WINDOW_MS, ..event };
+        let events: Vec<_> = events.into_iter().zip(&windows).map(moved).collect();
+        let span_ms = span.0 * WINDOW_MS..(span.0 + span.1) * WINDOW_MS;
+        for settings in [settings(), Settings { span_ms, ..settings() }] {
+            let folded = fold(&packed(&events), NOW_MS, &settings).unwrap();
+            let mut by_window: BTreeMap<i64, Vec<Event<'_>>> = BTreeMap::new();
+            for event in events.iter().filter(|event| settings.span_ms.contains(&event.event_time_ms)) {
+                by_window.entry(window_start(event.event_time_ms, WINDOW_MS)).or_default().push(event.clone());
+            }
+            prop_assert_eq!(folded.partials.len(), by_window.len());
+            for partial in folded.partials {
+                assert_equals_the_naive_fold(&partial, &by_window[&partial.window_start_ms]);
+            }
+            let latest = events.iter().map(|event| event.event_time_ms).max();
+            prop_assert!(folded.progress.event_time_ms <= latest);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn decoding_inverts_encoding(event in event()) {
@@ -165,19 +206,7 @@ proptest! {
 
     #[test]
     fn fold_equals_the_naive_fold(events in events()) {
-        let (partial, expected) = (folded(&events), naive(&events));
-        let counts: BTreeMap<_, _> = partial.counts()
-            .flat_map(|(name, counts)| [0, 1].map(|source| ((name.to_owned(), source), counts[source])))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        prop_assert_eq!(counts, expected.counts);
-        let revenue: BTreeMap<_, _> = partial.revenue().map(|(currency, category, minor)| ((currency.to_owned(), category.to_owned()), minor)).collect();
-        prop_assert_eq!(revenue, expected.revenue);
-        for source in Source::ALL {
-            let exact = i64::try_from(expected.visitors[source as usize].len()).unwrap();
-            prop_assert_eq!(partial.visitors(source).estimate(), exact, "a sparse sketch is exact for so few");
-        }
-        prop_assert_eq!(partial.events(), events.len() as u64);
+        assert_equals_the_naive_fold(&folded(&events), &events);
     }
 
     #[test]

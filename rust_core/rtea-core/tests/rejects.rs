@@ -1,5 +1,4 @@
-//! Promises: each kind of malformed event is refused with its own reason and field, tolerated deviations are accepted,
-//! and the records next to a refused one still count.
+//! Promises: each kind of malformed event is refused with its own reason and field, and tolerated deviations are accepted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -7,21 +6,7 @@ mod event;
 
 use event::{assert_refused, with, without, VALID};
 use rtea_core::codec::{decode, Format};
-use rtea_core::dimension::Policy;
-use rtea_core::fold::{fold, fold_with, Settings};
-use rtea_core::pack::{write_frame, Frame};
 use rtea_core::reject::Reason;
-
-fn settings() -> Settings {
-    Settings {
-        window_ms: 60_000,
-        timestamp_tolerance_ms: 10,
-        max_event_bytes: 200,
-        max_letter_bytes: 8_192,
-        topic: "events".into(),
-        policy: Policy::default(),
-    }
-}
 
 #[test]
 fn each_kind_of_broken_text_has_its_reason() {
@@ -174,131 +159,6 @@ fn messagepack_maps_short_arrays_and_newer_arrays_are_accepted() {
 }
 
 #[test]
-fn records_next_to_a_refused_one_still_count() {
-    let settings = settings();
-    let long = with("page_url", &format!("\"{}\"", "x".repeat(200)));
-    let far = with("event_time", "16");
-    let values: [Option<&[u8]>; 6] =
-        [Some(VALID.as_bytes()), None, Some(b""), Some(long.as_bytes()), Some(far.as_bytes()), Some(VALID.as_bytes())];
-    let mut batch = Vec::new();
-    for (offset, value) in (0..).zip(values) {
-        write_frame(&Frame { partition: 3, offset, timestamp_ms: 5, is_future: false, value }, &mut batch);
-    }
-    let folded = fold(&batch, 0, &settings).unwrap();
-    assert_eq!(folded.partial.unwrap().events(), 2);
-    let letters: Vec<serde_json::Value> = folded
-        .dead_letters
-        .iter()
-        .map(|letter| {
-            let key_end = 4 + usize::try_from(u32::from_le_bytes(letter[..4].try_into().unwrap())).unwrap();
-            serde_json::from_slice(&letter[key_end..]).unwrap()
-        })
-        .collect();
-    let reasons: Vec<_> = letters.iter().map(|letter| letter["reason"].as_str().unwrap()).collect();
-    assert_eq!(reasons, ["null_value", "empty", "too_large", "timestamp_mismatch"]);
-    assert_eq!((&letters[0]["raw_base64"], &letters[1]["raw_base64"]), (&serde_json::Value::Null, &"".into()));
-    assert_eq!((letters[3]["partition"].as_i64(), letters[3]["offset"].as_i64()), (Some(3), Some(4)));
-}
-
-#[test]
-fn broken_batches_are_errors_not_events() {
-    let settings = settings();
-    let mut batch = Vec::new();
-    write_frame(
-        &Frame { partition: 0, offset: 0, timestamp_ms: 5, is_future: false, value: Some(VALID.as_bytes()) },
-        &mut batch,
-    );
-    assert!(fold(&batch[..batch.len() - 1], 0, &settings).is_err());
-    assert!(fold(&batch[..10], 0, &settings).is_err());
-    write_frame(
-        &Frame { partition: 0, offset: 1, timestamp_ms: 60_000, is_future: false, value: Some(VALID.as_bytes()) },
-        &mut batch,
-    );
-    assert!(fold(&batch, 0, &settings).is_err(), "two windows in one batch");
-}
-
-fn reasons(letters: &[Vec<u8>]) -> Vec<String> {
-    letters
-        .iter()
-        .map(|letter| {
-            let key_end = 4 + usize::try_from(u32::from_le_bytes(letter[..4].try_into().unwrap())).unwrap();
-            let letter: serde_json::Value = serde_json::from_slice(&letter[key_end..]).unwrap();
-            letter["reason"].as_str().unwrap().to_owned()
-        })
-        .collect()
-}
-
-fn batch_of(values: &[&[u8]]) -> Vec<u8> {
-    let mut batch = Vec::new();
-    for (offset, value) in (0..).zip(values) {
-        let frame = Frame { partition: 0, offset, timestamp_ms: 5, is_future: false, value: Some(value) };
-        write_frame(&frame, &mut batch);
-    }
-    batch
-}
-
-#[test]
-fn records_from_the_future_are_refused_whatever_their_window() {
-    let mut batch = batch_of(&[VALID.as_bytes()]);
-    for timestamp_ms in [i64::MAX, 60_000_000] {
-        let value = Some(VALID.as_bytes());
-        write_frame(&Frame { partition: 2, offset: 9, timestamp_ms, is_future: true, value }, &mut batch);
-    }
-    let folded = fold(&batch, 180_001, &settings()).unwrap();
-    assert_eq!(folded.partial.unwrap().events(), 1);
-    assert_eq!(reasons(&folded.dead_letters), ["future_timestamp"; 2]);
-    assert_eq!(folded.refused.len(), 1);
-    let counted = (folded.refused[0].window_start_ms, folded.refused[0].counts["future_timestamp"]);
-    assert_eq!(counted, (180_000, 2), "the window of their arrival");
-}
-
-#[test]
-fn records_at_impossible_times_are_refused_and_counted_where_they_arrived() {
-    let impossible = [-62_135_596_800_001, -1, i64::MIN, i64::MAX, 1 << 62, -(1 << 62), 253_370_764_800_000];
-    let mut batch = batch_of(&[VALID.as_bytes()]);
-    for timestamp_ms in impossible {
-        let frame = Frame { partition: 1, offset: 4, timestamp_ms, is_future: false, value: Some(VALID.as_bytes()) };
-        write_frame(&frame, &mut batch);
-    }
-    let folded = fold(&batch, 120_000, &settings()).unwrap();
-    assert_eq!(folded.partial.unwrap().events(), 1);
-    assert_eq!(reasons(&folded.dead_letters), ["timestamp_mismatch"; 7]);
-    let windows: Vec<_> = folded.refused.iter().map(|refused| refused.window_start_ms).collect();
-    assert_eq!(windows, [120_000]);
-    assert_eq!(folded.refused[0].counts["timestamp_mismatch"], 7);
-}
-
-fn letter_of(framed: &[u8]) -> serde_json::Value {
-    let key_end = 4 + usize::try_from(u32::from_le_bytes(framed[..4].try_into().unwrap())).unwrap();
-    serde_json::from_slice(&framed[key_end..]).unwrap()
-}
-
-#[test]
-fn a_dead_letter_fits_whatever_the_size_of_the_value() {
-    let topic = "t".repeat(249);
-    for (size_bytes, is_cut) in [(0, false), (3_000, false), (3_072, false), (3_073, true), (3_000_000, true)] {
-        let value = vec![b' '; size_bytes];
-        let frame = Frame { partition: 7, offset: 1 << 60, timestamp_ms: 5, is_future: false, value: Some(&value) };
-        let mut batch = Vec::new();
-        write_frame(&frame, &mut batch);
-        write_frame(&Frame { value: Some(VALID.as_bytes()), offset: 0, ..frame }, &mut batch);
-        let settings = Settings { topic: topic.clone(), ..settings() };
-        let folded = fold(&batch, 0, &settings).unwrap();
-        assert_eq!(folded.partial.unwrap().events(), 1, "the record next to it counts");
-        assert!(folded.dead_letters[0].len() <= settings.max_letter_bytes);
-        let letter = letter_of(&folded.dead_letters[0]);
-        assert_eq!(letter.get("is_truncated").is_some(), is_cut, "{size_bytes}");
-        assert_eq!((letter["partition"].as_i64(), letter["offset"].as_i64()), (Some(7), Some(1 << 60)));
-        let raw = letter["raw_base64"].as_str().unwrap();
-        assert_eq!(raw.len(), size_bytes.min(3_072).div_ceil(3) * 4);
-        if is_cut {
-            assert_eq!(letter["size_bytes"].as_u64(), Some(size_bytes as u64));
-            assert_eq!(letter["sha256"].as_str().map(str::len), Some(64));
-        }
-    }
-}
-
-#[test]
 fn blank_identities_are_refused_in_every_field_that_identifies() {
     for blank in [r#""""#, r#"" ""#, r#""\t\n\r ""#] {
         for field in ["event_id", "visitor_id", "session_id", "user_id", "order_id"] {
@@ -313,25 +173,6 @@ fn blank_identities_are_refused_in_every_field_that_identifies() {
     }
     assert!(decode(repeated("order_id", "null").as_bytes()).is_ok());
     assert!(decode(repeated("order_id", r#"" o ""#).as_bytes()).is_ok());
-}
-
-#[test]
-fn a_panic_in_the_decoder_refuses_one_record_and_no_other() {
-    fn decoder(value: &[u8]) -> Result<rtea_core::event::Event<'_>, rtea_core::reject::Reject> {
-        assert!(!value.starts_with(b"bang"), "a bug");
-        decode(value)
-    }
-    let batch = batch_of(&[VALID.as_bytes(), b"bang", VALID.as_bytes()]);
-    let folded = fold_with(&batch, 0, &settings(), decoder).unwrap();
-    assert_eq!(folded.partial.unwrap().events(), 2);
-    assert_eq!(reasons(&folded.dead_letters), ["internal_error"]);
-}
-
-#[test]
-fn refused_records_are_counted_by_reason() {
-    let folded = fold(&batch_of(&[b"", b"", b"{", VALID.as_bytes()]), 0, &settings()).unwrap();
-    let counts: Vec<_> = folded.refused[0].counts.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
-    assert_eq!(counts, [("empty", 2), ("invalid_json", 1)]);
 }
 
 #[test]

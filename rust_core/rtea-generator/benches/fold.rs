@@ -10,9 +10,9 @@ use std::time::Instant;
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
 use rtea_core::dimension::Policy;
-use rtea_core::fold::{fold, Settings as FoldSettings};
+use rtea_core::fold::{fold, Settings as FoldSettings, ALL_TIME};
 use rtea_core::observation::Observation;
-use rtea_core::pack::{write_frame, Frame};
+use rtea_core::pack::{write_header, write_record, Record};
 use rtea_generator::clock::Rhythm;
 use rtea_generator::population::Population;
 use rtea_generator::stream::{EventWriter, Settings, Stream};
@@ -21,6 +21,7 @@ const EVENTS: usize = 100_000;
 const BATCH: usize = 4_000;
 const ROUNDS: usize = 9;
 const WINDOW_MS: i64 = 3_600_000;
+const NOW_MS: i64 = 1 << 41;
 
 fn stream() -> Stream {
     Stream::new(Settings {
@@ -70,12 +71,10 @@ fn foreign(values: &[Vec<u8>], unknown: usize) -> Vec<Vec<u8>> {
 fn packed(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let batch = |values: &[Vec<u8>]| {
         let mut batch = Vec::new();
+        write_header(0, 0, &mut batch);
         for (offset, value) in (0..).zip(values) {
             let timestamp_ms = codec::decode(value).unwrap().event_time_ms;
-            write_frame(
-                &Frame { partition: 0, offset, timestamp_ms, is_future: false, value: Some(value) },
-                &mut batch,
-            );
+            write_record(&Record { offset, timestamp_ms, value: Some(value) }, &mut batch);
         }
         batch
     };
@@ -85,7 +84,8 @@ fn packed(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
 fn fold_settings() -> FoldSettings {
     FoldSettings {
         window_ms: WINDOW_MS,
-        timestamp_tolerance_ms: 0,
+        max_skew_ms: 0,
+        span_ms: ALL_TIME,
         max_event_bytes: 1 << 20,
         max_letter_bytes: 1 << 20,
         topic: "events".into(),
@@ -110,7 +110,7 @@ fn main() {
         });
         let decode = measure(|| values.iter().for_each(|value| drop(black_box(codec::decode(black_box(value))))));
         let (batches, settings) = (packed(values), fold_settings());
-        let folded = measure(|| batches.iter().for_each(|batch| drop(black_box(fold(batch, 0, &settings)))));
+        let folded = measure(|| batches.iter().for_each(|batch| drop(black_box(fold(batch, NOW_MS, &settings)))));
         figures.push(format!(
             "\"{name}\": {{\"scanned\": {:.3}, \"scan_ns\": {scan:.1}, \"decode_ns\": {decode:.1}, \"fold_ns\": {folded:.1}}}",
             scanned as f64 / EVENTS as f64
@@ -118,7 +118,7 @@ fn main() {
     }
     let settings = fold_settings();
     let partials: Vec<Partial> =
-        packed(&json).iter().map(|batch| fold(batch, 0, &settings).unwrap().partial.unwrap()).collect();
+        packed(&json).iter().map(|batch| fold(batch, NOW_MS, &settings).unwrap().partials.remove(0)).collect();
     let bytes = measure(|| partials.iter().for_each(|partial| drop(black_box(partial.to_bytes()))));
     let states: Vec<Vec<u8>> = partials.iter().map(Partial::to_bytes).collect();
     let merge = measure(|| {

@@ -17,7 +17,7 @@ pub enum Fault {
     Disorder,
     /// Sent after the allowed lateness of its window: it does not count.
     Late,
-    /// The event time is ahead of the record's timestamp, as if the device's clock were wrong: `timestamp_mismatch`.
+    /// The event time is far ahead, as if the device's clock were wrong: `future_timestamp`.
     Future,
     /// The value is cut off: `invalid_json` or `invalid_msgpack`.
     CutOff,

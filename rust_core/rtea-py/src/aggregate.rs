@@ -9,7 +9,7 @@ use rtea_core::aggregate::Partial;
 use rtea_core::dimension::Policy;
 use rtea_core::fold::{self, Settings};
 use rtea_core::letter;
-use rtea_core::pack::{self, Frame};
+use rtea_core::pack::{self, Record};
 use rtea_core::refused::Refused;
 use rtea_core::result::{self, Submission};
 use rtea_core::sketch::{self, InvalidSketch, Sketch};
@@ -37,18 +37,20 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(frozen, module = "rtea._core")]
 struct Folder(Settings);
 
-/// The bytes of the batch's partial, if any; its dead letters; and the bytes of the counts of refused events, by
-/// window.
-type FoldedBytes<'py> = (Option<Bound<'py, PyBytes>>, Bound<'py, PyList>, Bound<'py, PyList>);
+/// Window start and bytes of the batch's partials, its dead letters, the bytes of their counts, and its progress:
+/// partition, next offset and event time.
+type FoldedBytes<'py> =
+    (Vec<(i64, Bound<'py, PyBytes>)>, Bound<'py, PyList>, Bound<'py, PyList>, (i32, i64, Option<i64>));
 
 #[pymethods]
 impl Folder {
     #[new]
-    #[pyo3(signature = (*, window_ms, timestamp_tolerance_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders))]
+    #[pyo3(signature = (*, window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders))]
     #[expect(clippy::too_many_arguments, reason = "each is named by its caller")]
     fn new(
         window_ms: i64,
-        timestamp_tolerance_ms: u64,
+        max_skew_ms: i64,
+        span_ms: Option<(i64, i64)>,
         max_event_bytes: usize,
         max_letter_bytes: usize,
         topic: String,
@@ -68,17 +70,21 @@ impl Folder {
             currencies: currencies.into_iter().collect(),
             deduplicate_orders,
         };
-        Ok(Self(Settings { window_ms, timestamp_tolerance_ms, max_event_bytes, max_letter_bytes, topic, policy }))
+        let span_ms = span_ms.map_or(fold::ALL_TIME, |(from_ms, to_ms)| from_ms..to_ms);
+        Ok(Self(Settings { window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, policy }))
     }
 
-    fn fold<'py>(&self, py: Python<'py>, batch: &[u8], arrival_ms: i64) -> PyResult<FoldedBytes<'py>> {
+    fn fold<'py>(&self, py: Python<'py>, batch: &[u8], now_ms: i64) -> PyResult<FoldedBytes<'py>> {
         let folded = py.detach(|| {
-            let folded = fold::fold(batch, arrival_ms, &self.0)?;
+            let folded = fold::fold(batch, now_ms, &self.0)?;
+            let partials: Vec<_> = folded.partials.iter().map(|each| (each.window_start_ms, each.to_bytes())).collect();
             let refused: Vec<_> = folded.refused.iter().map(Refused::to_bytes).collect();
-            Ok((folded.partial.map(|partial| partial.to_bytes()), folded.dead_letters, refused))
+            Ok((partials, folded.dead_letters, refused, folded.progress))
         });
-        let (partial, dead_letters, refused) = folded.map_err(Error::Batch)?;
-        Ok((partial.map(|bytes| PyBytes::new(py, &bytes)), list(py, &dead_letters)?, list(py, &refused)?))
+        let (partials, dead_letters, refused, progress) = folded.map_err(Error::Batch)?;
+        let partials = partials.iter().map(|(start_ms, bytes)| (*start_ms, PyBytes::new(py, bytes))).collect();
+        let progress = (progress.partition, progress.next_offset, progress.event_time_ms);
+        Ok((partials, list(py, &dead_letters)?, list(py, &refused)?, progress))
     }
 }
 
@@ -87,19 +93,17 @@ fn list<'py>(py: Python<'py>, values: &[Vec<u8>]) -> PyResult<Bound<'py, PyList>
 }
 
 #[pyfunction]
-#[pyo3(signature = (records, *, is_future))]
 fn pack_records<'py>(
     py: Python<'py>,
-    records: Vec<(i32, i64, i64, Option<Bound<'py, PyBytes>>)>,
-    is_future: bool,
+    partition: i32,
+    next_offset: i64,
+    records: Vec<(i64, i64, Option<Bound<'py, PyBytes>>)>,
 ) -> Bound<'py, PyBytes> {
     let mut batch = Vec::new();
-    for (partition, offset, timestamp_ms, value) in &records {
+    pack::write_header(partition, next_offset, &mut batch);
+    for (offset, timestamp_ms, value) in &records {
         let value = value.as_ref().map(|value| value.as_bytes());
-        pack::write_frame(
-            &Frame { partition: *partition, offset: *offset, timestamp_ms: *timestamp_ms, is_future, value },
-            &mut batch,
-        );
+        pack::write_record(&Record { offset: *offset, timestamp_ms: *timestamp_ms, value }, &mut batch);
     }
     PyBytes::new(py, &batch)
 }
@@ -111,7 +115,8 @@ fn merge_partials<'py>(py: Python<'py>, partials: Vec<Bound<'py, PyBytes>>) -> P
         let (first, rest) = bytes.split_first().ok_or_else(|| Error::Argument("no partials to merge".to_owned()))?;
         let mut merged = Partial::from_bytes(first).map_err(Error::State)?;
         for partial in rest {
-            merged.merge(&Partial::from_bytes(partial).map_err(Error::State)?).map_err(Error::State)?;
+            let other = Partial::from_bytes(partial).map_err(Error::State)?;
+            merged.merge(&other).map_err(|other| Error::State(other.into()))?;
         }
         Ok::<_, Error>(merged.to_bytes())
     });
@@ -132,7 +137,7 @@ fn describe_partial(partial: &[u8]) -> PyResult<(i64, u64)> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (partial, *, window_ms, generation, settings, writer))]
+#[pyo3(signature = (partial, *, window_ms, generation, settings, writer, is_final))]
 fn encode_result<'py>(
     py: Python<'py>,
     partial: &[u8],
@@ -140,9 +145,11 @@ fn encode_result<'py>(
     generation: i64,
     settings: String,
     writer: String,
+    is_final: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let submission = Submission { window_ms, generation, settings, writer };
-    let encoded = py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(partial, &submission)));
+    let encoded =
+        py.detach(|| Partial::from_bytes(partial).map(|partial| result::encode(partial, &submission, is_final)));
     Ok(PyBytes::new(py, &encoded.map_err(Error::State)?))
 }
 
@@ -177,7 +184,7 @@ fn describe_refused(refused: &[u8]) -> PyResult<(i64, BTreeMap<String, u64>)> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (refused, *, window_ms, generation, settings, writer))]
+#[pyo3(signature = (refused, *, window_ms, generation, settings, writer, is_final))]
 fn encode_refused<'py>(
     py: Python<'py>,
     refused: &[u8],
@@ -185,9 +192,11 @@ fn encode_refused<'py>(
     generation: i64,
     settings: String,
     writer: String,
+    is_final: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let refused = Refused::from_bytes(refused).map_err(Error::State)?;
-    Ok(PyBytes::new(py, &result::encode_refused(&refused, &Submission { window_ms, generation, settings, writer })))
+    let submission = Submission { window_ms, generation, settings, writer };
+    Ok(PyBytes::new(py, &result::encode_refused(&refused, &submission, is_final)))
 }
 
 #[pyfunction]

@@ -13,6 +13,7 @@ TYPES: dict[table.Kind, str] = {
     "int64": "INT64",
     "decimal": "NUMERIC",
     "bytes": "BYTES",
+    "bool": "BOOL",
 }
 
 # BigQuery's API returns the older names.
@@ -48,10 +49,10 @@ def compare(existing: Sequence[SchemaField]) -> Differences:
     """Compare a table's fields with ours. The table may have further columns, unless they are required: then our rows
     would not fit.
 
-    >>> compare(fields()[:-2]).problems
+    >>> compare(fields()[:-3]).problems
     ['updated_at is missing, expected TIMESTAMP REQUIRED']
-    >>> [field.name for field in compare(fields()[:-1]).addable]
-    ['generation']
+    >>> [field.name for field in compare(fields()[:-2]).addable]
+    ['generation', 'is_final']
     """
     found = {field.name: field for field in existing}
     wanted = {field.name: field for field in fields()}

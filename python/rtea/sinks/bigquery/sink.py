@@ -43,7 +43,10 @@ class BigQuerySink(Sink):
     def __init__(self, section: BigQuerySection) -> None:
         self._section = section
         self.limits = Limits(
-            records=section.batch_records, size_bytes=section.batch_bytes, interval_s=section.batch_interval_ms / 1000
+            records=section.batch_records,
+            size_bytes=section.batch_bytes,
+            interval_s=section.batch_interval_ms / 1000,
+            early_interval_s=section.early_interval_ms / 1000,
         )
         self._jobs: Jobs | None = None
 

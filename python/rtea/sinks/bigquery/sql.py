@@ -16,6 +16,9 @@ from rtea.sinks.result import DEAD_LETTERS
 LAST_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z."""
 
+# Rows of earlier releases lack these values.
+_IF_NULL = {"generation": "IFNULL(generation, 0) AS generation", "is_final": "IFNULL(is_final, TRUE) AS is_final"}
+
 QUERIES = resources.files("rtea.sinks.bigquery") / "queries"
 
 
@@ -86,7 +89,8 @@ def merge(table_id: str, staging_id: str, writer_id: str, starts_ms: Collection[
         f"    SELECT S.* FROM `{staging_id}` S WHERE NOT EXISTS (\n"
         f"      SELECT 1 FROM `{table_id}` O WHERE {spans('O')} AND {places('O', 'S')}\n"
         "      AND (IFNULL(O.generation, 0) > S.generation\n"
-        "        OR (IFNULL(O.generation, 0) = S.generation AND O.revision >= S.revision))))\n"
+        "        OR (IFNULL(O.generation, 0) = S.generation AND (O.revision > S.revision\n"
+        "          OR (O.revision = S.revision AND (IFNULL(O.is_final, TRUE) OR NOT S.is_final)))))))\n"
         f"  SELECT {columns}, FALSE AS is_gone FROM newer\n"
         f"  UNION ALL\n"
         f"  SELECT {once}, TRUE AS is_gone FROM `{table_id}` O WHERE {spans('O')}\n"
@@ -107,9 +111,7 @@ def select(table_id: str, start_ms: int, end_ms: int) -> str:
     names = [
         f"UNIX_MILLIS({column.name}) AS {column.name}"
         if column.kind == "timestamp"
-        else "IFNULL(generation, 0) AS generation"
-        if column.name == "generation"
-        else column.name
+        else _IF_NULL.get(column.name, column.name)
         for column in table.COLUMNS
     ]
     return (

@@ -1,10 +1,11 @@
--- A view of the latest hour whose last window is there: its counts, revenue and merged unique visitors.
+-- A view of the latest hour whose last window is final: its counts, revenue and merged unique visitors.
 CREATE OR REPLACE VIEW `{table}_latest_complete_hour` AS
 WITH newest AS (
   SELECT TIMESTAMP_TRUNC(MAX(window_end), HOUR) AS hour_end
   FROM `{table}`
   WHERE window_start >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 2 DAY)
     AND metric != 'dead_letters'
+    AND IFNULL(is_final, TRUE)
 )
 SELECT
   TIMESTAMP_SUB(newest.hour_end, INTERVAL 1 HOUR) AS hour,

@@ -1,4 +1,4 @@
-"""The job that bench/drain.py compares with: the same windows in pure Flink SQL, written as its guide recommends.
+"""The same windows in pure Flink SQL, written as its guide recommends (`bench.rivals.flink.Sql`).
 
 It uses the JSON format, window table-valued functions, two-phase aggregation, and one source for three inserts. `flink
 run -py` starts it.
@@ -12,17 +12,31 @@ from pyflink.table import EnvironmentSettings, TableEnvironment
 from rtea import config as configuration
 from rtea.stack import jars
 
-OUTPUTS = {
-    "sql_counts": "event_type STRING, source STRING, event_count BIGINT",
-    "sql_revenue": "category STRING, currency STRING, revenue DECIMAL(20, 2)",
-    "sql_visitors": "source STRING, unique_visitors BIGINT",
+COLUMNS = {
+    "counts": "event_type STRING, source STRING, event_count BIGINT",
+    "revenue": "category STRING, currency STRING, revenue DECIMAL(20, 2)",
+    "visitors": "source STRING, unique_visitors BIGINT",
 }
+
+METRICS = {"counts": "event_count", "revenue": "revenue", "visitors": "unique_visitors"}
 
 WINDOW = "TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '{seconds}' SECOND))"
 
 
-def main(config_file: Path) -> None:
-    """Submit the statements and leave the job running."""
+SELECTS = {
+    "counts": """SELECT window_start, event_type, source, COUNT(*)
+        FROM {window} GROUP BY window_start, window_end, event_type, source""",
+    "revenue": """SELECT window_start, category, COALESCE(currency, 'USD'),
+            CAST(SUM(price * quantity) AS DECIMAL(20, 2))
+        FROM {window} CROSS JOIN UNNEST(items) AS i (category, price, quantity)
+        WHERE event_type = 'purchase' GROUP BY window_start, window_end, category, COALESCE(currency, 'USD')""",
+    "visitors": """SELECT window_start, source, COUNT(DISTINCT visitor_id)
+        FROM {window} GROUP BY window_start, window_end, source""",
+}
+
+
+def main(config_file: Path, names: list[str]) -> None:
+    """Submit some of the statements and leave the job running."""
     config = configuration.restore(config_file)
     tables = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     settings = tables.get_config()
@@ -46,29 +60,17 @@ def main(config_file: Path) -> None:
         ) WITH ({kafka}, 'topic' = '{config.kafka.events_topic}', 'scan.startup.mode' = 'earliest-offset',
                 'properties.group.id' = 'sql', 'format' = 'json', 'json.ignore-parse-errors' = 'true')"""
     )
-    for name, columns in OUTPUTS.items():
+    for name in names:
         tables.execute_sql(
-            f"CREATE TABLE {name} (window_start TIMESTAMP(3), {columns}) "
-            f"WITH ({kafka}, 'topic' = '{name}', 'format' = 'json')"
+            f"CREATE TABLE sql_{name} (window_start TIMESTAMP(3), {COLUMNS[name]}) "
+            f"WITH ({kafka}, 'topic' = 'sql_{name}', 'format' = 'json')"
         )
     window = WINDOW.format(seconds=config.job.window_ms // 1000)
     inserts = tables.create_statement_set()
-    inserts.add_insert_sql(
-        f"""INSERT INTO sql_counts SELECT window_start, event_type, source, COUNT(*)
-            FROM {window} GROUP BY window_start, window_end, event_type, source"""
-    )
-    inserts.add_insert_sql(
-        f"""INSERT INTO sql_revenue SELECT window_start, category, COALESCE(currency, 'USD'),
-                CAST(SUM(price * quantity) AS DECIMAL(20, 2))
-            FROM {window} CROSS JOIN UNNEST(items) AS i (category, price, quantity)
-            WHERE event_type = 'purchase' GROUP BY window_start, window_end, category, COALESCE(currency, 'USD')"""
-    )
-    inserts.add_insert_sql(
-        f"""INSERT INTO sql_visitors SELECT window_start, source, COUNT(DISTINCT visitor_id)
-            FROM {window} GROUP BY window_start, window_end, source"""
-    )
+    for name in names:
+        inserts.add_insert_sql(f"INSERT INTO sql_{name} {SELECTS[name].format(window=window)}")
     inserts.execute()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2].split(","))

@@ -1,0 +1,129 @@
+"""The contenders that are programs of their own: plain Python, bare Rust, and Kafka Streams."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from bench.rivals import java
+from bench.rivals.answer import Answer, Row, differences
+from bench.rivals.contender import Clock, Contender, Drained
+from bench.rivals.flink import LETTERS_TOPIC, ROWS_TOPIC
+
+BARE = Path(__file__).parent / "bare"
+STREAMS_LIMIT_SECONDS = 900
+
+
+class Program(Contender):
+    """A program that reads the topic to its end and prints its rows."""
+
+    warms_up = False
+
+    def command(self) -> list[str]:
+        """What to run."""
+        raise NotImplementedError
+
+    def drain(self) -> Drained:
+        """Run the program; the CPU seconds are all of its own."""
+        clock = Clock(self.config)
+        before = psutil.Process().cpu_times()
+        ran = subprocess.run(self.command(), stdout=subprocess.PIPE, check=True)
+        after = psutil.Process().cpu_times()
+        used = clock.read().cpu_seconds
+        used["program"] = after.children_user + after.children_system - before.children_user - before.children_system
+        *lines, last = ran.stdout.splitlines()
+        rows = [msgspec.json.decode(line, type=Row) for line in lines]
+        self.check({row.key: row.value for row in rows})
+        return Drained(msgspec.json.decode(last)["seconds"], used)
+
+
+class Plain(Program):
+    """Two Python processes."""
+
+    name = "python"
+    note = "confluent-kafka and msgspec; exact sets; no guarantees, no dead letters"
+
+    def command(self) -> list[str]:
+        """One process for each subtask of the job."""
+        kafka, job = self.config.kafka, self.config.job
+        numbers = map(str, (job.parallelism, kafka.partitions, job.window_ms))
+        return [sys.executable, "-m", "bench.rivals.plain", kafka.bootstrap_servers, kafka.events_topic, *numbers]
+
+
+class Bare(Program):
+    """One Rust process."""
+
+    name = "rust"
+    note = "librdkafka, sonic-rs and our sketch; no guarantees, no dead letters"
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Compile it."""
+        subprocess.run(["cargo", "build", "--quiet", "--release", "--locked"], cwd=BARE, check=True)
+        yield
+
+    def command(self) -> list[str]:
+        """The whole topic in one process."""
+        kafka = self.config.kafka
+        numbers = map(str, (kafka.partitions, self.config.job.window_ms))
+        return [str(BARE / "target" / "release" / "bare"), kafka.bootstrap_servers, kafka.events_topic, *numbers]
+
+
+class Streams(Contender):
+    """Kafka Streams in one JVM; its rows are updates, so a round ends when they are right."""
+
+    name = "kafka-streams"
+    note = "RocksDB state, repartition topics; exact distinct visitors"
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Start the JVM; it waits for rounds, and ends with its input."""
+        self.make_topics(ROWS_TOPIC, LETTERS_TOPIC)
+        arguments = java.arguments(self.config, ROWS_TOPIC, LETTERS_TOPIC)
+        with java.built() as jar:
+            run = [*java.command(jar, "rivals.StreamsApp", "-Xmx2g", "-XX:+UseParallelGC"), *arguments]
+            with subprocess.Popen(run, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as self._process:
+                yield
+
+    def _tell(self, line: str) -> None:
+        if self._process.stdin is None:
+            raise RuntimeError("the process has no input")
+        self._process.stdin.write(f"{line}\n".encode())
+        self._process.stdin.flush()
+
+    def drain(self) -> Drained:
+        """One application of its own, from the start of the topic."""
+        offset = self.end_offset(ROWS_TOPIC)
+        clock = Clock(self.config)
+        before_s = sum(psutil.Process(self._process.pid).cpu_times()[:2])
+        self._tell(f"rival-{time.time_ns()}")
+        answer: Answer = {}
+
+        def is_right() -> bool:
+            for value in self.consume(ROWS_TOPIC, offset + len(seen)):
+                row = msgspec.json.decode(value, type=Row)
+                seen.append(row)
+                answer[row.key] = row.value
+                if len(answer) >= len(self.wanted) and not differences(self.wanted, answer):
+                    return True
+            return False
+
+        seen: list[Row] = []
+        waiting = Retrying(
+            retry=retry_if_result(lambda right: not right),
+            stop=stop_after_delay(STREAMS_LIMIT_SECONDS),
+            wait=wait_fixed(0.1),
+            retry_error_callback=lambda _: False,
+        )
+        waiting(is_right)
+        used = clock.read()
+        used.cpu_seconds["program"] = sum(psutil.Process(self._process.pid).cpu_times()[:2]) - before_s
+        self._tell("stop")
+        self.check(answer)
+        return used
