@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,9 @@ class Program(Contender):
 
     warms_up = False
 
+    @abstractmethod
     def command(self) -> list[str]:
         """What to run."""
-        raise NotImplementedError
 
     def drain(self) -> Drained:
         """Run the program; the CPU seconds are all of its own."""

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import psutil
 import requests
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -34,8 +34,9 @@ from rtea import dead_letters, topics
 from rtea.config import Config
 from rtea.job import submit as job
 from rtea.manifest import Manifest
+from rtea.sinks import result
 from rtea.sinks.registry import SINKS
-from rtea.sinks.result import DEAD_LETTERS
+from rtea.sinks.result import DEAD_LETTERS, WindowResult
 from rtea.stack import rest
 from tests.flink import pipeline
 
@@ -150,6 +151,21 @@ def send_some(config: Config) -> None:
     head = '{"event_id":"e","event_type":"search","source":"mobile","visitor_id":"v","event_time":'
     times = [START_MS, START_MS + 2 * WINDOW_MS]
     pipeline.send(config, [(n % 4, time_ms, f"{head}{time_ms}}}".encode()) for time_ms in times for n in range(8)])
+
+
+def produce(config: Config, values: list[bytes], codec: str = "none", timestamp_ms: int = START_MS) -> None:
+    """Send values in one batch of a codec, spread over the partitions."""
+    settings = {"compression.type": codec, "linger.ms": 100, "message.max.bytes": 100_000_000}
+    producer = Producer(topics.connection(config.kafka) | settings)
+    for number, value in enumerate(values):
+        producer.produce(config.kafka.events_topic, value, partition=number % 4, timestamp=timestamp_ms)
+    assert producer.flush(60) == 0
+
+
+def results(config: Config) -> Iterator[tuple[bytes, WindowResult]]:
+    """All results that the job has written, with their keys, in order."""
+    for message in topics.read(config.kafka, config.kafka.results_topic):
+        yield message.key() or b"", result.decode(message.value() or b"", "results")
 
 
 def count_results(config: Config) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Producer
 
 from rtea import dead_letters, topics
 from rtea.config import Config
@@ -75,18 +75,7 @@ def events_counted(config: Config) -> dict[int, int]:
 
 def results(config: Config) -> Iterator[WindowResult]:
     """All results of counted events that the job wrote, in order."""
-    consumer = Consumer(
-        topics.connection(config.kafka)
-        | {"group.id": "results", "auto.offset.reset": "earliest", "enable.partition.eof": True}
-    )
-    consumer.subscribe([config.kafka.results_topic])
-    while message := consumer.poll(30):
-        if message.error():
-            break
-        found = result.decode(message.value() or b"", "results")
-        if found.is_of_events:
-            yield found
-    consumer.close()
+    return (found for _, found in load.results(config) if found.is_of_events)
 
 
 @pytest.mark.quick

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,19 +31,10 @@ pytestmark = pytest.mark.timeout(600)
 WINDOW_START_MS = load.START_MS // load.WINDOW_MS * load.WINDOW_MS
 
 
-def produce(config: Config, values: list[bytes], codec: str = "none", timestamp_ms: int = load.START_MS) -> None:
-    """Send values in one batch of a codec, spread over the partitions."""
-    settings = {"compression.type": codec, "linger.ms": 100, "message.max.bytes": 100_000_000}
-    producer = Producer(topics.connection(config.kafka) | settings)
-    for number, value in enumerate(values):
-        producer.produce(config.kafka.events_topic, value, partition=number % 4, timestamp=timestamp_ms)
-    assert producer.flush(60) == 0
-
-
 def close_window(config: Config, number: int = 2) -> None:
     """Let event time pass the first window."""
     later_ms = load.START_MS + number * load.WINDOW_MS
-    produce(config, [event(event_id=str(n), event_time=later_ms) for n in range(4)], timestamp_ms=later_ms)
+    load.produce(config, [event(event_id=str(n), event_time=later_ms) for n in range(4)], timestamp_ms=later_ms)
 
 
 def purchases(config: Config) -> int:
@@ -69,7 +59,7 @@ def test_a_value_too_large_for_a_dead_letter_is_cut_and_the_others_count(
 ) -> None:
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
         started_ms = load.started_ms(drilled, job_id)
-        produce(drilled, [event(), value, event(), event()], codec)
+        load.produce(drilled, [event(), value, event(), event()], codec)
         close_window(drilled)
         counts_all(drilled, 3)
         (letter,) = dead_letters.read(drilled)
@@ -91,7 +81,7 @@ def test_late_orders_with_many_lines_become_dead_letters_that_fit(drilled: Confi
             lambda: bool(SINKS["duckdb"](config).read(0, load.START_MS + 3 * load.WINDOW_MS)), 60, "a window has fired"
         )
         started_ms = load.started_ms(config, job_id)
-        produce(config, orders, "zstd")
+        load.produce(config, orders, "zstd")
         load.wait_until(lambda: late_events(config) == 8, 60, "the late events are letters")
         assert load.started_ms(config, job_id) == started_ms, "the job was restarted"
     assert not any(letter.is_truncated for letter in dead_letters.read(config))
@@ -113,7 +103,7 @@ def test_records_of_every_kafka_codec_are_counted(drilled: Config, by_topic: boo
             if by_topic:
                 name = "uncompressed" if codec == "none" else codec
                 load.alter_topic(drilled, drilled.kafka.events_topic, "compression.type", name)
-            produce(drilled, [event(event_id=f"{codec}{n}") for n in range(40)], "none" if by_topic else codec)
+            load.produce(drilled, [event(event_id=f"{codec}{n}") for n in range(40)], "none" if by_topic else codec)
         close_window(drilled)
         counts_all(drilled, 200)
         assert load.started_ms(drilled, job_id) == started_ms, "the job was restarted"
@@ -125,8 +115,8 @@ def test_the_timestamps_of_records_decide_nothing(drilled: Config) -> None:
     with pipeline.submitted(drilled) as job_id, pipeline.sinking(drilled):
         started_ms = load.started_ms(drilled, job_id)
         for number, timestamp_ms in enumerate(timestamps):
-            produce(drilled, [event(event_id=f"t{number}")], timestamp_ms=timestamp_ms)
-        produce(drilled, [event(event_id=str(n)) for n in range(4)])
+            load.produce(drilled, [event(event_id=f"t{number}")], timestamp_ms=timestamp_ms)
+        load.produce(drilled, [event(event_id=str(n)) for n in range(4)])
         close_window(drilled)
         counts_all(drilled, len(timestamps) + 4)
         assert load.started_ms(drilled, job_id) == started_ms, "the job was restarted"
@@ -179,12 +169,12 @@ def make_again(config: Config, topic: str, partitions: int) -> None:
 @pytest.mark.quick
 def test_a_job_refuses_its_recreated_topic_with_the_remedy(drilled: Config) -> None:
     with pipeline.submitted(drilled) as job_id:
-        produce(drilled, [event(event_id=str(n)) for n in range(400)])
+        load.produce(drilled, [event(event_id=str(n)) for n in range(400)])
         load.wait_until(
             lambda: job.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept"
         )
         make_again(drilled, drilled.kafka.events_topic, 4)
-        produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
+        load.produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
         load.wait_until(lambda: "recreated" in job.root_cause(drilled, job_id), 60, "the job fails")
         cause = job.root_cause(drilled, job_id)
     assert f"topic {drilled.kafka.events_topic} was deleted and recreated" in cause
@@ -193,11 +183,11 @@ def test_a_job_refuses_its_recreated_topic_with_the_remedy(drilled: Config) -> N
 
 def test_a_savepoint_of_another_topic_is_refused_with_the_remedy(drilled: Config) -> None:
     job_id = job.submit(drilled)
-    produce(drilled, [event(event_id=str(n)) for n in range(400)])
+    load.produce(drilled, [event(event_id=str(n)) for n in range(400)])
     load.wait_until(lambda: job.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
     savepoint = job.stop(drilled, job_id)
     make_again(drilled, drilled.kafka.events_topic, 4)
-    produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
+    load.produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
     with pytest.raises(JobError, match=r"was deleted and recreated: its id is .* without a savepoint"):
         job.submit(drilled, savepoint=savepoint)
     with pipeline.submitted(drilled), pipeline.sinking(drilled):  # The remedy.
@@ -277,7 +267,7 @@ def test_two_submissions_at_once_keep_their_own_settings(stack: Config, tmp_path
     try:
         for number, config in enumerate(configs):
             with pipeline.sinking(config):
-                produce(config, [event(event_id=str(n)) for n in range(8)])
+                load.produce(config, [event(event_id=str(n)) for n in range(8)])
                 close_window(config, 6)
                 load.wait_until(lambda: bool(first_rows(config)), 60, "its window is written")  # noqa: B023
             lengths = {row.window_end_ms - row.window_start_ms for row in first_rows(config)}
@@ -292,11 +282,6 @@ def first_rows(config: Config) -> list[object]:
     return [row for row in rows if row.metric == "event_count"]
 
 
-def results(config: Config) -> Iterator[tuple[bytes, WindowResult]]:
-    for message in topics.read(config.kafka, config.kafka.results_topic):
-        yield message.key() or b"", result.decode(message.value() or b"", "results")
-
-
 @pytest.mark.quick
 def test_a_new_table_from_the_compacted_topic_equals_the_live_table(drilled: Config, tmp_path: Path) -> None:
     config = load.drill_config(drilled, allowed_lateness_ms=3_600_000, deduplicate_orders=True)
@@ -307,7 +292,7 @@ def test_a_new_table_from_the_compacted_topic_equals_the_live_table(drilled: Con
         for number in range(30):
             late = event(event_id=f"l{number}", order_id=f"o{number % 20}", visitor_id=f"v{number}",
                          items=[{"product_id": "p", "category": f"c{number % 7}", "price": 1.0 + number}])  # fmt: skip
-            produce(config, [late])
+            load.produce(config, [late])
         first = sent.windows[0]
         load.wait_until(
             lambda: any(
@@ -320,10 +305,10 @@ def test_a_new_table_from_the_compacted_topic_equals_the_live_table(drilled: Con
         )
         live = load.rows(config, sent)
     newest: dict[bytes, WindowResult] = {}
-    greatest: dict[bytes, tuple[int, int]] = {}
-    for key, found in results(config):
+    greatest: dict[bytes, tuple[int, int, bool]] = {}
+    for key, found in load.results(config):
         newest[key] = found  # What compaction keeps.
-        greatest[key] = max(found.age, greatest.get(key, (0, 0)))
+        greatest[key] = max(found.age, greatest.get(key, found.age))
     assert {key: found.age for key, found in newest.items()} == greatest
     fresh = config.model_copy(
         update={"sink": config.sink.model_copy(update={"duckdb_path": tmp_path / "fresh.duckdb"})}
@@ -364,7 +349,7 @@ def test_refused_events_make_few_results_and_the_last_one_is_complete(drilled: C
     with pipeline.submitted(drilled), pipeline.sinking(drilled):
         started_s = time.monotonic()
         for number in range(40):
-            produce(drilled, [b"", b"", event(event_id=str(number)), b""])
+            load.produce(drilled, [b"", b"", event(event_id=str(number)), b""])
             load.wait_s(0.1)
         seconds = time.monotonic() - started_s
 
@@ -373,7 +358,7 @@ def test_refused_events_make_few_results_and_the_last_one_is_complete(drilled: C
             return sum(row.event_count or 0 for row in rows if row.metric == DEAD_LETTERS)
 
         load.wait_until(lambda: counted() == 120, 30, "all are counted")
-    told = [found for _, found in results(drilled) if not found.is_of_events]
+    told = [found for _, found in load.results(drilled) if not found.is_of_events]
     assert 1 <= len(told) <= seconds + 2
     assert told[-1].revision == 120
 
@@ -382,7 +367,7 @@ def test_a_dead_letter_whose_original_would_count_now_is_not_sent_back(drilled: 
     strict = load.drill_config(drilled, max_event_bytes=300)
     long = event(page_url="x" * 300)
     with pipeline.submitted(strict):
-        produce(strict, [long, event(event_id="k", source="kiosk")])
+        load.produce(strict, [long, event(event_id="k", source="kiosk")])
         load.wait_until(lambda: len(list(dead_letters.read(strict))) == 2, 60, "the letters are there")
     letters = list(dead_letters.read(drilled))
     corrected = [

@@ -9,31 +9,16 @@ use std::time::Instant;
 
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
-use rtea_core::dimension::Policy;
-use rtea_core::fold::{fold, Settings as FoldSettings, ALL_TIME};
+use rtea_core::fold::fold;
 use rtea_core::observation::Observation;
-use rtea_core::pack::{write_header, write_record, Record};
-use rtea_generator::clock::Rhythm;
-use rtea_generator::population::Population;
-use rtea_generator::stream::{EventWriter, Settings, Stream};
+
+mod load;
+
+use load::{foreign, settings, NOW_MS};
 
 const EVENTS: usize = 100_000;
 const BATCH: usize = 4_000;
 const ROUNDS: usize = 9;
-const WINDOW_MS: i64 = 3_600_000;
-const NOW_MS: i64 = 1 << 41;
-
-fn stream() -> Stream {
-    Stream::new(Settings {
-        seed: 1,
-        start_ms: 1_759_968_000_000,
-        rate_hz: 50_000,
-        rhythm: Rhythm::FLAT,
-        lanes: 200_000,
-        pause_sigma: 1.0,
-        population: Population::new(2_000_000, 20_000, 0.5, 0.9),
-    })
-}
 
 /// Nanoseconds per event in the best round. Each round does all events.
 fn measure(mut round: impl FnMut()) -> f64 {
@@ -46,51 +31,11 @@ fn measure(mut round: impl FnMut()) -> f64 {
 }
 
 fn encoded(format: Format) -> Vec<Vec<u8>> {
-    let (mut stream, mut writer) = (stream(), EventWriter::default());
-    let moments: Vec<_> = (0..EVENTS as u64).map(|number| stream.moment(number)).collect();
-    let one = |moment| {
-        let mut value = Vec::new();
-        codec::encode(&writer.write(moment, 1, stream.pattern().population()), format, &mut value);
-        value
-    };
-    moments.iter().map(one).collect()
-}
-
-/// The same events with their fields in alphabetical order, and with unknown fields added.
-fn foreign(values: &[Vec<u8>], unknown: usize) -> Vec<Vec<u8>> {
-    let rewritten = |value: &Vec<u8>| {
-        let mut event: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(value).unwrap();
-        for field in 0..unknown {
-            event.insert(format!("x_field_{field}"), serde_json::json!(format!("value {field}")));
-        }
-        serde_json::to_vec(&event).unwrap()
-    };
-    values.iter().map(rewritten).collect()
+    load::encoded(format, 0, EVENTS as u64, 200_000, 2_000_000)
 }
 
 fn packed(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let batch = |values: &[Vec<u8>]| {
-        let mut batch = Vec::new();
-        write_header(0, 0, &mut batch);
-        for (offset, value) in (0..).zip(values) {
-            let timestamp_ms = codec::decode(value).unwrap().event_time_ms;
-            write_record(&Record { offset, timestamp_ms, value: Some(value) }, &mut batch);
-        }
-        batch
-    };
-    values.chunks(BATCH).map(batch).collect()
-}
-
-fn fold_settings() -> FoldSettings {
-    FoldSettings {
-        window_ms: WINDOW_MS,
-        max_skew_ms: 0,
-        span_ms: ALL_TIME,
-        max_event_bytes: 1 << 20,
-        max_letter_bytes: 1 << 20,
-        topic: "events".into(),
-        policy: Policy { limit: 1_000, ..Policy::default() },
-    }
+    values.chunks(BATCH).map(load::packed).collect()
 }
 
 fn main() {
@@ -109,14 +54,14 @@ fn main() {
             scanned = values.iter().filter(|value| codec::scan(black_box(value), &mut found)).count();
         });
         let decode = measure(|| values.iter().for_each(|value| drop(black_box(codec::decode(black_box(value))))));
-        let (batches, settings) = (packed(values), fold_settings());
+        let (batches, settings) = (packed(values), settings());
         let folded = measure(|| batches.iter().for_each(|batch| drop(black_box(fold(batch, NOW_MS, &settings)))));
         figures.push(format!(
             "\"{name}\": {{\"scanned\": {:.3}, \"scan_ns\": {scan:.1}, \"decode_ns\": {decode:.1}, \"fold_ns\": {folded:.1}}}",
             scanned as f64 / EVENTS as f64
         ));
     }
-    let settings = fold_settings();
+    let settings = settings();
     let partials: Vec<Partial> =
         packed(&json).iter().map(|batch| fold(batch, NOW_MS, &settings).unwrap().partials.remove(0)).collect();
     let bytes = measure(|| partials.iter().for_each(|partial| drop(black_box(partial.to_bytes()))));

@@ -9,22 +9,17 @@
 use std::hint::black_box;
 
 use rtea_core::aggregate::Partial;
-use rtea_core::codec::{self, Format};
-use rtea_core::dimension::Policy;
+use rtea_core::codec::Format;
 use rtea_core::event::Source;
-use rtea_core::fold::{Settings as FoldSettings, ALL_TIME};
 use rtea_core::observation::Observation;
-use rtea_core::pack::{write_header, write_record, Record};
 use rtea_core::result::Submission;
-use rtea_generator::clock::Rhythm;
-use rtea_generator::population::Population;
-use rtea_generator::stream::{EventWriter, Settings, Stream};
+
+mod load;
+
+use load::{foreign, packed, settings, WINDOW_MS};
 
 const EVENTS: u64 = 1_000;
 const VISITORS: u32 = 60_000;
-const START_MS: i64 = 1_759_968_000_000;
-const WINDOW_MS: i64 = 3_600_000;
-const NOW_MS: i64 = 1 << 41;
 
 /// What is counted.
 mod measured {
@@ -34,7 +29,7 @@ mod measured {
 
     #[inline(never)]
     pub(crate) fn fold(batch: &[u8], settings: &Settings) -> Folded {
-        fold::fold(batch, super::NOW_MS, settings).unwrap()
+        fold::fold(batch, super::load::NOW_MS, settings).unwrap()
     }
 
     #[inline(never)]
@@ -51,61 +46,12 @@ mod measured {
 }
 
 fn values(format: Format, first: u64) -> Vec<Vec<u8>> {
-    let mut stream = Stream::new(Settings {
-        seed: 1,
-        start_ms: START_MS,
-        rate_hz: 50_000,
-        rhythm: Rhythm::FLAT,
-        lanes: 20_000,
-        pause_sigma: 1.0,
-        population: Population::new(200_000, 20_000, 0.5, 0.9),
-    });
-    let mut writer = EventWriter::default();
-    let moments: Vec<_> = (first..first + EVENTS).map(|number| stream.moment(number)).collect();
-    let one = |moment| {
-        let mut value = Vec::new();
-        codec::encode(&writer.write(moment, 1, stream.pattern().population()), format, &mut value);
-        value
-    };
-    moments.iter().map(one).collect()
-}
-
-fn packed(values: &[Vec<u8>]) -> Vec<u8> {
-    let mut batch = Vec::new();
-    write_header(0, 0, &mut batch);
-    for (offset, value) in (0..).zip(values) {
-        write_record(&Record { offset, timestamp_ms: START_MS, value: Some(value) }, &mut batch);
-    }
-    batch
-}
-
-/// The same events with their fields in alphabetical order, and ten that no schema knows.
-fn foreign() -> Vec<Vec<u8>> {
-    let rewritten = |value: &Vec<u8>| {
-        let mut event: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(value).unwrap();
-        for field in 0..10 {
-            event.insert(format!("x_field_{field}"), serde_json::json!(format!("value {field}")));
-        }
-        serde_json::to_vec(&event).unwrap()
-    };
-    values(Format::Json, 0).iter().map(rewritten).collect()
-}
-
-fn settings() -> FoldSettings {
-    FoldSettings {
-        window_ms: WINDOW_MS,
-        max_skew_ms: 0,
-        span_ms: ALL_TIME,
-        max_event_bytes: 1 << 20,
-        max_letter_bytes: 1 << 20,
-        topic: "events".into(),
-        policy: Policy { limit: 1_000, ..Policy::default() },
-    }
+    load::encoded(format, first, EVENTS, 20_000, 200_000)
 }
 
 fn partial(first: u64) -> Partial {
     let batch = packed(&values(Format::Json, first));
-    rtea_core::fold::fold(&batch, NOW_MS, &settings()).unwrap().partials.remove(0)
+    rtea_core::fold::fold(&batch, load::NOW_MS, &settings()).unwrap().partials.remove(0)
 }
 
 /// The state of a window with so many visitors that its sketches are dense.
@@ -137,7 +83,7 @@ fn main() {
     let measurements: [(&str, fn()); 6] = [
         ("fold_json", || fold(&values(Format::Json, 0))),
         ("fold_msgpack", || fold(&values(Format::Msgpack, 0))),
-        ("fold_foreign", || fold(&foreign())),
+        ("fold_foreign", || fold(&foreign(&values(Format::Json, 0), 10))),
         ("merge_small", || drop(black_box(measured::merge(&partial(0).to_bytes(), &partial(EVENTS).to_bytes())))),
         ("merge_dense", || drop(black_box(measured::merge(&dense(), &partial(0).to_bytes())))),
         ("encode_dense", encode),
