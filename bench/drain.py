@@ -6,8 +6,8 @@ manifest. Beside the seconds, it counts the CPU seconds of every process of the 
 
     python -m bench.drain --events 12000000 --rounds 3 --only rtea --only sql
 
-Promises: at least 1,000,000 msg/s after warm-up; at most 16 CPU seconds of the TaskManager for 12,000,000 JSON events,
-and less than Flink SQL uses divided by 2.5.
+Promises, as ratios of one run, because machines differ: Flink SQL takes at least 3.3 times the CPU seconds of RTEA, and
+RTEA takes at most 1.3 times those of a bare Rust consumer. The CPU seconds are those of the TaskManager or the program.
 """
 
 import os
@@ -33,10 +33,8 @@ CONTENDERS: dict[str, type[Contender]] = {
     each.name: each for each in (Rtea, Sql, SqlWithoutVisitors, Expert, Idiomatic, Streams, Plain, Bare)
 }
 
-LEAST_RATE_HZ = 1_000_000
-MOST_CPU_US = 16 / 12
-"""CPU time of the TaskManager for an event of 349 bytes."""
-LEAST_RATIO = 2.5
+LEAST_SQL_RATIO = 3.3
+MOST_BARE_RATIO = 1.3
 
 
 @click.command
@@ -56,7 +54,7 @@ def main(
         flags={
             "stack.state_dir": state_dir,
             "stack.taskmanager_memory": "3g",
-            "stack.metrics_interval_ms": 100,
+            "stack.metrics_interval_ms": 250,
             "generator.speed": 0,
             "generator.format": format_,
         }
@@ -71,7 +69,7 @@ def main(
         print(each)
     if keep:
         print(record.write(measured, events, format_, sys.argv[1:]))
-    sys.exit(0 if _judge({each.name: each for each in measured}, events) else 1)
+    sys.exit(0 if _judge({each.name: each.worker_cpu_seconds for each in measured}) else 1)
 
 
 def _load(config: Config, events: int, path: Path) -> manifest.Manifest:
@@ -97,16 +95,19 @@ def _measure(contender: Contender, rounds: int, warm_up: int) -> Measured:
     return Measured.of(contender, counted)
 
 
-def _judge(measured: Mapping[str, Measured], events: int) -> bool:
+def _judge(cpu_seconds: Mapping[str, float]) -> bool:
     """Print each promise that the run can tell; whether all are kept."""
     promises: dict[str, bool] = {}
-    if rtea := measured.get("rtea"):
-        rate_hz, cpu_us = rtea.rate_hz, rtea.worker_cpu_seconds / events * 1_000_000
-        promises[f"rtea {rate_hz:,.0f} of {LEAST_RATE_HZ:,} msg/s"] = rate_hz >= LEAST_RATE_HZ
-        promises[f"rtea {cpu_us:.2f} of {MOST_CPU_US:.2f} CPU us an event"] = cpu_us <= MOST_CPU_US
-        if sql := measured.get("sql"):
-            ratio = sql.worker_cpu_seconds / rtea.worker_cpu_seconds
-            promises[f"Flink SQL takes {ratio:.2f} of {LEAST_RATIO} times the CPU seconds"] = ratio >= LEAST_RATIO
+    if "rtea" in cpu_seconds and "sql" in cpu_seconds:
+        ratio = cpu_seconds["sql"] / cpu_seconds["rtea"]
+        promises[f"Flink SQL takes {ratio:.2f}, at least {LEAST_SQL_RATIO} times the CPU seconds"] = (
+            ratio >= LEAST_SQL_RATIO
+        )
+    if "rtea" in cpu_seconds and "rust" in cpu_seconds:
+        ratio = cpu_seconds["rtea"] / cpu_seconds["rust"]
+        promises[f"RTEA takes {ratio:.2f}, at most {MOST_BARE_RATIO} times the CPU seconds of bare Rust"] = (
+            ratio <= MOST_BARE_RATIO
+        )
     for promise, is_kept in promises.items():
         print(f"{promise}: {'kept' if is_kept else 'NOT KEPT'}")
     return all(promises.values())

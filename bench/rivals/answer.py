@@ -44,6 +44,15 @@ def expected(windows: Iterable[Window], metrics: Collection[str] = METRICS) -> A
     return {key: value for key, value in rows.items() if key[1] in metrics}
 
 
+def without_all_visitors(wanted: Answer) -> Answer:
+    """The rows of a rival that counts visitors by source only.
+
+    >>> without_all_visitors({(0, "unique_visitors", "all", ""): 3, (0, "unique_visitors", "mobile", ""): 2})
+    {(0, 'unique_visitors', 'mobile', ''): 2}
+    """
+    return {key: value for key, value in wanted.items() if key[1:3] != ("unique_visitors", "all")}
+
+
 def differences(wanted: Answer, found: Answer) -> list[str]:
     """What is missing or wrong in an answer. Visitors may differ by the error of a sketch.
 

@@ -14,14 +14,14 @@ import requests
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from bench.rivals import java, sql_job
-from bench.rivals.answer import Answer, Row, differences
+from bench.rivals.answer import Answer, Row, differences, without_all_visitors
 from bench.rivals.contender import Clock, Contender, Drained
 from rtea.job import submit as job
 from rtea.sinks import result
 from rtea.sinks.result import WindowResult
 from rtea.stack import rest
 
-WATCH_SECONDS = 0.1
+WATCH_SECONDS = 0.25
 DRAIN_LIMIT_SECONDS = 600
 
 ROWS_TOPIC, LETTERS_TOPIC = "rival_rows", "rival_letters"
@@ -110,7 +110,7 @@ class Sql(OnFlink):
 
     def adapt(self, wanted: Answer) -> Answer:
         """It has no row for the visitors of all sources."""
-        return {key: value for key, value in wanted.items() if key[1:3] != ("unique_visitors", "all")}
+        return without_all_visitors(wanted)
 
     @contextmanager
     def ready(self) -> Iterator[None]:

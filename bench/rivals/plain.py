@@ -80,6 +80,8 @@ class Tally:
 def read(bootstrap_servers: str, topic: str, partitions: list[int], window_ms: int, answer: Connection) -> None:
     """Read some partitions to the end that they have now; send the tally and the times of the first and last record."""
     settings = {"bootstrap.servers": bootstrap_servers, "group.id": "plain", "enable.auto.commit": False}
+    # Without these, librdkafka stops fetching for up to a second whenever its queue is full.
+    settings |= {"queued.min.messages": 1_000_000, "fetch.queue.backoff.ms": 10}
     consumer = Consumer(settings | {"enable.partition.eof": True, "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     decode = msgspec.json.Decoder(Event).decode

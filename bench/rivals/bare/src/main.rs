@@ -4,9 +4,9 @@
 //! `bare BOOTSTRAP TOPIC PARTITIONS WINDOW_MS` reads the topic to its end, and prints one row on each line, as the other
 //! rivals do, and at last the seconds from the first record to the last one.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -40,26 +40,27 @@ struct Event<'a> {
 
 #[derive(Default)]
 struct Window {
-    counts: HashMap<String, u64>,
-    revenue: HashMap<(String, String), i64>,
-    visitors: HashMap<String, Sketch>,
+    sources: HashMap<String, Source>,
+    /// By category, then by currency.
+    revenue: HashMap<String, HashMap<String, i64>>,
+}
+
+#[derive(Default)]
+struct Source {
+    counts: HashMap<String, i64>,
+    visitors: Sketch,
 }
 
 impl Window {
     fn add(&mut self, event: &Event<'_>) {
-        let kind = format!("{}_{}", event.event_type, event.source);
-        *self.counts.entry(kind).or_default() += 1;
-        if let Some(sketch) = self.visitors.get_mut(event.source) {
-            sketch.add(event.visitor_id.as_bytes());
-        } else {
-            let mut sketch = Sketch::new();
-            sketch.add(event.visitor_id.as_bytes());
-            self.visitors.insert(event.source.to_owned(), sketch);
-        }
+        let source = self.sources.entry_ref(event.source).or_default();
+        *source.counts.entry_ref(event.event_type).or_default() += 1;
+        source.visitors.add(event.visitor_id.as_bytes());
         if event.event_type == "purchase" {
             for item in &event.items {
-                let place = (item.category.to_owned(), event.currency.unwrap_or("USD").to_owned());
-                *self.revenue.entry(place).or_default() += (item.price * 100.0).round() as i64 * item.quantity;
+                let sales = self.revenue.entry_ref(item.category).or_default();
+                *sales.entry_ref(event.currency.unwrap_or("USD")).or_default() +=
+                    (item.price * 100.0).round() as i64 * item.quantity;
             }
         }
     }
@@ -78,6 +79,9 @@ fn main() {
         .set("group.id", "bare")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
+        // Without these, librdkafka stops fetching for up to a second whenever its queue is full.
+        .set("queued.min.messages", "1000000")
+        .set("fetch.queue.backoff.ms", "10")
         .create()
         .expect("consumer");
     let mut places = TopicPartitionList::new();
@@ -117,16 +121,18 @@ fn print(start_ms: i64, window: Window) {
                 "currency": currency, "value": value })
         );
     };
-    for (kind, count) in &window.counts {
-        row("event_count", kind, "", i64::try_from(*count).expect("count"));
-    }
-    for ((category, currency), minor) in &window.revenue {
-        row("revenue", category, currency, *minor);
-    }
     let mut all = Sketch::new();
-    for (source, sketch) in &window.visitors {
-        all.merge(sketch);
-        row("unique_visitors", source, "", sketch.estimate());
+    for (name, source) in &window.sources {
+        for (event_type, count) in &source.counts {
+            row("event_count", &format!("{event_type}_{name}"), "", *count);
+        }
+        all.merge(&source.visitors);
+        row("unique_visitors", name, "", source.visitors.estimate());
     }
     row("unique_visitors", "all", "", all.estimate());
+    for (category, sales) in &window.revenue {
+        for (currency, minor) in sales {
+            row("revenue", category, currency, *minor);
+        }
+    }
 }

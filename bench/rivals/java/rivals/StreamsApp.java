@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.stream.Collectors;
@@ -41,8 +40,11 @@ public final class StreamsApp {
         StreamsBuilder builder = new StreamsBuilder();
         KStream<byte[], byte[]> values =
                 builder.stream(settings.topic, Consumed.with(Serdes.ByteArray(), Serdes.ByteArray()));
-        KStream<byte[], Event> events = values.mapValues(StreamsApp::parse).filter((key, event) -> event != null);
-        values.filter((key, value) -> parse(value) == null)
+        KStream<byte[], Parsed> parsed = values.mapValues(StreamsApp::parse);
+        KStream<byte[], Event> events =
+                parsed.filter((key, value) -> value.event != null).mapValues(value -> value.event);
+        parsed.filter((key, value) -> value.event == null)
+                .mapValues(value -> value.letter)
                 .to(settings.lettersTopic, Produced.with(Serdes.ByteArray(), Serdes.ByteArray()));
         Grouped<String, Long> grouped = Grouped.with(TEXT, Serdes.Long());
         Materialized<String, Long, WindowStore<Bytes, byte[]>> sums = Materialized.with(TEXT, Serdes.Long());
@@ -67,11 +69,7 @@ public final class StreamsApp {
                         .windowedBy(windows)
                         .reduce(sum, Materialized.with(TEXT, Serdes.Long()));
         KTable<String, Long> visitors =
-                events.flatMap(
-                                (key, event) ->
-                                        List.of(
-                                                KeyValue.pair(event.source + "|" + event.visitorId, ""),
-                                                KeyValue.pair("all|" + event.visitorId, "")))
+                events.map((key, event) -> KeyValue.pair(event.source + "|" + event.visitorId, ""))
                         .groupByKey(Grouped.with(TEXT, TEXT))
                         .windowedBy(windows)
                         .reduce((first, second) -> first, Materialized.with(TEXT, TEXT))
@@ -86,11 +84,21 @@ public final class StreamsApp {
         run(builder.build(), settings);
     }
 
-    private static Event parse(byte[] value) {
+    private static final class Parsed {
+        final Event event;
+        final byte[] letter;
+
+        Parsed(Event event, byte[] letter) {
+            this.event = event;
+            this.letter = letter;
+        }
+    }
+
+    private static Parsed parse(byte[] value) {
         try {
-            return Event.parse(value);
+            return new Parsed(Event.parse(value), null);
         } catch (IOException exception) {
-            return null;
+            return new Parsed(null, value);
         }
     }
 
