@@ -25,7 +25,7 @@ unexport UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL
 INSTALL := $(UV) sync --quiet --locked --no-install-project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
+.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-figures bench-scale bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -160,11 +160,17 @@ bench: setup ## Measure decode, fold, merge and encode.
 bench-gate: setup ## Fail if this tree takes 3 % more instructions or 10 % more time than the merge base.
 	$(BIN)/python -m bench.gate
 
-bench-live: setup ## Check the promised limits at 50,000 msg/s for three minutes.
-	$(BIN)/python -m bench.live
+bench-live: setup ## Check the promised limits at 50,000 msg/s for three minutes (LIVE="--rate 300000" for another rate).
+	$(BIN)/python -m bench.live $(LIVE)
 
 bench-drain: setup ## Drain a full topic, and compare with other ways to compute the same windows (DRAIN="--only rtea").
 	$(BIN)/python -m bench.drain $(DRAIN)
+
+bench-figures: ## Write README's table and picture of bench-drain from the newest record.
+	$(BIN)/python -m bench.figures
+
+bench-scale: setup ## Measure how time and state grow with subtasks, partitions, events, visitors and categories.
+	$(BIN)/python -m bench.scale
 
 bench-lateness: setup ## Measure what a day of allowed lateness costs; half an hour.
 	$(BIN)/python -m bench.lateness

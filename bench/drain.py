@@ -14,7 +14,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from bench.rivals.processes import Bare, Plain, Streams
 from rtea import config as configuration
 from rtea import manifest
 from rtea.config import Config
+from rtea.manifest import Manifest
 from rtea.stack import local
 
 CONTENDERS: dict[str, type[Contender]] = {
@@ -50,41 +52,51 @@ def main(
 ) -> None:
     """Run the benchmark; exit code 1 if a promise is not kept."""
     names = list(only) or (list(CONTENDERS) if format_ == "json" else ["rtea"])
-    config = configuration.load(
-        flags={
-            "stack.state_dir": state_dir,
-            "stack.taskmanager_memory": "3g",
-            "stack.metrics_interval_ms": 250,
-            "generator.speed": 0,
-            "generator.format": format_,
-        }
-    )
-    # Otherwise the job would drain the topic of an earlier run too.
-    shutil.rmtree(state_dir, ignore_errors=True)
-    with local.running(config):
-        sent = _load(config, events, state_dir / "manifest.jsonl")
-        measured = [_measure(CONTENDERS[name](config, sent), rounds, warm_up) for name in names]
+    measured: list[Measured] = []
+    kept = record.Keeper(format_, events, sys.argv[1:]) if keep else None
+    with full_topic(state_dir, events, format_) as (config, sent):
+        for name in names:
+            measured.append(measure(CONTENDERS[name](config, sent), rounds, warm_up))
+            if kept:
+                kept.write(measured)
     print(machine.describe())
     for each in measured:
         print(each)
-    if keep:
-        print(record.write(measured, events, format_, sys.argv[1:]))
+    if kept:
+        print(kept.path)
     sys.exit(0 if _judge({each.name: each.worker_cpu_seconds for each in measured}) else 1)
 
 
-def _load(config: Config, events: int, path: Path) -> manifest.Manifest:
-    command = [sys.executable, "-m", "rtea_gen", "--events", str(events), "--manifest", str(path), "--no-progress"]
-    subprocess.run(command, check=True, env=os.environ | configuration.as_environment(config))
-    return manifest.read(path)
+@contextmanager
+def full_topic(
+    state_dir: Path, events: int, format_: str, flags: Mapping[str, object] | None = None
+) -> Iterator[tuple[Config, Manifest]]:
+    """Run a stack whose events topic is full, for a block; give its settings and what was sent."""
+    settings = {
+        "stack.state_dir": state_dir,
+        "stack.taskmanager_memory": "3g",
+        "stack.metrics_interval_ms": 250,
+        "generator.speed": 0,
+        "generator.format": format_,
+    }
+    config = configuration.load(flags=settings | dict(flags or {}))
+    # Otherwise the job would drain the topic of an earlier run too.
+    shutil.rmtree(state_dir, ignore_errors=True)
+    with local.running(config):
+        path = state_dir / "manifest.jsonl"
+        command = [sys.executable, "-m", "rtea_gen", "--events", str(events), "--manifest", str(path), "--no-progress"]
+        subprocess.run(command, check=True, env=os.environ | configuration.as_environment(config))
+        yield config, manifest.read(path)
 
 
-def _measure(contender: Contender, rounds: int, warm_up: int) -> Measured:
+def measure(contender: Contender, rounds: int, warm_up: int) -> Measured:
+    """Rounds of a contender on a restarted stack, after some that do not count."""
     local.down(contender.config)
     local.up(contender.config)
     counted: list[Drained] = []
     skipped = warm_up if contender.warms_up else 0
     with contender.ready():
-        for number in range(skipped + rounds):
+        for number in range(skipped + min(rounds, contender.most_rounds or rounds)):
             drained = contender.drain()
             rate_hz = contender.sent.end.events / drained.seconds
             used = ", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(drained.cpu_seconds.items()))

@@ -68,17 +68,21 @@ class Record(msgspec.Struct, frozen=True):
     measured: list[Measured]
 
 
-def write(measured: list[Measured], events: int, format_: str, arguments: Sequence[str]) -> Path:
-    """Keep a run; return its file, which is named by the processor and the time."""
-    described = machine.describe()
-    processor = re.sub(r"[^a-z0-9]+", "-", machine.processor().lower()).strip("-")
-    now = datetime.now(timezone.utc)
-    path = RECORDS / f"drain-{format_}-{processor}-{now:%Y-%m-%dT%H%M}.json"
-    command = " ".join(["python -m bench.drain", *arguments])
-    encoded = msgspec.json.encode(Record(described, command, format_, events, measured))
-    RECORDS.mkdir(exist_ok=True)
-    path.write_bytes(msgspec.json.format(encoded, indent=1) + b"\n")
-    return path
+class Keeper:
+    """Keeps a run in a file that is named by the processor and the time. What was measured before a failure stays."""
+
+    def __init__(self, format_: str, events: int, arguments: Sequence[str]) -> None:
+        command = " ".join(["python -m bench.drain", *arguments])
+        self._record = Record(machine.describe(), command, format_, events, [])
+        processor = re.sub(r"[^a-z0-9]+", "-", machine.processor().lower()).strip("-")
+        now = datetime.now(timezone.utc)
+        self.path = RECORDS / f"drain-{format_}-{processor}-{now:%Y-%m-%dT%H%M}.json"
+
+    def write(self, measured: list[Measured]) -> None:
+        """Write what was measured so far."""
+        RECORDS.mkdir(exist_ok=True)
+        encoded = msgspec.json.encode(msgspec.structs.replace(self._record, measured=measured))
+        self.path.write_bytes(msgspec.json.format(encoded, indent=1) + b"\n")
 
 
 def newest(format_: str) -> Record:

@@ -57,6 +57,8 @@ class Contender(ABC):
     warms_up: bool = True
     """Whether the first rounds are slower, because a JVM compiles."""
 
+    most_rounds: int | None = None
+
     def __init__(self, config: Config, sent: Manifest) -> None:
         self.config, self.sent = config, sent
         windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rtea import _core
+from rtea import _core, metrics
 from rtea.config import Config
 from rtea.errors import ConfigError
 from rtea.sections import GeneratorSection
@@ -16,6 +16,8 @@ SETTINGS_OF_MANIFEST = {
     "watermark_delay_ms",
     "max_event_bytes",
     "deduplicate_orders",
+    "metrics",
+    "top_products",
 }
 """The job's settings on which the manifest's rows depend."""
 
@@ -164,6 +166,7 @@ def stream(config: Config, start_ms: int) -> _core.EventStream:
         start_ms=start_ms,
         rate_hz=generator.rate,
         window_ms=config.job.window_ms,
+        has_shop=not metrics.OF_EVERY_MANIFEST.issuperset(config.job.metrics),
         lanes=generator.lanes,
         visitors=generator.visitors,
         products=generator.products,

@@ -172,7 +172,7 @@ class _Run:
         self._files = [Files(scratch / f"truth-{n}", scratch / f"outcome-{n}", path, already) for n in indices]
         config = wanted.config
         categories = plan.categories(config.generator)
-        self._merger = Merger([files.truth for files in self._files], config.job.window_ms, categories)
+        self._merger = Merger([files.truth for files in self._files], config.job, categories)
         context = spawning()
         self._stop = context.Event()
         self._figures = Figures.of(context, wanted.procs)

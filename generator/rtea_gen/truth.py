@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 
 from rtea import _core, manifest
+from rtea.metrics import METRICS
+from rtea.sections import JobSection
 
 COUNTED = frozenset({"duplicate", "disorder", "hot_key"})
 """Faults whose events still count in the rows."""
@@ -15,8 +17,9 @@ COUNTED = frozenset({"duplicate", "disorder", "hot_key"})
 class Merger:
     """Reads truth files. In memory, it keeps only the positions of windows, and the content of one window at a time."""
 
-    def __init__(self, files: Sequence[Path], window_ms: int, categories: Sequence[str]) -> None:
-        self._files, self._window_ms, self._categories = files, window_ms, categories
+    def __init__(self, files: Sequence[Path], job: JobSection, categories: Sequence[str]) -> None:
+        self._files, self._job, self._categories = files, job, categories
+        self._series = {series.name for name in job.metrics for series in METRICS[name]}
         self._read_bytes = dict.fromkeys(files, 0)
         self._places: dict[int, list[tuple[Path, int, int]]] = defaultdict(list)
 
@@ -24,12 +27,20 @@ class Merger:
         """The windows that end by `until_ms`, each once, in time order. Up to this time, all files must be complete."""
         for path in self._files:
             self._index(path)
-        for start_ms in sorted(start for start in self._places if start + self._window_ms <= until_ms):
+        for start_ms in sorted(start for start in self._places if start + self._job.window_ms <= until_ms):
             shards = [_read(*place) for place in self._places.pop(start_ms)]
-            events, counts, revenue, visitors, faults = _core.merge_truth(shards, self._categories)
-            rows = [manifest.Revenue(*entry) for entry in revenue]
-            end_ms = start_ms + self._window_ms
-            yield manifest.Window(start_ms, end_ms, events, dict(counts), rows, dict(visitors), dict(faults))
+            truth = _core.merge_truth(shards, self._categories, self._job.top_products)
+            events, counts, revenue, visitors, faults, others = truth
+            yield manifest.Window(
+                start_ms,
+                start_ms + self._job.window_ms,
+                events,
+                dict(counts),
+                [manifest.Revenue(*entry) for entry in revenue],
+                dict(visitors),
+                dict(faults),
+                [manifest.Expected(*row) for row in others if row[0] in self._series],
+            )
 
     def _index(self, path: Path) -> None:
         """Find new windows in a file. If a shard was killed, the last one may be cut off."""

@@ -10,6 +10,7 @@ def minor_digits(currency: str) -> int:
 
 REASONS: list[str]
 SKETCH_STANDARD_ERROR: float
+METRICS: list[tuple[str, list[tuple[str, str, str, str]]]]
 
 def transcode(value: bytes, format: str) -> bytes: ...
 
@@ -28,6 +29,8 @@ class Folder:
         categories: Sequence[str],
         currencies: Sequence[str],
         deduplicate_orders: bool,
+        metrics: Sequence[str],
+        top_products: int,
     ) -> Folder: ...
     def fold(
         self, batch: bytes, now_ms: int
@@ -35,6 +38,7 @@ class Folder:
 
 def pack_records(partition: int, next_offset: int, records: Sequence[tuple[int, int, bytes | None]]) -> bytes: ...
 def merge_partials(partials: Sequence[bytes]) -> bytes: ...
+def accumulate(window: bytes, partial: bytes) -> bytes: ...
 def split_orders(partial: bytes) -> tuple[bytes, bytes | None]: ...
 def describe_partial(partial: bytes) -> tuple[int, int]: ...
 def encode_result(
@@ -139,6 +143,7 @@ class EventStream:
         rhythm: Rhythm | None = None,
         population_settings: PopulationSettings | None = None,
         faults: Faults | None = None,
+        has_shop: bool = False,
     ) -> EventStream: ...
     def batch(self, first: int, stride: int, count: int, format: str) -> tuple[list[bytes], list[bytes], list[int]]: ...
     def records(
@@ -150,5 +155,12 @@ class EventStream:
     def take_truth(self, until_ms: int) -> list[tuple[int, bytes]]: ...
 
 def merge_truth(
-    shards: Sequence[bytes], categories: Sequence[str]
-) -> tuple[int, list[tuple[str, int]], list[tuple[str, str, int]], list[tuple[str, int]], list[tuple[str, int]]]: ...
+    shards: Sequence[bytes], categories: Sequence[str], top_products: int
+) -> tuple[
+    int,
+    list[tuple[str, int]],
+    list[tuple[str, str, int]],
+    list[tuple[str, int]],
+    list[tuple[str, int]],
+    list[tuple[str, str, str, int]],
+]: ...

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rtea import _core
+from rtea import _core, metrics
 
 SKETCH_STANDARD_ERROR: float = _core.SKETCH_STANDARD_ERROR
 """Relative standard error of a dense sketch, about 0.575 %."""
@@ -40,7 +40,7 @@ class Folder:
 
     A window keeps `max_dimensions` event types besides the schema's, and as many pairs of currency and
     category: first `event_types`, and `categories` in one of `currencies`, then others by name. With a span
-    `[from, to)`, events with other times are left out.
+    `[from, to)`, events with other times are left out. `rtea.metrics` lists the metrics.
 
     >>> folder = Folder(window_ms=60_000, max_event_bytes=1_000, topic="t")
     >>> folded = folder.fold(pack_records([(5, 7, b"not an event")], partition=2))
@@ -62,6 +62,8 @@ class Folder:
         categories: Sequence[str] = (),
         currencies: Sequence[str] = (),
         deduplicate_orders: bool = False,
+        metrics: Sequence[str] = metrics.DEFAULT,
+        top_products: int = 100,
     ) -> None:
         self._folder = _core.Folder(
             window_ms=window_ms,
@@ -75,6 +77,8 @@ class Folder:
             categories=categories,
             currencies=currencies,
             deduplicate_orders=deduplicate_orders,
+            metrics=metrics,
+            top_products=top_products,
         )
 
     def fold(self, batch: bytes, now_ms: int | None = None) -> Folded:
@@ -103,6 +107,16 @@ def merge_partials(*partials: bytes) -> bytes:
         StateError: the bytes are damaged, of another version, or of different windows.
     """
     return _core.merge_partials(list(partials))
+
+
+def accumulate(window: bytes, partial: bytes) -> bytes:
+    """Add a partial to the state of its window. Partials wait in the state until it has doubled, so on average the cost
+    is linear in the partial, however large the window is.
+
+    Raises:
+        StateError: the bytes are damaged, of another version, or of different windows.
+    """
+    return _core.accumulate(window, partial)
 
 
 def split_orders(partial: bytes) -> tuple[bytes, bytes | None]:

@@ -5,6 +5,7 @@ then the windows in time order, then an end.
 """
 
 import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,9 +42,19 @@ class Revenue(msgspec.Struct, frozen=True):
     minor: int
 
 
+class Expected(msgspec.Struct, frozen=True, array_like=True):
+    """One row that a window must have: a count, an amount in minor units, or an exact number of distinct ids."""
+
+    metric: str
+    dimension: str
+    currency: str
+    value: int
+
+
 class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
     """Expected rows of one window `[window_start_ms, window_end_ms)`, with exact numbers of visitors. `faults` counts
-    the injected faults in the window by kind; the expected rows already take them into account.
+    the injected faults in the window by kind; the expected rows already take them into account. `others` are the rows
+    of the metrics besides the first three, if the job counts them.
     """
 
     window_start_ms: int
@@ -53,6 +64,19 @@ class Window(msgspec.Struct, tag="window", tag_field="kind", frozen=True):
     revenue: list[Revenue]
     unique_visitors: dict[str, int]
     faults: dict[str, int] = {}
+    others: list[Expected] = []
+
+    def expected(self) -> Iterator[Expected]:
+        """All rows of counted events.
+
+        >>> window = Window(0, 60_000, 2, {"search_mobile": 2}, [], {"all": 1, "mobile": 1})
+        >>> [row.dimension for row in window.expected()]
+        ['search_mobile', 'all', 'mobile']
+        """
+        yield from (Expected("event_count", name, "", count) for name, count in self.event_count.items())
+        yield from (Expected("revenue", sale.category, sale.currency, sale.minor) for sale in self.revenue)
+        yield from (Expected("unique_visitors", name, "", count) for name, count in self.unique_visitors.items())
+        yield from self.others
 
 
 class End(msgspec.Struct, tag="end", tag_field="kind", frozen=True):

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from rtea import metrics
+
 
 class Section(BaseModel):
     """A table of the configuration file; unknown keys are errors, values never change, and numbers are finite."""
@@ -114,6 +116,10 @@ class JobSection(Section):
     """Categories that a window keeps first; the default is the list of the generator's model."""
     currencies: Strings = ("USD", "EUR", "GBP")
     """Currencies in which a window keeps those categories first."""
+    metrics: Strings = metrics.DEFAULT
+    """What a window counts (`rtea.metrics` lists them all)."""
+    top_products: int = Field(100, ge=1, le=20_000)
+    """How many products of a window have rows of their own, in each series of the metric `products`."""
     deduplicate_orders: bool = False
     """Count purchases with the same order id once in a window, for producers that may send a purchase twice."""
     parallelism: int = Field(2, ge=1)
@@ -122,12 +128,23 @@ class JobSection(Section):
     """Maximum number of records in a packed batch."""
     pack_bytes: int = Field(2_097_152, ge=1_024)
     """Maximum size of a packed batch, in bytes; a longer record gets a batch of its own."""
+    check_crcs: bool = True
+    """Check the checksum of each batch of records that the broker sends; docs/performance.md says what it costs."""
     checkpoint_interval_ms: int = Field(5_000, ge=100)
     """Time between checkpoints. A restarted job reads again what came after the last checkpoint."""
     start_from: Literal["earliest", "latest"] = "earliest"
     """Where a job without a checkpoint starts. From the earliest event, every window is exact."""
     python_mode: Literal["auto", "thread", "process"] = "auto"
     """Where the Python UDFs run: in the TaskManager's JVM (`thread`) or in processes of their own (`process`)."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in metrics.METRICS]
+        if unknown or not names:
+            known = ", ".join(metrics.METRICS)
+            raise ValueError(f"{', '.join(unknown) or 'nothing'} is no metric: expected some of {known}")
+        return names
 
 
 class SinkSection(Section):

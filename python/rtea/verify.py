@@ -5,16 +5,19 @@ what the sketch's bytes estimate.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rtea import aggregate, money
 from rtea.manifest import Window
+from rtea.metrics import METRICS
 from rtea.sinks.contract import Sink, StoredRow
 from rtea.sinks.result import DEAD_LETTERS
+
+UNITS = {series.name: series.unit for series in chain.from_iterable(METRICS.values())}
+"""The unit of each series."""
 
 STANDARD_ERRORS = 4
 """Allowed error of unique visitors, in standard errors: 2.3 %. A correct sketch exceeds it once in 16,000 windows."""
@@ -69,12 +72,10 @@ def compare(window: Window, rows: list[StoredRow]) -> list[str]:
     counted = [row for row in rows if row.metric != DEAD_LETTERS]
     early = sum(not row.is_final for row in counted)
     problems += [f"{early} of {len(counted)} rows are not final yet"] if early else []
-    counts = {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
-    problems += _differences("event_count", window.event_count, counts)
-    expected = {(r.category, r.currency): money.major_units(r.minor, r.currency) for r in window.revenue}
-    revenue = {(row.dimension, row.currency): row.revenue for row in rows if row.metric == "revenue"}
-    problems += _differences("revenue", expected, revenue)
-    problems += _visitor_problems(window, [row for row in rows if row.metric == "unique_visitors"])
+    found = {(row.metric, row.dimension, row.currency): row for row in counted}
+    expected = {(row.metric, row.dimension, row.currency): row.value for row in window.expected()}
+    for key in sorted(expected.keys() | found.keys()):
+        problems += _problems(key, expected.get(key), found.get(key))
     problems += [f"{row.metric} {row.dimension} has revision {row.revision}, expected {window.events}"
                  for row in rows if row.metric != DEAD_LETTERS and row.revision > window.events]  # fmt: skip
     return problems
@@ -98,27 +99,28 @@ def _mixtures(rows: list[StoredRow]) -> list[str]:
     return problems
 
 
-def _differences(metric: str, expected: Mapping[Any, object], found: Mapping[Any, object]) -> list[str]:
-    return [
-        f"{metric} {key} is {found.get(key)}, expected {expected.get(key)}"
-        for key in sorted(expected.keys() | found.keys(), key=str)
-        if expected.get(key) != found.get(key)
-    ]
+def _problems(key: tuple[str, str, str], expected: int | None, row: StoredRow | None) -> list[str]:
+    """What is wrong with one row, by the unit of its metric."""
+    metric, _, currency = key
+    name = " ".join(filter(None, key))
+    unit = UNITS.get(metric)
+    if expected is None or row is None or unit is None:
+        return [f"{name} is {row and (row.event_count or row.revenue or row.unique_visitors)}, expected {expected}"]
+    if unit == "distinct":
+        return _problems_of_sketch(name, expected, row)
+    found, wanted = (
+        (row.event_count, expected) if unit == "count" else (row.revenue, money.major_units(expected, currency))
+    )
+    return [] if found == wanted else [f"{name} is {found}, expected {wanted}"]
 
 
-def _visitor_problems(window: Window, rows: list[StoredRow]) -> list[str]:
-    problems = []
-    found = {row.dimension: row for row in rows}
-    for dimension in sorted(window.unique_visitors.keys() | found.keys()):
-        exact, row = window.unique_visitors.get(dimension), found.get(dimension)
-        if exact is None or row is None or row.unique_visitors is None:
-            problems.append(f"unique_visitors {dimension} is {row and row.unique_visitors}, expected {exact}")
-            continue
-        allowed = STANDARD_ERRORS * aggregate.SKETCH_STANDARD_ERROR * exact + 1
-        if abs(row.unique_visitors - exact) > allowed:
-            problems.append(f"unique_visitors {dimension} is {row.unique_visitors}, expected {exact} ± {allowed:.0f}")
-        if row.visitors_sketch is None or aggregate.estimate_sketch(row.visitors_sketch) != row.unique_visitors:
-            problems.append(f"unique_visitors {dimension} is {row.unique_visitors}, not what its sketch estimates")
+def _problems_of_sketch(name: str, exact: int, row: StoredRow) -> list[str]:
+    estimate, problems = row.unique_visitors, []
+    allowed = STANDARD_ERRORS * aggregate.SKETCH_STANDARD_ERROR * exact + 1
+    if estimate is None or abs(estimate - exact) > allowed:
+        problems.append(f"{name} is {estimate}, expected {exact} ± {allowed:.0f}")
+    if row.visitors_sketch is None or aggregate.estimate_sketch(row.visitors_sketch) != estimate:
+        problems.append(f"{name} is {estimate}, not what its sketch estimates")
     return problems
 
 

@@ -37,7 +37,7 @@ def records(found: _core.EventStream, count: int, format: Format = "json", procs
 def truth(found: _core.EventStream) -> list[tuple[int, dict[str, int], dict[str, int]]]:
     windows = []
     for _, encoded in found.take_truth(2**62):
-        total, counts, _, _, faults = _core.merge_truth([encoded], plans.categories(config.Config().generator))
+        total, counts, _, _, faults, _ = _core.merge_truth([encoded], plans.categories(config.Config().generator), 100)
         assert total == sum(count for _, count in counts)
         windows.append((total, dict(counts), dict(faults)))
     return windows

@@ -76,6 +76,7 @@ def read_events(env: StreamExecutionEnvironment, config: Config, reading: Readin
         # Fewer, larger fetches: the broker waits up to 100 ms until it has half a MiB.
         .setProperty("fetch.min.bytes", "524288")
         .setProperty("fetch.max.wait.ms", "100")
+        .setProperty("check.crcs", str(job.check_crcs).lower())
         # The job must not see events of an aborted replay of dead letters.
         .setProperty("isolation.level", "read_committed")
     )

@@ -37,6 +37,8 @@ class Fold(ProcessFunction):
             categories=job.categories,
             currencies=job.currencies,
             deduplicate_orders=job.deduplicate_orders,
+            metrics=job.metrics,
+            top_products=job.top_products,
         )
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:

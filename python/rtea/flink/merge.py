@@ -25,8 +25,8 @@ class Merge(AggregateFunction):
         return NOTHING
 
     def add(self, value: bytes, accumulator: bytes) -> bytes:
-        """Merge one partial into the window."""
-        return self.merge(accumulator, bytes(value))
+        """Add one partial to the window."""
+        return aggregate.accumulate(accumulator, bytes(value)) if accumulator else bytes(value)
 
     def get_result(self, accumulator: bytes) -> bytes:
         """The window's partial."""

@@ -27,6 +27,10 @@ SETTINGS_OF_ROWS = {
 }
 """The job's settings that decide the rows."""
 
+FIRST_DEFAULTS = {"metrics": ["event_count", "revenue", "unique_visitors"], "top_products": 100}
+"""Settings of later releases that decide the rows too. With their first default they are not part of the digest, so
+that an upgrade alone does not begin a new generation."""
+
 
 def digest(config: Config) -> str:
     """A digest of the settings that decide the rows.
@@ -38,6 +42,8 @@ def digest(config: Config) -> str:
     False
     """
     values = config.job.model_dump(mode="json", include=SETTINGS_OF_ROWS)
+    later = config.job.model_dump(mode="json", include=FIRST_DEFAULTS.keys())
+    values |= {name: value for name, value in later.items() if value != FIRST_DEFAULTS[name]}
     values |= {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:16]
 

@@ -4,11 +4,11 @@
 //! rows by [`crate::result`]. Merging is associative and commutative, and folding two batches one after
 //! the other equals merging their partials (`tests/laws.rs`).
 
-use crate::dimension::{Bounded, Policy, OTHER};
-use crate::event::{PerSource, Source, KNOWN_TYPES, PURCHASE};
+use crate::dimension::Policy;
+use crate::event::PURCHASE;
+use crate::metrics::{Metrics, Part};
 use crate::observation::Observation;
 use crate::order::Orders;
-use crate::sketch::Sketch;
 
 /// Two partials of different windows cannot merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +24,11 @@ pub struct OtherWindow {
 pub struct Partial {
     /// Start of the window, ms since the epoch.
     pub window_start_ms: i64,
+    /// What was counted, without the orders that wait in `orders`.
+    pub metrics: Metrics,
     pub(crate) events: u64,
-    pub(crate) known: [PerSource<u64>; KNOWN_TYPES.len()],
-    pub(crate) others: Bounded<PerSource<u64>>,
-    /// Minor units.
-    pub(crate) revenue: Bounded<i128>,
-    pub(crate) visitors: PerSource<Sketch>,
+    /// The smallest limit of the merged policies.
+    pub(crate) limit: u32,
     pub(crate) orders: Orders,
 }
 
@@ -39,39 +38,23 @@ impl Partial {
     pub fn new(window_start_ms: i64, policy: &Policy) -> Self {
         Self {
             window_start_ms,
+            metrics: Metrics::new(policy),
             events: 0,
-            known: Default::default(),
-            others: Bounded::new(policy.limit),
-            revenue: Bounded::new(policy.limit),
-            visitors: Default::default(),
+            limit: policy.limit,
             orders: Orders::default(),
         }
     }
 
-    /// Counts one event. Revenue counts the items of purchases only. With
-    /// [`Policy::deduplicate_orders`], a purchase with an order id waits in the list of orders.
+    /// Counts one event. With [`Policy::deduplicate_orders`], the order of a purchase with an order id waits in the list
+    /// of orders.
     pub fn add(&mut self, event: &Observation<'_>, policy: &Policy) {
-        let source = event.source as usize;
         self.events += 1;
-        self.visitors[source].add(event.visitor_id.as_bytes());
-        let is_purchase = event.event_type == PURCHASE;
-        if let (true, true, Some(order_id)) = (is_purchase, policy.deduplicate_orders, event.order_id) {
-            return self.orders.add(order_id, event, policy);
-        }
-        let mut count = [0; 2];
-        count[source] = 1;
-        match KNOWN_TYPES.iter().position(|known| *known == event.event_type) {
-            Some(index) => self.known[index][source] += 1,
-            None => {
-                self.others.add("", event.event_type, count, || policy.event_types.contains(event.event_type));
+        match event.order_id {
+            Some(order_id) if policy.deduplicate_orders && event.event_type == PURCHASE => {
+                self.metrics.add(event, Part::Event, policy);
+                self.orders.add(order_id, event, policy);
             }
-        }
-        if is_purchase {
-            let currency = event.currency;
-            for line in &event.lines {
-                let minor = i128::from(line.revenue_minor());
-                self.revenue.add(currency, line.category, minor, || policy.protects(currency, line.category));
-            }
+            _ => self.metrics.add(event, Part::Whole, policy),
         }
     }
 
@@ -84,14 +67,8 @@ impl Partial {
             return Err(OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
         }
         self.events += other.events;
-        for (mine, counts) in self.known.as_flattened_mut().iter_mut().zip(other.known.as_flattened()) {
-            *mine += counts;
-        }
-        self.others.merge(&other.others);
-        self.revenue.merge(&other.revenue);
-        for (mine, sketch) in self.visitors.iter_mut().zip(&other.visitors) {
-            mine.merge(sketch);
-        }
+        self.limit = self.limit.min(other.limit);
+        self.metrics.merge(&other.metrics);
         self.orders.merge(&other.orders);
         Ok(())
     }
@@ -101,8 +78,7 @@ impl Partial {
     #[must_use]
     pub fn take_orders(&mut self) -> Option<Self> {
         let orders = std::mem::take(&mut self.orders);
-        let policy = Policy { limit: self.others.limit(), ..Policy::default() };
-        (!orders.as_bytes().is_empty()).then(|| Self { orders, ..Self::new(self.window_start_ms, &policy) })
+        (!orders.as_bytes().is_empty()).then(|| Self { orders, ..self.blank() })
     }
 
     /// This partial with its orders, each once, counted like other purchases. For rows: what is merged
@@ -111,12 +87,7 @@ impl Partial {
     pub fn with_orders_counted(mut self) -> Self {
         let orders = std::mem::take(&mut self.orders);
         for order in orders.each() {
-            if let Some(purchases) = KNOWN_TYPES.iter().position(|known| *known == PURCHASE) {
-                self.known[purchases][usize::from(order.source)] += 1;
-            }
-            for (category, is_protected, minor) in order.lines {
-                self.revenue.add(order.currency, category, i128::from(minor), || is_protected);
-            }
+            self.metrics.add(&order.observation(), Part::Order, &order.policy(self.limit));
         }
         self
     }
@@ -128,23 +99,32 @@ impl Partial {
         self.events
     }
 
-    /// Counts by event type, what did not fit last; types without events may appear with zeros. Purchases
-    /// that wait in the list of orders are not among them.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, PerSource<u64>)> {
-        let others = self.others.entries().into_iter().map(|entry| (entry.name, entry.amount));
-        let rest = self.others.others().into_iter().map(|(_, counts)| (OTHER, counts));
-        KNOWN_TYPES.into_iter().zip(self.known).chain(others).chain(rest)
-    }
-
-    /// Revenue in minor units by currency and category, what did not fit last; without that of orders.
-    pub fn revenue(&self) -> impl Iterator<Item = (&str, &str, i128)> {
-        let rest = self.revenue.others().into_iter().map(|(currency, minor)| (currency, OTHER, minor));
-        self.revenue.entries().into_iter().map(|entry| (entry.currency, entry.name, entry.amount)).chain(rest)
-    }
-
-    /// The sketch of one source's visitors.
+    /// Two parts that give this partial when merged, or `None` if it cannot be divided. The first one has the number of
+    /// events, the second one stands for none.
     #[must_use]
-    pub fn visitors(&self, source: Source) -> &Sketch {
-        &self.visitors[source as usize]
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let blank = self.blank();
+        let with = |metrics| Self { metrics, ..blank.clone() };
+        let has_orders = !self.orders.as_bytes().is_empty();
+        let has_metrics = !self.metrics.sections().is_empty();
+        let (first, second) = if has_orders && has_metrics {
+            (with(self.metrics.clone()), Self { orders: self.orders.clone(), ..blank.clone() })
+        } else if has_orders {
+            let (first, second) = self.orders.halves()?;
+            (Self { orders: first, ..blank.clone() }, Self { orders: second, ..blank.clone() })
+        } else {
+            let (first, second) = self.metrics.halves(&self.policy())?;
+            (with(first), with(second))
+        };
+        Some((Self { events: self.events, ..first }, second))
+    }
+
+    /// A partial of the same window and limit without events.
+    fn blank(&self) -> Self {
+        Self::new(self.window_start_ms, &self.policy())
+    }
+
+    fn policy(&self) -> Policy {
+        Policy { limit: self.limit, ..Policy::default() }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashSet;
 
-use crate::event::PerSource;
+use crate::source::BySource;
 
 /// The dimension of the amounts that did not fit. No event type can have this name. A category with this name is added
 /// here.
@@ -17,6 +17,9 @@ pub const OTHER: &str = "(other)";
 
 /// How many dimensions of a kind a window keeps by default.
 pub const DEFAULT_LIMIT: u32 = 1_000;
+
+/// How many products of a window have rows by default.
+pub const DEFAULT_TOP_PRODUCTS: u32 = 100;
 
 /// Which dimensions a window keeps, and whether it counts an order once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,10 @@ pub struct Policy {
     pub currencies: FxHashSet<String>,
     /// Whether purchases with the same order id count once.
     pub deduplicate_orders: bool,
+    /// How many products of a window have rows.
+    pub top_products: u32,
+    /// A bit for each metric that is counted, by its place in [`crate::metrics::Metrics::LIST`].
+    pub metrics: u32,
 }
 
 impl Default for Policy {
@@ -41,6 +48,8 @@ impl Default for Policy {
             categories: FxHashSet::default(),
             currencies: FxHashSet::default(),
             deduplicate_orders: false,
+            top_products: DEFAULT_TOP_PRODUCTS,
+            metrics: u32::MAX,
         }
     }
 }
@@ -51,37 +60,44 @@ impl Policy {
     pub fn protects(&self, currency: &str, category: &str) -> bool {
         self.categories.contains(category) && self.currencies.contains(currency)
     }
+
+    /// Whether the metric at a place of the list is counted.
+    #[inline]
+    #[must_use]
+    pub fn counts(&self, place: usize) -> bool {
+        self.metrics >> place & 1 == 1
+    }
 }
 
 /// An amount that can be added up by dimension.
-pub trait Amount: Copy + Default {
+pub trait Amount: Clone + Default {
     /// Adds another amount to this one.
-    fn add(&mut self, other: Self);
+    fn add(&mut self, other: &Self);
 }
 
 impl Amount for i128 {
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         *self += other;
     }
 }
 
-impl Amount for PerSource<u64> {
-    fn add(&mut self, other: Self) {
-        self.iter_mut().zip(other).for_each(|(mine, theirs)| *mine += theirs);
+impl Amount for BySource<u64> {
+    fn add(&mut self, other: &Self) {
+        other.iter().for_each(|(source, count)| *self.get_mut(source) += count);
     }
 }
 
 /// The amount of one dimension, as a window keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a, V> {
-    /// The currency of revenue; `""` for event types.
-    pub currency: &'a str,
-    /// Event type or category.
+    /// What the names belong to: the currency of revenue, or the kind of an audience; otherwise `""`.
+    pub group: &'a str,
+    /// What is counted, for example an event type or a category.
     pub name: &'a str,
     /// Whether it is kept before others.
     pub is_protected: bool,
     /// The amount that was counted.
-    pub amount: V,
+    pub amount: &'a V,
 }
 
 #[derive(Debug, Clone)]
@@ -90,7 +106,7 @@ struct Slot<V> {
     amount: V,
 }
 
-/// Amounts of at most `limit` dimensions, and the sum of the rest by currency.
+/// Amounts of at most `limit` dimensions, and the sum of the rest by group.
 ///
 /// It holds up to twice as many dimensions, so that dropping the last ones takes constant time per new name on average,
 /// whatever the order of the names. A reader sees `limit` of them. If a dropped name comes again, it is dropped again,
@@ -98,10 +114,10 @@ struct Slot<V> {
 #[derive(Debug, Clone)]
 pub struct Bounded<V> {
     limit: usize,
-    /// By currency, then name.
+    /// By group, then name.
     held: BTreeMap<String, BTreeMap<String, Slot<V>>>,
     length: usize,
-    /// By currency. At most one for each of the 17,576 codes.
+    /// By group. At most one for each of the 17,576 codes.
     others: BTreeMap<String, V>,
 }
 
@@ -118,20 +134,21 @@ impl<V: Amount> Bounded<V> {
         u32::try_from(self.limit).unwrap_or(u32::MAX)
     }
 
-    /// The amounts by dimension, sorted by currency and name.
+    /// The amounts by dimension, sorted by group and name.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry<'_, V>> {
         self.split().0
     }
 
-    /// The amounts that did not fit, sorted by currency.
+    /// The amounts that did not fit, sorted by group.
     #[must_use]
     pub fn others(&self) -> Vec<(&str, V)> {
-        let mut others: BTreeMap<&str, V> = self.others.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
+        let mut others: BTreeMap<&str, V> =
+            self.others.iter().map(|(name, amount)| (name.as_str(), amount.clone())).collect();
         if self.length <= self.limit {
             return others.into_iter().collect();
         }
-        self.split().1.iter().for_each(|entry| others.entry(entry.currency).or_default().add(entry.amount));
+        self.split().1.iter().for_each(|entry| others.entry(entry.group).or_default().add(entry.amount));
         others.into_iter().collect()
     }
 
@@ -140,75 +157,102 @@ impl<V: Amount> Bounded<V> {
     /// ```
     /// use rtea_core::dimension::Bounded;
     /// let mut sums = Bounded::<i128>::new(1);
-    /// sums.add("EUR", "toys", 3, || false);
-    /// sums.add("EUR", "books", 4, || false);
+    /// sums.add("EUR", "toys", &3, || false);
+    /// sums.add("EUR", "books", &4, || false);
     /// assert_eq!(sums.entries()[0].name, "books");
     /// assert_eq!(sums.others(), [("EUR", 3)]);
     /// ```
-    pub fn add(&mut self, currency: &str, name: &str, amount: V, is_protected: impl FnOnce() -> bool) {
+    pub fn add(&mut self, group: &str, name: &str, amount: &V, is_protected: impl FnOnce() -> bool) {
+        self.slot(group, name, is_protected).add(amount);
+    }
+
+    /// The amount of a dimension, to change it; nothing yet if the dimension is new. Otherwise like [`Self::add`].
+    pub fn slot(&mut self, group: &str, name: &str, is_protected: impl FnOnce() -> bool) -> &mut V {
         if name == OTHER {
-            return self.add_other(currency, amount);
+            return self.others.entry(group.to_owned()).or_default();
         }
-        if let Some(slot) = self.held.get_mut(currency).and_then(|names| names.get_mut(name)) {
-            return slot.amount.add(amount);
+        let is_held = self.held.get(group).is_some_and(|names| names.contains_key(name));
+        if !is_held {
+            // Before the new dimension, which must not be dropped while it is changed.
+            if self.length >= 2 * self.limit {
+                self.shrink();
+            }
+            let slot = Slot { is_protected: is_protected(), amount: V::default() };
+            self.held.entry(group.to_owned()).or_default().insert(name.to_owned(), slot);
+            self.length += 1;
         }
-        let slot = Slot { is_protected: is_protected(), amount };
-        self.held.entry(currency.to_owned()).or_default().insert(name.to_owned(), slot);
-        self.length += 1;
-        if self.length > 2 * self.limit {
-            self.shrink();
+        match self.held.get_mut(group).and_then(|names| names.get_mut(name)) {
+            Some(slot) => &mut slot.amount,
+            None => unreachable!("it was inserted above"),
         }
     }
 
     /// Adds to the amounts that did not fit.
-    pub fn add_other(&mut self, currency: &str, amount: V) {
-        match self.others.get_mut(currency) {
+    pub fn add_other(&mut self, group: &str, amount: &V) {
+        match self.others.get_mut(group) {
             Some(sum) => sum.add(amount),
-            None => drop(self.others.insert(currency.to_owned(), amount)),
+            None => drop(self.others.insert(group.to_owned(), amount.clone())),
         }
     }
 
     /// Adds every amount of another set. The smaller of the two limits applies.
     pub fn merge(&mut self, other: &Self) {
         self.limit = self.limit.min(other.limit);
-        for (currency, names) in &other.held {
+        for (group, names) in &other.held {
             for (name, Slot { is_protected, amount }) in names {
-                self.add(currency, name, *amount, || *is_protected);
+                self.add(group, name, amount, || *is_protected);
                 if *is_protected {
                     // Before a restart, the settings may have protected fewer dimensions.
-                    self.protect(currency, name);
+                    self.protect(group, name);
                 }
             }
         }
-        for (currency, amount) in &other.others {
-            self.add_other(currency, *amount);
+        for (group, amount) in &other.others {
+            self.add_other(group, amount);
         }
         if self.length > 2 * self.limit {
             self.shrink();
         }
     }
 
-    /// The amounts that did not fit, without the dimensions that did.
-    #[must_use]
-    pub fn without_entries(&self) -> Self {
-        let others = self.others().into_iter().map(|(currency, amount)| (currency.to_owned(), amount)).collect();
-        Self { limit: self.limit, held: BTreeMap::new(), length: 0, others }
+    /// Each amount that did not fit, perhaps several of a group.
+    pub fn dropped(&self) -> impl Iterator<Item = &V> {
+        let beyond = if self.length <= self.limit { Vec::new() } else { self.split().1 };
+        self.others.values().chain(beyond.into_iter().map(|entry| entry.amount))
     }
 
-    fn protect(&mut self, currency: &str, name: &str) {
-        if let Some(slot) = self.held.get_mut(currency).and_then(|names| names.get_mut(name)) {
+    /// Two sets that give this one when merged; `None` if it has fewer than two dimensions.
+    #[must_use]
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let entries = self.entries();
+        if entries.len() < 2 {
+            return None;
+        }
+        let of = |entries: &[Entry<'_, V>]| {
+            let mut half = Self { limit: self.limit, held: BTreeMap::new(), length: 0, others: BTreeMap::new() };
+            entries.iter().for_each(|entry| half.add(entry.group, entry.name, entry.amount, || entry.is_protected));
+            half
+        };
+        let (first, second) = entries.split_at(entries.len() / 2);
+        let mut first = of(first);
+        first.others = self.others().into_iter().map(|(group, amount)| (group.to_owned(), amount)).collect();
+        Some((first, of(second)))
+    }
+
+    fn protect(&mut self, group: &str, name: &str) {
+        if let Some(slot) = self.held.get_mut(group).and_then(|names| names.get_mut(name)) {
             slot.is_protected = true;
         }
     }
 
     /// The dimensions that are kept, and those that are not. Linear in the number of held dimensions.
     fn split(&self) -> (Vec<Entry<'_, V>>, Vec<Entry<'_, V>>) {
-        let all = self.held.iter().flat_map(|(currency, names)| {
+        let all = self.held.iter().flat_map(|(group, names)| {
             names.iter().map(move |(name, Slot { is_protected, amount })| Entry {
-                currency,
+                group,
                 name,
                 is_protected: *is_protected,
-                amount: *amount,
+                amount,
             })
         });
         if self.length <= self.limit {
@@ -227,11 +271,11 @@ impl<V: Amount> Bounded<V> {
 
     fn shrink(&mut self) {
         let dropped: Vec<_> =
-            self.split().1.iter().map(|entry| (entry.currency.to_owned(), entry.name.to_owned())).collect();
-        for (currency, name) in dropped {
-            if let Some(slot) = self.held.get_mut(&currency).and_then(|names| names.remove(&name)) {
+            self.split().1.iter().map(|entry| (entry.group.to_owned(), entry.name.to_owned())).collect();
+        for (group, name) in dropped {
+            if let Some(slot) = self.held.get_mut(&group).and_then(|names| names.remove(&name)) {
                 self.length -= 1;
-                self.add_other(&currency, slot.amount);
+                self.add_other(&group, &slot.amount);
             }
         }
         self.held.retain(|_, names| !names.is_empty());

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::source::Source;
+
 /// Version of the event schema that this release writes. It reads higher versions like this one, because a newer
 /// version may only add optional fields.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -43,44 +45,6 @@ pub const MAX_TIME_MS: i64 = 253_370_764_800_000;
 /// Times in this span, January 1970 to March 1973, are refused: they are probably seconds of the years 1985 to 5138
 /// that somebody took for milliseconds.
 pub const SECONDS: std::ops::Range<i64> = 500_000_000..100_000_000_000;
-
-/// Where an event came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// The mobile app.
-    Mobile,
-    /// The website.
-    Website,
-}
-
-/// Values by [`Source`], in the order of [`Source::ALL`].
-pub type PerSource<T> = [T; 2];
-
-impl Source {
-    /// Both sources, in the order used by every per-source array.
-    pub const ALL: [Self; 2] = [Self::Mobile, Self::Website];
-
-    /// The name in events and in the table.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mobile => "mobile",
-            Self::Website => "website",
-        }
-    }
-
-    /// The source of that name.
-    ///
-    /// ```
-    /// use rtea_core::event::Source;
-    /// assert_eq!(Source::from_name("website"), Some(Source::Website));
-    /// assert_eq!(Source::from_name("kiosk"), None);
-    /// ```
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.name() == name)
-    }
-}
 
 /// The device on which the event happened. Every field is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

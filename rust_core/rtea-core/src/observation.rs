@@ -2,11 +2,14 @@
 //!
 //! Made by [`crate::codec::scan`], or from a whole [`Event`]; read by [`crate::aggregate`].
 
-use crate::event::{Event, Source, DEFAULT_CURRENCY};
+use crate::event::{Event, DEFAULT_CURRENCY};
+use crate::source::Source;
 
 /// One line of a cart or an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
+    /// The product; `""` in an order of an earlier release's state.
+    pub product_id: &'a str,
     /// The product's category.
     pub category: &'a str,
     /// Price of one piece in minor units of the currency.
@@ -23,6 +26,31 @@ impl Line<'_> {
     }
 }
 
+/// The kind of a device: `app`, or by the operating system of a browser `phone` or `desktop`; `None` if it is unknown.
+///
+/// ```
+/// use rtea_core::{observation::device_class, source::Source};
+/// assert_eq!(device_class(Source::WEBSITE, Some("Android 14")), Some("phone"));
+/// assert_eq!(device_class(Source::WEBSITE, None), None);
+/// ```
+#[must_use]
+pub fn device_class(source: Source, os: Option<&str>) -> Option<&'static str> {
+    const PHONES: [&str; 3] = ["android", "ios", "iphone"];
+    const DESKTOPS: [&str; 6] = ["windows", "macos", "mac os", "linux", "chrome os", "chromeos"];
+    if source == Source::MOBILE {
+        return Some("app");
+    }
+    let os = os?.as_bytes();
+    let is_one_of = |names: &[&str]| {
+        names.iter().any(|name| os.get(..name.len()).is_some_and(|os| os.eq_ignore_ascii_case(name.as_bytes())))
+    };
+    match () {
+        () if is_one_of(&PHONES) => Some("phone"),
+        () if is_one_of(&DESKTOPS) => Some("desktop"),
+        () => None,
+    }
+}
+
 /// The counted part of one valid event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation<'a> {
@@ -34,6 +62,14 @@ pub struct Observation<'a> {
     pub event_type: &'a str,
     /// The visitor; hashed byte for byte.
     pub visitor_id: &'a str,
+    /// The session.
+    pub session_id: Option<&'a str>,
+    /// The marketing campaign.
+    pub campaign: Option<&'a str>,
+    /// The visitor's country.
+    pub country: Option<&'a str>,
+    /// The kind of device ([`device_class`]).
+    pub device_class: Option<&'a str>,
     /// Currency of the lines: the event's own, or [`DEFAULT_CURRENCY`].
     pub currency: &'a str,
     /// The order.
@@ -48,13 +84,24 @@ impl<'a> Observation<'a> {
     pub fn blank() -> Self {
         Self {
             event_time_ms: 0,
-            source: Source::Mobile,
+            source: Source::MOBILE,
             event_type: "",
             visitor_id: "",
+            session_id: None,
+            campaign: None,
+            country: None,
+            device_class: None,
             currency: DEFAULT_CURRENCY,
             order_id: None,
             lines: Vec::new(),
         }
+    }
+
+    /// What identifies the session: its id, or the visitor where there is none.
+    #[inline]
+    #[must_use]
+    pub fn session(&self) -> &'a str {
+        self.session_id.unwrap_or(self.visitor_id)
     }
 
     /// Copies the counted fields of an event into this observation.
@@ -68,15 +115,21 @@ impl<'a> Observation<'a> {
     #[must_use]
     pub fn of(event: &'a Event<'_>) -> Self {
         let line = |item: &'a crate::event::Item<'_>| Line {
+            product_id: &item.product_id,
             category: &item.category,
             price_minor: item.price_minor,
             quantity: item.quantity,
         };
+        let device = event.device.as_ref();
         Self {
             event_time_ms: event.event_time_ms,
             source: event.source,
             event_type: &event.event_type,
             visitor_id: &event.visitor_id,
+            session_id: event.session_id.as_deref(),
+            campaign: event.campaign.as_deref(),
+            country: device.and_then(|device| device.country.as_deref()),
+            device_class: device.and_then(|device| device_class(event.source, device.os.as_deref())),
             currency: event.currency.as_deref().unwrap_or(DEFAULT_CURRENCY),
             order_id: event.order_id.as_deref(),
             lines: event.items.iter().map(line).collect(),

@@ -9,22 +9,119 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::dimension::Policy;
-use crate::observation::Observation;
+use crate::event::PURCHASE;
+use crate::observation::{Line, Observation};
+use crate::source::Source;
 
 const DIGEST_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 4;
 const LEAST_BYTES: usize = 65_536;
 
+/// How an order's bytes name its source.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
+enum SourceName<'a> {
+    /// In earlier releases: 0 for the mobile app, 1 for the website.
+    Number(u8),
+    Name(&'a str),
+}
+
+impl SourceName<'_> {
+    fn source(&self) -> Option<Source> {
+        match self {
+            Self::Number(number) => Source::OWN.get(usize::from(*number)).copied(),
+            Self::Name(name) => Source::named(name).ok(),
+        }
+    }
+}
+
 /// What one order adds to its window.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Order<'a> {
-    /// Number of the source.
-    pub source: u8,
+    #[serde(borrow)]
+    source: SourceName<'a>,
     /// Currency of every line.
     pub currency: &'a str,
-    /// Category, whether it is kept before others, and revenue in minor units of each line.
     #[serde(borrow)]
-    pub lines: Vec<(&'a str, bool, i64)>,
+    lines: Vec<OrderLine<'a>>,
+    // Earlier releases wrote nothing from here on.
+    #[serde(default)]
+    campaign: Option<&'a str>,
+    #[serde(default)]
+    country: Option<&'a str>,
+    #[serde(default)]
+    device_class: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+struct OrderLine<'a> {
+    category: &'a str,
+    /// Whether the category is kept before others.
+    is_protected: bool,
+    /// Of the whole line in earlier releases, and otherwise of one piece.
+    price_minor: i64,
+    #[serde(default = "one")]
+    quantity: i64,
+    #[serde(default)]
+    product_id: &'a str,
+}
+
+fn one() -> i64 {
+    1
+}
+
+impl<'a> Order<'a> {
+    fn of(event: &Observation<'a>, policy: &Policy) -> Self {
+        let line = |line: &Line<'a>| OrderLine {
+            category: line.category,
+            is_protected: policy.protects(event.currency, line.category),
+            price_minor: line.price_minor,
+            quantity: line.quantity,
+            product_id: line.product_id,
+        };
+        Self {
+            source: SourceName::Name(event.source.name()),
+            currency: event.currency,
+            lines: event.lines.iter().map(line).collect(),
+            campaign: event.campaign,
+            country: event.country,
+            device_class: event.device_class,
+        }
+    }
+
+    /// The order as a purchase, with what an order adds.
+    #[must_use]
+    pub fn observation(&self) -> Observation<'a> {
+        let line = |line: &OrderLine<'a>| Line {
+            product_id: line.product_id,
+            category: line.category,
+            price_minor: line.price_minor,
+            quantity: line.quantity,
+        };
+        Observation {
+            // It can be read: `add` wrote it, or `from_bytes` checked it.
+            source: self.source.source().unwrap_or(Source::MOBILE),
+            event_type: PURCHASE,
+            currency: self.currency,
+            lines: self.lines.iter().map(line).collect(),
+            campaign: self.campaign,
+            country: self.country,
+            device_class: self.device_class,
+            ..Observation::blank()
+        }
+    }
+
+    /// A policy that protects the lines that were protected when the order was added.
+    #[must_use]
+    pub fn policy(&self, limit: u32) -> Policy {
+        let protected = self.lines.iter().filter(|line| line.is_protected);
+        Policy {
+            limit,
+            categories: protected.map(|line| line.category.to_owned()).collect(),
+            currencies: std::iter::once(self.currency.to_owned()).collect(),
+            ..Policy::default()
+        }
+    }
 }
 
 /// The orders of one window, perhaps with repeats. Each is stored as `| length u32 | digest | order as MessagePack |`.
@@ -37,10 +134,7 @@ pub struct Orders {
 impl Orders {
     /// Adds the order of a purchase.
     pub fn add(&mut self, order_id: &str, event: &Observation<'_>, policy: &Policy) {
-        let currency = event.currency;
-        let lines = event.lines.iter();
-        let lines = lines.map(|line| (line.category, policy.protects(currency, line.category), line.revenue_minor()));
-        let order = Order { source: event.source as u8, currency, lines: lines.collect() };
+        let order = Order::of(event, policy);
         let start = self.log.len();
         self.log.extend([0; LENGTH_BYTES]);
         self.log.extend(&Sha256::digest(order_id)[..DIGEST_BYTES]);
@@ -75,14 +169,19 @@ impl Orders {
         self.distinct().len() as u64
     }
 
-    /// Each order once, as its bytes.
-    pub(crate) fn entries(&self) -> Vec<&[u8]> {
-        self.distinct()
-    }
-
-    /// Appends an entry that `entries` returned.
-    pub(crate) fn push(&mut self, entry: &[u8]) {
-        self.log.extend(with_length(entry));
+    /// Two lists that give this one when merged; `None` if it has fewer than two orders.
+    #[must_use]
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let entries = self.distinct();
+        if entries.len() < 2 {
+            return None;
+        }
+        let of = |entries: &[&[u8]]| Self {
+            log: entries.iter().flat_map(|entry| with_length(entry)).collect(),
+            distinct_bytes: 0,
+        };
+        let (first, second) = entries.split_at(entries.len() / 2);
+        Some((of(first), of(second)))
     }
 
     /// The log with its repeats, as bytes.
@@ -103,7 +202,7 @@ impl Orders {
         let mut rest = log;
         while !rest.is_empty() {
             let (entry, after) = split(rest)?;
-            read(entry).filter(|order| order.source < 2)?;
+            read(entry).filter(|order| order.source.source().is_some())?;
             rest = after;
         }
         Some(Self { log: log.to_vec(), distinct_bytes })

@@ -13,16 +13,12 @@ use serde::Serialize;
 use serde_bytes::ByteBuf;
 
 use crate::aggregate::Partial;
-use crate::event::Source;
 use crate::letter;
+use crate::metrics::{self, Value};
 use crate::refused::Refused;
-use crate::sketch::Sketch;
 
 /// Version of the result record's layout.
 pub const RESULT_VERSION: u32 = 3;
-
-/// The dimension of the unique visitors of all sources together.
-pub const ALL_SOURCES: &str = "all";
 
 /// What a submission adds to each of its results. A result of a newer generation replaces one of an older generation,
 /// whatever their revisions.
@@ -52,6 +48,20 @@ struct Row<'a> {
     visitors_sketch: Option<ByteBuf>,
 }
 
+impl<'a> From<metrics::Row<'a>> for Row<'a> {
+    fn from(row: metrics::Row<'a>) -> Self {
+        let metrics::Row { metric, dimension, currency, value } = row;
+        let blank = Self { metric, dimension, currency, ..Self::default() };
+        match value {
+            Value::Count(count) => Self { event_count: Some(count), ..blank },
+            Value::Money(minor) => Self { revenue_minor: Some(minor.to_string()), ..blank },
+            Value::Distinct(estimate, sketch) => {
+                Self { unique_visitors: Some(estimate), visitors_sketch: Some(ByteBuf::from(sketch)), ..blank }
+            }
+        }
+    }
+}
+
 /// The result of a window, with its key. The key is the window's start in decimal ms and the writer's name. So the
 /// compacted topic keeps the newest result of each window and writer, because each writer writes its own revisions in
 /// order. Rows are sorted by metric, then dimension and currency. The result is final when the watermark has passed the
@@ -59,9 +69,7 @@ struct Row<'a> {
 #[must_use]
 pub fn encode(partial: Partial, submission: &Submission, is_final: bool) -> Vec<u8> {
     let partial = &partial.with_orders_counted();
-    let mut rows = event_counts(partial);
-    rows.extend(revenue(partial));
-    rows.extend(unique_visitors(partial));
+    let rows = partial.metrics.rows().into_iter().map(Row::from).collect();
     let start_ms = partial.window_start_ms;
     let result = Finding { start_ms, revision: partial.events(), rows, is_final };
     keyed_result(&start_ms.to_string(), submission, result)
@@ -99,49 +107,4 @@ fn keyed_result(key: &str, submission: &Submission, found: Finding<'_>) -> Vec<u
     let result = WindowResult(RESULT_VERSION, start_ms, end_ms, *generation, revision, settings, rows, is_final);
     let Ok(value) = rmp_serde::to_vec(&result) else { unreachable!("plain fields always serialize") };
     letter::keyed(key.as_bytes(), &value)
-}
-
-fn event_counts(partial: &Partial) -> Vec<Row<'_>> {
-    let mut rows: Vec<_> = partial
-        .counts()
-        .flat_map(|(name, counts)| {
-            Source::ALL.map(|source| (format!("{name}_{}", source.name()), counts[source as usize]))
-        })
-        .filter(|(_, count)| *count > 0)
-        .map(|(dimension, count)| Row { metric: "event_count", dimension, event_count: Some(count), ..Row::default() })
-        .collect();
-    rows.sort_unstable_by(|a, b| a.dimension.cmp(&b.dimension));
-    rows
-}
-
-fn revenue(partial: &Partial) -> Vec<Row<'_>> {
-    let mut rows: Vec<_> = partial
-        .revenue()
-        .map(|(currency, category, minor)| Row {
-            metric: "revenue",
-            dimension: category.to_owned(),
-            currency,
-            revenue_minor: Some(minor.to_string()),
-            ..Row::default()
-        })
-        .collect();
-    rows.sort_unstable_by(|a, b| (&a.dimension, a.currency).cmp(&(&b.dimension, b.currency)));
-    rows
-}
-
-fn unique_visitors(partial: &Partial) -> Vec<Row<'static>> {
-    let mut all = Sketch::new();
-    Source::ALL.iter().for_each(|source| all.merge(partial.visitors(*source)));
-    let per_source = Source::ALL.iter().map(|source| (source.name(), partial.visitors(*source)));
-    std::iter::once((ALL_SOURCES, &all))
-        .chain(per_source)
-        .filter(|(_, sketch)| !sketch.is_empty())
-        .map(|(dimension, sketch)| Row {
-            metric: "unique_visitors",
-            dimension: dimension.to_owned(),
-            unique_visitors: Some(sketch.estimate()),
-            visitors_sketch: Some(ByteBuf::from(sketch.to_bytes())),
-            ..Row::default()
-        })
-        .collect()
 }

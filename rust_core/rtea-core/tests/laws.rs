@@ -3,17 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod generated;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
 use rtea_core::dimension::Policy;
-use rtea_core::event::{Device, Event, Item, Source};
+use rtea_core::event::Event;
 use rtea_core::fold::{fold, window_start, Folded, Settings, ALL_TIME};
+use rtea_core::metrics::Metrics;
 use rtea_core::pack::{write_header, write_record, Record};
+use rtea_core::state::accumulate;
 
-const WINDOW_MS: i64 = 60_000;
+use generated::{encoded, event, events, oracle, WINDOW_MS};
 
 const NOW_MS: i64 = 1 << 41;
 
@@ -27,65 +31,6 @@ fn settings() -> Settings {
         topic: "events".into(),
         policy: Policy::default(),
     }
-}
-
-fn text() -> impl Strategy<Value = String> {
-    let text = prop_oneof!["[a-z0-9]{1,12}", "\\PC{1,20}", Just("\"\\\n\u{1}\u{1f600}".to_owned())];
-    text.prop_filter("no identity is blank", |text| !text.trim().is_empty())
-}
-
-fn maybe() -> impl Strategy<Value = Option<String>> {
-    proptest::option::of(text())
-}
-
-prop_compose! {
-    fn item()(product_id in text(), category in "[a-e]", price_minor in 0..10_000_000_i64, quantity in 1..100_i64) -> Item<'static> {
-        Item { product_id: product_id.into(), category: category.into(), price_minor, quantity }
-    }
-}
-
-prop_compose! {
-    fn device()(fields in proptest::array::uniform6(maybe())) -> Device<'static> {
-        let [os, app_version, browser, screen, locale, country] = fields.map(|field| field.map(Into::into));
-        Device { os, app_version, browser, screen, locale, country }
-    }
-}
-
-prop_compose! {
-    fn event()(
-        event_type in prop_oneof![Just("purchase".to_owned()), Just("page_view".to_owned()), "[a-z][a-z0-9_]{0,9}"],
-        mobile in any::<bool>(),
-        event_time_ms in 0..WINDOW_MS,
-        visitor in 0..40_u8,
-        texts in proptest::array::uniform8(maybe()),
-        event_id in proptest::option::of(text()),
-        device in proptest::option::of(device()),
-        items in proptest::collection::vec(item(), 1..4),
-        currency in proptest::option::of(proptest::sample::select(vec!["USD", "EUR", "JPY", "KWD"])),
-        schema_version in 1..4_u32,
-    ) -> Event<'static> {
-        let [session_id, user_id, page_url, referrer, search_term, campaign, order_id, _] = texts.map(|text| text.map(Into::into));
-        Event {
-            event_id: event_id.map(Into::into),
-            event_type: event_type.into(),
-            source: if mobile { Source::Mobile } else { Source::Website },
-            event_time_ms,
-            visitor_id: format!("visitor-{visitor}").into(),
-            schema_version, session_id, user_id, page_url, referrer, search_term, campaign, device, items,
-            currency: currency.map(Into::into),
-            order_id,
-        }
-    }
-}
-
-fn events() -> impl Strategy<Value = Vec<Event<'static>>> {
-    proptest::collection::vec(event(), 0..30)
-}
-
-fn encoded(event: &Event<'_>, format: Format) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    codec::encode(event, format, &mut bytes);
-    bytes
 }
 
 fn packed(events: &[Event<'_>]) -> Vec<u8> {
@@ -113,52 +58,15 @@ fn merged(first: &Partial, second: &Partial) -> Partial {
     merged
 }
 
-/// The simplest possible fold: JSON objects, maps and sets.
-#[derive(Debug, Default, PartialEq)]
-struct Naive {
-    counts: BTreeMap<(String, usize), u64>,
-    revenue: BTreeMap<(String, String), i128>,
-    visitors: [BTreeSet<String>; 2],
-}
-
-fn naive(events: &[Event<'_>]) -> Naive {
-    let mut found = Naive::default();
-    for event in events {
-        let json: serde_json::Value = serde_json::from_slice(&encoded(event, Format::Json)).unwrap();
-        let source = usize::from(json["source"] == "website");
-        *found.counts.entry((json["event_type"].as_str().unwrap().to_owned(), source)).or_default() += 1;
-        found.visitors[source].insert(json["visitor_id"].as_str().unwrap().to_owned());
-        if json["event_type"] == "purchase" {
-            let currency = json["currency"].as_str().unwrap_or("USD").to_owned();
-            for item in json["items"].as_array().unwrap() {
-                #[allow(clippy::cast_possible_truncation)]
-                let unit = match &*currency {
-                    "JPY" => 1.0,
-                    "KWD" => 1_000.0,
-                    _ => 100.0,
-                };
-                let minor = (item["price"].as_f64().unwrap() * unit).round() as i128;
-                let category = item["category"].as_str().unwrap().to_owned();
-                *found.revenue.entry((currency.clone(), category)).or_default() +=
-                    minor * i128::from(item["quantity"].as_i64().unwrap());
-            }
-        }
-    }
-    found
-}
-
 fn assert_equals_the_naive_fold(partial: &Partial, events: &[Event<'_>]) {
-    let expected = naive(events);
-    let by_source = |(name, counts): (&str, [u64; 2])| [0, 1].map(|source| ((name.to_owned(), source), counts[source]));
-    let counts = partial.counts().flat_map(by_source).filter(|(_, count)| *count > 0);
-    assert_eq!(counts.collect::<BTreeMap<_, _>>(), expected.counts);
-    let owned = |(currency, category, minor): (&str, &str, i128)| ((currency.to_owned(), category.to_owned()), minor);
-    assert_eq!(partial.revenue().map(owned).collect::<BTreeMap<_, _>>(), expected.revenue);
-    for source in Source::ALL {
-        let exact = i64::try_from(expected.visitors[source as usize].len()).unwrap();
-        assert_eq!(partial.visitors(source).estimate(), exact, "a sparse sketch is exact for so few");
-    }
+    assert_eq!(oracle::found(&partial.metrics), oracle::expected(events));
     assert_eq!(partial.events(), events.len() as u64);
+}
+
+#[test]
+fn every_series_of_the_registry_has_an_oracle() {
+    let registered = Metrics::LIST.iter().flat_map(|(_, series)| series.iter().map(|series| series.name));
+    assert_eq!(registered.collect::<BTreeSet<_>>(), oracle::SERIES.into_iter().collect());
 }
 
 proptest! {
@@ -228,6 +136,34 @@ proptest! {
     fn folding_in_parts_equals_folding_at_once(first in events(), second in events()) {
         let whole: Vec<_> = first.iter().chain(&second).cloned().collect();
         prop_assert_eq!(merged(&folded(&first), &folded(&second)).to_bytes(), folded(&whole).to_bytes());
+    }
+
+    #[test]
+    fn accumulating_equals_merging(batches in proptest::collection::vec(events(), 1..12)) {
+        let partials: Vec<_> = batches.iter().map(|events| folded(events)).collect();
+        let mut window = partials[0].to_bytes();
+        for partial in &partials[1..] {
+            let before = Partial::from_bytes(&window).unwrap().to_bytes().len();
+            window = accumulate(&window, &partial.to_bytes()).unwrap();
+            let room = 2 * (before + partial.to_bytes().len()) + 64;
+            prop_assert!(window.len() <= room, "{} bytes, at most {room}", window.len());
+        }
+        let all: Vec<_> = batches.into_iter().flatten().collect();
+        prop_assert_eq!(Partial::from_bytes(&window).unwrap().to_bytes(), folded(&all).to_bytes());
+    }
+
+    #[test]
+    fn halves_are_the_whole_again(events in events()) {
+        let whole = folded(&events);
+        let mut parts = vec![whole.clone()];
+        while let Some((place, (first, second))) = parts.iter().enumerate().find_map(|(n, part)| Some((n, part.halves()?))) {
+            parts.splice(place..=place, [first, second]);
+        }
+        let mut merged = parts.pop().unwrap();
+        for part in parts {
+            merged.merge(&part).unwrap();
+        }
+        prop_assert_eq!(merged.to_bytes(), whole.to_bytes());
     }
 
     #[test]

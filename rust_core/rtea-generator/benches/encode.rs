@@ -74,12 +74,12 @@ fn main() {
     });
     figures.push(format!("\"model_ns\": {model:.1}"));
     let truth = measure(|| {
-        let mut ledger = Ledger::new(60_000);
+        let mut ledger = Ledger::new(60_000, false);
         moments.iter().for_each(|moment| ledger.add(moment, Injection::NONE, &population));
         black_box(ledger);
     });
     figures.push(format!("\"truth_ns\": {truth:.1}"));
-    let (mut feed, mut next) = (Feed::new(settings(), 60_000, None), 0);
+    let (mut feed, mut next) = (Feed::new(settings(), 60_000, false, None), 0);
     let all = measure(|| {
         for _ in 0..EVENTS / BATCH {
             let (mut buffer, mut records) = (Vec::with_capacity(BATCH as usize * 400), Vec::new());

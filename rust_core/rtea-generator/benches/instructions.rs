@@ -10,9 +10,9 @@ use std::hint::black_box;
 
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::Format;
-use rtea_core::event::Source;
 use rtea_core::observation::Observation;
 use rtea_core::result::Submission;
+use rtea_core::source::Source;
 
 mod load;
 
@@ -62,7 +62,7 @@ fn dense() -> Vec<u8> {
         let visitor = format!("v{number}");
         let mut event = Observation::blank();
         event.event_type = "page_view";
-        event.source = if number % 2 == 0 { Source::Mobile } else { Source::Website };
+        event.source = if number % 2 == 0 { Source::MOBILE } else { Source::WEBSITE };
         event.visitor_id = &visitor;
         window.add(&event, &policy);
     }

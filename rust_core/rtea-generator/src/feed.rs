@@ -77,10 +77,11 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed of the stream with these settings. `window_ms` is the length of its windows and must be positive.
+    /// A feed of the stream with these settings. `window_ms` is the length of its windows and must be positive;
+    /// [`Ledger::new`] says what `has_shop` means.
     #[must_use]
-    pub fn new(settings: Settings, window_ms: i64, faults: Option<Faults>) -> Self {
-        let (stream, ledger) = (Stream::new(settings), Ledger::new(window_ms));
+    pub fn new(settings: Settings, window_ms: i64, has_shop: bool, faults: Option<Faults>) -> Self {
+        let (stream, ledger) = (Stream::new(settings), Ledger::new(window_ms, has_shop));
         Self { stream, event_writer: EventWriter::default(), ledger, faults, window_ms, held: BinaryHeap::new() }
     }
 

@@ -21,6 +21,7 @@ pub mod population;
 pub mod random;
 pub mod sent;
 pub mod session;
+pub mod shop;
 pub mod stream;
 pub mod truth;
 pub mod visitor;

@@ -10,7 +10,7 @@ use crate::behaviour::{Action, Walker};
 use crate::population::Population;
 use crate::random::Random;
 use crate::visitor::Visitor;
-use rtea_core::event::Source;
+use rtea_core::source::Source;
 
 /// Highest number of products in a cart.
 pub const CART: usize = 4;
@@ -98,8 +98,8 @@ impl Walk {
     pub fn advance(&mut self, population: &Population, sale: Option<u64>) {
         let walker = match self.source {
             _ if self.visitor.is_bot => Walker::Bot,
-            Source::Mobile => Walker::Mobile,
-            Source::Website => Walker::Website,
+            Source::MOBILE => Walker::Mobile,
+            _ => Walker::Website,
         };
         match population.behaviour.next(walker, self.action, self.position == 0, &mut self.random) {
             Some(action) => self.act(action, population, sale),

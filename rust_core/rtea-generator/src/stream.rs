@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use rtea_core::event::{self, Event, Item, Source, KNOWN_TYPES, SCHEMA_VERSION};
+use rtea_core::event::{self, Event, Item, KNOWN_TYPES, SCHEMA_VERSION};
+use rtea_core::source::Source;
 
 use crate::behaviour::Action;
 use crate::catalogue::Catalogue;
@@ -15,6 +16,9 @@ use crate::random::mix;
 use crate::session::{self, Step};
 
 const BOT_OS: &str = "Linux";
+
+/// Hexadecimal digits of a session id.
+const SESSION_DIGITS: usize = 12;
 const BOT_BROWSER: &str = "ExampleBot 2.1";
 
 /// What defines a stream: streams with equal settings are equal byte for byte.
@@ -132,13 +136,13 @@ impl EventWriter {
     /// The event of a moment. It borrows the buffers of this writer until the next call.
     pub fn write<'a>(&'a mut self, moment: &Moment, seed: u64, population: &'a Population) -> Event<'a> {
         let Moment { number, time_ms, step } = *moment;
-        let website = step.source == Source::Website;
+        let website = step.source == Source::WEBSITE;
         let landing = step.position == 0;
         let (mixes, catalogue) = (&population.mixes, population.catalogue.as_ref());
         let country = step.visitor.country(&mixes.countries);
         write_event_id(&mut self.event_id, seed, number, time_ms);
         write_id(&mut self.visitor_id, b'v', mix(u64::from(step.visitor.id())), 16);
-        write_id(&mut self.session_id, b's', step.session, 12);
+        write_id(&mut self.session_id, b's', step.session, SESSION_DIGITS);
         write_id(&mut self.user_id, b'u', u64::from(step.visitor.person), 8);
         write_id(&mut self.order_id, b'o', mix(number ^ seed), 12);
         write_page(&mut self.page_url, &step, catalogue);
@@ -148,7 +152,7 @@ impl EventWriter {
         let device = if step.visitor.is_bot {
             event::Device { os: Some(BOT_OS.into()), browser: Some(BOT_BROWSER.into()), ..event::Device::default() }
         } else {
-            let found = step.visitor.device(&mixes.devices[step.source as usize]);
+            let found = step.visitor.device(&mixes.devices[step.source.index()]);
             event::Device {
                 os: Some(found.os.as_str().into()),
                 app_version: (!website).then(|| found.program.as_str().into()),
@@ -169,12 +173,8 @@ impl EventWriter {
                 quantity: i64::from(line.quantity),
             })
             .collect();
-        #[allow(clippy::cast_possible_truncation)]
-        let (chance, choice) = (step.session as u16, step.session >> 16);
         let is_guest = landing && !step.visitor.is_bot;
-        let has_campaign = is_guest && f64::from(chance) / 65_536.0 < population.shares.campaign;
-        let campaign_place = choice / mixes.referrers.total();
-        let referrer = if website && is_guest { mixes.referrers.at(choice).as_deref() } else { None };
+        let referrer = if website && is_guest { mixes.referrers.at(step.session >> 16).as_deref() } else { None };
         Event {
             event_id: Some(Cow::Borrowed(&self.event_id)),
             event_type: KNOWN_TYPES[step.action as usize].into(),
@@ -188,13 +188,36 @@ impl EventWriter {
             referrer: referrer.map(Cow::Borrowed),
             search_term: (step.action == Action::Search)
                 .then(|| mixes.search_terms[step.product as usize % mixes.search_terms.len()].as_str().into()),
-            campaign: has_campaign.then(|| mixes.campaigns[step.source as usize].at(campaign_place).as_str().into()),
+            campaign: campaign_of(&step, population).map(Cow::Borrowed),
             device: Some(device),
             items,
             currency: (step.action == Action::Purchase).then(|| country.currency().into()),
             order_id: (step.action == Action::Purchase).then_some(Cow::Borrowed(self.order_id.as_str())),
         }
     }
+}
+
+/// The session as a number, as far as its id tells.
+pub(crate) fn session_of(step: &Step) -> u64 {
+    step.session & ((1 << (4 * SESSION_DIGITS)) - 1)
+}
+
+/// The campaign that brought the visitor, which is known at the landing.
+pub(crate) fn campaign_of<'a>(step: &Step, population: &'a Population) -> Option<&'a str> {
+    let mixes = &population.mixes;
+    #[allow(clippy::cast_possible_truncation)]
+    let (chance, choice) = (step.session as u16, step.session >> 16);
+    let is_guest = step.position == 0 && !step.visitor.is_bot;
+    let has_campaign = is_guest && f64::from(chance) / 65_536.0 < population.shares.campaign;
+    has_campaign.then(|| mixes.campaigns[step.source.index()].at(choice / mixes.referrers.total()).as_str())
+}
+
+/// The operating system of the visitor's device.
+pub(crate) fn os_of<'a>(step: &Step, population: &'a Population) -> &'a str {
+    if step.visitor.is_bot {
+        return BOT_OS;
+    }
+    &step.visitor.device(&population.mixes.devices[step.source.index()]).os
 }
 
 /// Writes an id in the form of a UUID version 7 (RFC 9562): the event time, 12 bits of the mixed seed, and a bijection

@@ -11,9 +11,10 @@ use roaring::RoaringBitmap;
 use crate::behaviour::{Action, ACTIONS};
 use crate::fault::{Fault, Injection};
 use crate::population::Population;
+use crate::shop::Shop;
 use crate::stream::Moment;
 
-const FORMAT_VERSION: u8 = 2;
+const FORMAT_VERSION: u8 = 3;
 
 /// How many kinds of faults are counted: each of [`Fault::ALL`], then hot keys.
 pub const FAULTS: usize = Fault::ALL.len() + 1;
@@ -31,6 +32,8 @@ pub struct Window {
     pub visitors: [RoaringBitmap; 2],
     /// Corrupted events whose time falls into the window, by fault.
     pub faults: [u64; FAULTS],
+    /// What else a shop counts, if it was asked for.
+    pub shop: Option<Box<Shop>>,
 }
 
 impl Window {
@@ -55,7 +58,10 @@ impl Window {
 
     fn count(&mut self, moment: &Moment, population: &Population) {
         let step = &moment.step;
-        let source = step.source as usize;
+        let source = step.source.index();
+        if let Some(shop) = &mut self.shop {
+            shop.count(moment, population);
+        }
         self.events += 1;
         self.counts[source][step.action as usize] += 1;
         self.visitors[source].insert(step.visitor.id());
@@ -84,6 +90,9 @@ impl Window {
         }
         for (mine, theirs) in self.faults.iter_mut().zip(other.faults) {
             *mine += theirs;
+        }
+        if let Some(theirs) = &other.shop {
+            self.shop.get_or_insert_default().merge(theirs);
         }
     }
 
@@ -115,6 +124,9 @@ impl Window {
         for visitors in &self.visitors {
             let Ok(()) = visitors.serialize_into(&mut bytes) else { unreachable!("a vector takes every write") };
         }
+        let Ok(()) = rmp_serde::encode::write(&mut bytes, &self.shop) else {
+            unreachable!("a vector takes every write")
+        };
         bytes
     }
 
@@ -139,7 +151,8 @@ impl Window {
         for visitors in &mut window.visitors {
             *visitors = RoaringBitmap::deserialize_from(&mut *rest).ok()?;
         }
-        rest.is_empty().then_some(window)
+        window.shop = rmp_serde::from_slice(rest).ok()?;
+        Some(window)
     }
 }
 
@@ -153,20 +166,24 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 #[derive(Debug)]
 pub struct Ledger {
     window_ms: i64,
+    has_shop: bool,
     windows: BTreeMap<i64, Window>,
 }
 
 impl Ledger {
-    /// A ledger of tumbling windows. `window_ms` is their length and must be positive.
+    /// A ledger of tumbling windows. `window_ms` is their length and must be positive. `has_shop` says whether to count
+    /// more than events, revenue and visitors, for some more time.
     #[must_use]
-    pub fn new(window_ms: i64) -> Self {
-        Self { window_ms, windows: BTreeMap::new() }
+    pub fn new(window_ms: i64, has_shop: bool) -> Self {
+        Self { window_ms, has_shop, windows: BTreeMap::new() }
     }
 
     /// Counts one moment in its window.
     pub fn add(&mut self, moment: &Moment, injection: Injection, population: &Population) {
         let start_ms = moment.time_ms.div_euclid(self.window_ms) * self.window_ms;
-        self.windows.entry(start_ms).or_default().add(moment, injection, population);
+        let shop = || self.has_shop.then(Box::default);
+        let window = self.windows.entry(start_ms).or_insert_with(|| Window { shop: shop(), ..Window::default() });
+        window.add(moment, injection, population);
     }
 
     /// Removes the windows that end at or before a time, and returns their starts and contents, oldest first.

@@ -4,7 +4,7 @@ use crate::mixes::{Country, Device};
 use crate::population::{Population, Shares};
 use crate::random::{mix, Random};
 use crate::weighted::Weighted;
-use rtea_core::event::Source;
+use rtea_core::source::Source;
 
 const BOTS: u32 = 64;
 
@@ -43,18 +43,18 @@ impl Visitor {
     pub(crate) fn source(&self, shares: &Shares, random: &mut Random) -> Source {
         let place = share(self.traits);
         if self.is_bot {
-            Source::Website
+            Source::WEBSITE
         } else if self.on_second {
             // The second device is of the other kind than the first.
             if place < shares.mobile {
-                Source::Website
+                Source::WEBSITE
             } else {
-                Source::Mobile
+                Source::MOBILE
             }
         } else if place < shares.mobile || (place < shares.mobile + shares.both && random.below(2) == 0) {
-            Source::Mobile
+            Source::MOBILE
         } else {
-            Source::Website
+            Source::WEBSITE
         }
     }
 

@@ -10,8 +10,10 @@ use proptest::prelude::*;
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::{self, Format};
 use rtea_core::dimension::Policy;
-use rtea_core::event::{Source, KNOWN_TYPES};
+use rtea_core::event::KNOWN_TYPES;
+use rtea_core::metrics::Value;
 use rtea_core::observation::Observation;
+use rtea_core::source::Source;
 use rtea_generator::behaviour::Action;
 use rtea_generator::catalogue::{Catalogue, Category};
 use rtea_generator::clock::{Clock, Rhythm, CELL_MS};
@@ -19,6 +21,7 @@ use rtea_generator::fault::Injection;
 use rtea_generator::mixes::Country;
 use rtea_generator::population::Population;
 use rtea_generator::session::Line;
+use rtea_generator::shop::Shop;
 use rtea_generator::stream::{EventWriter, Settings, Stream};
 use rtea_generator::truth::{Ledger, Window};
 use rtea_generator::weighted::Weighted;
@@ -177,12 +180,31 @@ fn the_ledger_counts_categories_and_currencies_from_the_settings() {
     assert_eq!(found, expected.into_iter().flatten().collect());
 }
 
+/// Orders, sessions, the funnel, products and audience: the truth against the rows of the aggregation.
+fn compare_shops(shop: &Shop, partial: &Partial) {
+    let counted: HashSet<_> = ["event_count", "revenue", "unique_visitors"].into_iter().collect();
+    let rows = partial.metrics.rows().into_iter().filter(|row| !counted.contains(row.metric));
+    let found: HashMap<_, _> =
+        rows.map(|row| ((row.metric, row.dimension, row.currency.to_owned()), row.value)).collect();
+    let expected = shop.rows(100);
+    assert_eq!(found.len(), expected.len());
+    for (metric, dimension, currency, value) in expected {
+        match &found[&(metric, dimension.clone(), currency)] {
+            Value::Count(count) => assert_eq!(i64::try_from(*count).unwrap(), value, "{metric} {dimension}"),
+            Value::Money(minor) => assert_eq!(*minor, i128::from(value), "{metric} {dimension}"),
+            Value::Distinct(estimate, _) => {
+                assert!((estimate - value).abs() <= 2 + value / 500, "{metric} {dimension}: {estimate} of {value}");
+            }
+        }
+    }
+}
+
 /// Currencies and categories of the revenue.
 fn assert_ledger_equals_fold(mut stream: Stream) -> HashSet<(String, String)> {
     let mut dimensions = HashSet::new();
     let catalogue = Arc::clone(&stream.settings().population.catalogue);
     let categories = catalogue.categories();
-    let mut ledger = Ledger::new(10_000);
+    let mut ledger = Ledger::new(10_000, true);
     let mut event_writer = EventWriter::default();
     let mut partials: HashMap<i64, Partial> = HashMap::new();
     for number in 0..30_000 {
@@ -200,21 +222,28 @@ fn assert_ledger_equals_fold(mut stream: Stream) -> HashSet<(String, String)> {
         assert_eq!(Window::from_bytes(&window.to_bytes()).as_ref(), Some(&window));
         let partial = &partials[&start_ms];
         assert_eq!(window.events, partial.events());
-        let counts: HashMap<_, _> = partial.counts().collect();
+        let counts: HashMap<_, _> = partial.metrics.event_count.counts().collect();
         for (action, name) in KNOWN_TYPES.into_iter().enumerate() {
-            assert_eq!([window.counts[0][action], window.counts[1][action]], counts[name], "{name}");
+            let folded = Source::OWN.map(|source| counts[name].of(source));
+            assert_eq!([window.counts[0][action], window.counts[1][action]], folded, "{name}");
         }
         let named = |((category, currency), minor): (&(u32, [u8; 3]), &i64)| {
             let name = categories[*category as usize].name.clone();
             ((String::from_utf8(currency.to_vec()).unwrap(), name), i128::from(*minor))
         };
         let expected: HashMap<_, _> = window.revenue.iter().map(named).collect();
-        let folded = partial.revenue().map(|(currency, category, minor)| ((currency.into(), category.into()), minor));
+        let folded = partial
+            .metrics
+            .revenue
+            .sums()
+            .map(|(currency, category, minor)| ((currency.into(), category.into()), minor));
         assert_eq!(folded.collect::<HashMap<_, _>>(), expected);
         dimensions.extend(expected.into_keys());
-        for source in Source::ALL {
-            let exact = i64::try_from(window.visitors[source as usize].len()).unwrap();
-            let estimate = partial.visitors(source).estimate();
+        compare_shops(window.shop.as_deref().unwrap(), partial);
+        let visitors: HashMap<_, _> = partial.metrics.unique_visitors.by_source().named().into_iter().collect();
+        for source in Source::OWN {
+            let exact = i64::try_from(window.visitors[source.index()].len()).unwrap();
+            let estimate = visitors.get(source.name()).map_or(0, |sketch| sketch.estimate());
             // A sparse sketch hashes to 2^20 places, so one or two of a thousand visitors may share a place.
             assert!((estimate - exact).abs() <= 2 + exact / 500, "{estimate} of {exact}");
         }

@@ -9,18 +9,22 @@ use rtea_core::aggregate::Partial;
 use rtea_core::dimension::Policy;
 use rtea_core::fold::{self, Settings};
 use rtea_core::letter;
+use rtea_core::metrics::{Metrics, Series};
 use rtea_core::pack::{self, Record};
 use rtea_core::refused::Refused;
 use rtea_core::result::{self, Submission};
 use rtea_core::sketch::{self, InvalidSketch, Sketch};
+use rtea_core::state;
 
 use crate::errors::Error;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SKETCH_STANDARD_ERROR", sketch::STANDARD_ERROR)?;
+    module.add("METRICS", registry())?;
     module.add_class::<Folder>()?;
     module.add_function(wrap_pyfunction!(pack_records, module)?)?;
     module.add_function(wrap_pyfunction!(merge_partials, module)?)?;
+    module.add_function(wrap_pyfunction!(accumulate, module)?)?;
     module.add_function(wrap_pyfunction!(split_orders, module)?)?;
     module.add_function(wrap_pyfunction!(describe_partial, module)?)?;
     module.add_function(wrap_pyfunction!(encode_result, module)?)?;
@@ -34,6 +38,14 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(estimate_sketch, module)?)
 }
 
+type Described = (&'static str, &'static str, &'static str, &'static str);
+
+/// Name of each metric, with name, dimension, unit and description of its series.
+fn registry() -> Vec<(&'static str, Vec<Described>)> {
+    let described = |series: &Series| (series.name, series.dimension, series.unit.name(), series.description);
+    Metrics::LIST.iter().map(|(name, series)| (*name, series.iter().map(described).collect())).collect()
+}
+
 #[pyclass(frozen, module = "rtea._core")]
 struct Folder(Settings);
 
@@ -45,7 +57,7 @@ type FoldedBytes<'py> =
 #[pymethods]
 impl Folder {
     #[new]
-    #[pyo3(signature = (*, window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders))]
+    #[pyo3(signature = (*, window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders, metrics, top_products))]
     #[expect(clippy::too_many_arguments, reason = "each is named by its caller")]
     fn new(
         window_ms: i64,
@@ -59,16 +71,22 @@ impl Folder {
         categories: Vec<String>,
         currencies: Vec<String>,
         deduplicate_orders: bool,
+        metrics: Vec<String>,
+        top_products: u32,
     ) -> PyResult<Self> {
         if window_ms <= 0 {
             return Err(Error::Argument(format!("window_ms is {window_ms}: expected a positive number")).into());
         }
+        let bits = Metrics::bits(metrics.iter().map(String::as_str))
+            .ok_or_else(|| Error::Argument(format!("metrics is {metrics:?}: expected names in METRICS")))?;
         let policy = Policy {
             limit: max_dimensions,
             event_types: event_types.into_iter().collect(),
             categories: categories.into_iter().collect(),
             currencies: currencies.into_iter().collect(),
             deduplicate_orders,
+            metrics: bits,
+            top_products,
         };
         let span_ms = span_ms.map_or(fold::ALL_TIME, |(from_ms, to_ms)| from_ms..to_ms);
         Ok(Self(Settings { window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, policy }))
@@ -121,6 +139,12 @@ fn merge_partials<'py>(py: Python<'py>, partials: Vec<Bound<'py, PyBytes>>) -> P
         Ok::<_, Error>(merged.to_bytes())
     });
     Ok(PyBytes::new(py, &merged?))
+}
+
+#[pyfunction]
+fn accumulate<'py>(py: Python<'py>, window: &[u8], partial: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let accumulated = py.detach(|| state::accumulate(window, partial));
+    Ok(PyBytes::new(py, &accumulated.map_err(Error::State)?))
 }
 
 #[pyfunction]

@@ -6,12 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use rtea_core::event::{Source, KNOWN_TYPES};
+use rtea_core::event::KNOWN_TYPES;
+use rtea_core::source::Source;
 use rtea_generator::clock::{self, Clock};
 use rtea_generator::fault::Fault;
 use rtea_generator::feed::{Feed, Record};
 use rtea_generator::partition;
 use rtea_generator::population::{Population, MOST_VISITORS};
+use rtea_generator::shop::Row;
 use rtea_generator::stream::Settings;
 use rtea_generator::truth::Window;
 
@@ -132,7 +134,7 @@ impl EventStream {
     #[new]
     #[pyo3(signature = (
         *, seed, start_ms, rate_hz, window_ms, lanes, visitors, products,
-        pause_sigma = 1.0, activity = 0.5, popularity = 0.9, rhythm = None, population_settings = None, faults = None
+        pause_sigma = 1.0, activity = 0.5, popularity = 0.9, rhythm = None, population_settings = None, faults = None, has_shop = false
     ))]
     // Python passes these as named arguments; a structure would add nothing.
     #[allow(clippy::too_many_arguments)]
@@ -150,6 +152,7 @@ impl EventStream {
         rhythm: Option<&Rhythm>,
         population_settings: Option<&PopulationSettings>,
         faults: Option<&Faults>,
+        has_shop: bool,
     ) -> PyResult<Self> {
         if !(0.0..=3.0).contains(&pause_sigma) {
             return Err(Error::Argument(format!("pause_sigma {pause_sigma}: expected 0 to 3")).into());
@@ -169,7 +172,7 @@ impl EventStream {
         }
         let rhythm = rhythm.map_or(clock::Rhythm::FLAT, |rhythm| rhythm.0);
         let settings = Settings { seed, start_ms, rate_hz, rhythm, lanes, pause_sigma, population };
-        Ok(Self(Mutex::new(Feed::new(settings, window_ms, faults.map(|faults| faults.0)))))
+        Ok(Self(Mutex::new(Feed::new(settings, window_ms, has_shop, faults.map(|faults| faults.0)))))
     }
 
     fn batch<'py>(
@@ -242,21 +245,21 @@ impl EventStream {
 type Counts<T> = Vec<(T, u64)>;
 
 /// Number of events; counts by dimension; revenue by category and currency, in minor units; exact number of visitors,
-/// of all sources and of each; counts of faults.
-type Truth = (u64, Counts<String>, Vec<(String, String, i64)>, Counts<&'static str>, Counts<&'static str>);
+/// of all sources and of each; counts of faults; the rows of other metrics.
+type Truth = (u64, Counts<String>, Vec<(String, String, i64)>, Counts<&'static str>, Counts<&'static str>, Vec<Row>);
 
 #[pyfunction]
-fn merge_truth(shards: Vec<Bound<'_, PyBytes>>, categories: Vec<String>) -> PyResult<Truth> {
+fn merge_truth(shards: Vec<Bound<'_, PyBytes>>, categories: Vec<String>, top_products: usize) -> PyResult<Truth> {
     let mut merged = Window::default();
     for shard in &shards {
         let window = Window::from_bytes(shard.as_bytes())
             .ok_or_else(|| Error::Argument("a shard's window is damaged: expected bytes of take_truth".into()))?;
         merged.merge(&window);
     }
-    let counts = Source::ALL.iter().flat_map(|source| {
+    let counts = Source::OWN.iter().flat_map(|source| {
         KNOWN_TYPES
             .iter()
-            .zip(merged.counts[*source as usize])
+            .zip(merged.counts[source.index()])
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| (format!("{name}_{}", source.name()), count))
     });
@@ -267,8 +270,9 @@ fn merge_truth(shards: Vec<Bound<'_, PyBytes>>, categories: Vec<String>) -> PyRe
         Ok((name.clone(), String::from_utf8_lossy(currency).into_owned(), *minor))
     });
     let revenue = revenue.collect::<PyResult<_>>()?;
-    let visitors = Source::ALL.iter().map(|source| (source.name(), merged.visitors[*source as usize].len()));
+    let visitors = Source::OWN.iter().map(|source| (source.name(), merged.visitors[source.index()].len()));
     let all = std::iter::once(("all", merged.all_visitors()));
     let uniques = all.chain(visitors).filter(|(_, count)| *count > 0).collect();
-    Ok((merged.events, counts.collect(), revenue, uniques, merged.fault_counts().collect()))
+    let others = merged.shop.as_ref().map_or_else(Vec::new, |shop| shop.rows(top_products));
+    Ok((merged.events, counts.collect(), revenue, uniques, merged.fault_counts().collect(), others))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use rtea_core::event::Source;
+use rtea_core::source::Source;
 use rtea_generator::behaviour::{Behaviour, Walker, ACTIONS, LEAVE, STATES};
 use rtea_generator::catalogue::{Catalogue, Category, HIGHEST_MINOR, MOST_CATEGORIES};
 use rtea_generator::mixes::{Country, Device, Mixes};
@@ -124,7 +124,7 @@ fn listed<T, R>(mix: &Weighted<T>, row: impl Fn(&(T, u32)) -> R) -> Vec<R> {
 }
 
 fn by_source<T, R>(mixes: &[Weighted<T>; 2], row: impl Fn(&(T, u32)) -> R) -> HashMap<&'static str, Vec<R>> {
-    Source::ALL.into_iter().map(|source| (source.name(), listed(&mixes[source as usize], &row))).collect()
+    Source::OWN.into_iter().map(|source| (source.name(), listed(&mixes[source.index()], &row))).collect()
 }
 
 fn transitions(behaviour: &Behaviour) -> HashMap<&str, HashMap<&str, HashMap<&str, u32>>> {
@@ -173,10 +173,10 @@ fn mixes(
     let mut mixes = Mixes::default();
     for (name, rows) in devices {
         let found = rows.into_iter().map(|(os, program, screen, weight)| (Device { os, program, screen }, weight));
-        mixes.devices[source_named(&name)? as usize] = weighted(&format!("devices.{name}"), found.collect())?;
+        mixes.devices[source_named(&name)?.index()] = weighted(&format!("devices.{name}"), found.collect())?;
     }
     for (name, rows) in campaigns {
-        mixes.campaigns[source_named(&name)? as usize] = weighted(&format!("campaigns.{name}"), rows)?;
+        mixes.campaigns[source_named(&name)?.index()] = weighted(&format!("campaigns.{name}"), rows)?;
     }
     if !countries.is_empty() {
         mixes.countries = weighted("countries", countries.iter().map(country).collect::<PyResult<_>>()?)?;
@@ -222,7 +222,7 @@ fn weighted<T>(place: &str, entries: Vec<(T, u32)>) -> PyResult<Weighted<T>> {
 }
 
 fn source_named(name: &str) -> PyResult<Source> {
-    Source::from_name(name).ok_or_else(|| unknown("source", name, &["mobile", "website"]))
+    Source::own(name).ok_or_else(|| unknown("source", name, &["mobile", "website"]))
 }
 
 fn unknown(what: &str, found: &str, expected: &[&str]) -> PyErr {

@@ -1,10 +1,8 @@
 package rivals;
 
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Properties;
 import java.util.stream.Collectors;
@@ -33,8 +31,9 @@ public final class StreamsApp {
 
     private StreamsApp() {}
 
-    public static void main(String[] arguments) throws Exception {
-        Settings settings = new Settings(arguments);
+    /** The arguments: the application's name, then those of {@link Settings}. */
+    public static void main(String[] arguments) {
+        Settings settings = new Settings(Arrays.copyOfRange(arguments, 1, arguments.length));
         // Partitions are read at different speeds, and each task has its own time: a short grace would lose events.
         TimeWindows windows = TimeWindows.ofSizeAndGrace(settings.window, Duration.ofDays(1));
         StreamsBuilder builder = new StreamsBuilder();
@@ -81,7 +80,7 @@ public final class StreamsApp {
         write(counts.toStream().map(StreamsApp::named), "event_count", settings);
         write(revenue.toStream().map(StreamsApp::named), "revenue", settings);
         write(visitors.toStream(), "unique_visitors", settings);
-        run(builder.build(), settings);
+        run(builder.build(), arguments[0], settings);
     }
 
     private static final class Parsed {
@@ -118,17 +117,10 @@ public final class StreamsApp {
                 .to(settings.rowsTopic, Produced.with(TEXT, TEXT));
     }
 
-    /** A round for each line of the input: an application of that name, until the next line. */
-    private static void run(Topology topology, Settings settings) throws IOException {
-        BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        for (String name = input.readLine(); name != null; name = input.readLine()) {
-            KafkaStreams streams = new KafkaStreams(topology, properties(name, settings));
-            streams.cleanUp();
-            streams.start();
-            input.readLine();
-            streams.close(Duration.ofSeconds(30));
-            streams.cleanUp();
-        }
+    private static void run(Topology topology, String name, Settings settings) {
+        KafkaStreams streams = new KafkaStreams(topology, properties(name, settings));
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> streams.close(Duration.ofSeconds(5))));
+        streams.start();
     }
 
     private static Properties properties(String name, Settings settings) {

@@ -9,8 +9,9 @@ use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
 use super::raw::{Fields, Fill, FillRows, Scalar, Shape, Token, Values};
-use crate::event::{self, Device, Event, Item, Source};
+use crate::event::{self, Device, Event, Item};
 use crate::reject::{Reason, Reject};
+use crate::source::Source;
 
 /// The event's fields as found.
 #[derive(Default)]
@@ -248,7 +249,7 @@ fn event_type(token: Token<'_>) -> Result<Cow<'_, str>, Reject> {
 fn source(token: Token<'_>) -> Result<Source, Reject> {
     const EXPECTED: &str = "\"mobile\" or \"website\"";
     let found = required_text(token, "source", usize::MAX, EXPECTED)?;
-    Source::from_name(&found).ok_or(Reject::of(Reason::InvalidValue, "source", EXPECTED))
+    Source::own(&found).ok_or(Reject::of(Reason::InvalidValue, "source", EXPECTED))
 }
 
 fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {

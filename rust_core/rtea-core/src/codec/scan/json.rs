@@ -9,8 +9,9 @@ use wide::u8x16;
 
 use super::{event_type, identity, is_identity, set, time, within, Draft, PRICE_DIGITS, PRICE_UNIT};
 use crate::codec::rules;
-use crate::event::{self, Source};
+use crate::event;
 use crate::observation::{Line, Observation};
+use crate::source::Source;
 
 /// Levels of nesting in values of unknown fields.
 const MAX_DEPTH: u32 = 32;
@@ -25,13 +26,17 @@ pub(super) fn scan<'a>(text: &'a str, found: &mut Observation<'a>) -> Option<()>
     reader.object(|reader, key| match key {
         b"event_id" => reader.nullable(|reader| is_identity(reader.bytes()?, 64)).map(drop),
         b"event_type" => set(&mut draft.found.event_type, event_type(reader.string()?)?),
-        b"source" => set(&mut draft.source, Some(Source::from_name(reader.string()?)?)),
+        b"source" => set(&mut draft.source, Some(Source::own(reader.string()?)?)),
         b"event_time" => set(&mut draft.event_time_ms, Some(event_time(reader)?)),
         b"visitor_id" => set(&mut draft.found.visitor_id, identity(reader.string()?, 128)?),
         b"schema_version" => reader.nullable(|reader| within(reader.integer()?, 1, i64::from(u32::MAX))).map(drop),
-        b"session_id" | b"user_id" => reader.nullable(|reader| is_identity(reader.bytes()?, usize::MAX)).map(drop),
-        b"page_url" | b"referrer" | b"search_term" | b"campaign" => reader.nullable(Reader::any_string).map(drop),
-        b"device" => reader.nullable(device).map(drop),
+        b"session_id" => {
+            set(&mut draft.found.session_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?)
+        }
+        b"user_id" => reader.nullable(|reader| is_identity(reader.bytes()?, usize::MAX)).map(drop),
+        b"page_url" | b"referrer" | b"search_term" => reader.nullable(Reader::any_string).map(drop),
+        b"campaign" => set(&mut draft.found.campaign, reader.nullable(Reader::string)?),
+        b"device" => device(reader, &mut draft),
         b"items" => items(reader, &mut draft.found.lines),
         b"currency" => set(&mut draft.found.currency, reader.nullable(currency)?.unwrap_or(event::DEFAULT_CURRENCY)),
         b"order_id" => {
@@ -53,13 +58,19 @@ fn event_time(reader: &mut Reader<'_>) -> Option<i64> {
     time(if reader.peek()? == b'"' { rules::date_time_ms(reader.string()?)? } else { reader.integer()? })
 }
 
-fn device(reader: &mut Reader<'_>) -> Option<()> {
-    reader.object(|reader, key| match key {
-        b"os" | b"app_version" | b"browser" | b"screen" | b"locale" | b"country" => {
-            reader.nullable(Reader::any_string).map(drop)
-        }
-        _ => reader.skip(0),
-    })
+fn device<'a>(reader: &mut Reader<'a>, draft: &mut Draft<'a, '_>) -> Option<()> {
+    draft.os = None;
+    draft.found.country = None;
+    let found = reader.nullable(|reader| {
+        reader.object(|reader, key| match key {
+            b"os" => set(&mut draft.os, reader.nullable(Reader::string)?),
+            b"country" => set(&mut draft.found.country, reader.nullable(Reader::string)?),
+            b"app_version" | b"browser" | b"screen" | b"locale" => reader.nullable(Reader::any_string).map(drop),
+            _ => reader.skip(0),
+        })
+    })?;
+    draft.has_device = found.is_some();
+    Some(())
 }
 
 fn items<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
@@ -68,9 +79,9 @@ fn items<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
 }
 
 fn set_item<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
-    let (mut has_product, mut category, mut price, mut quantity) = (false, "", None, 1);
+    let (mut product_id, mut category, mut price, mut quantity) = ("", "", None, 1);
     reader.object(|reader, key| match key {
-        b"product_id" => set(&mut has_product, is_identity(reader.bytes()?, 128).is_some()),
+        b"product_id" => set(&mut product_id, identity(reader.string()?, 128)?),
         b"category" => set(&mut category, reader.string().filter(|category| category.len() <= 64)?),
         b"price" => set(&mut price, Some(reader.price()?)),
         b"quantity" => {
@@ -79,10 +90,10 @@ fn set_item<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()
         }
         _ => reader.skip(0),
     })?;
-    if !has_product || category.is_empty() {
+    if product_id.is_empty() || category.is_empty() {
         return None;
     }
-    lines.push(Line { category, price_minor: price?, quantity });
+    lines.push(Line { product_id, category, price_minor: price?, quantity });
     Some(())
 }
 

@@ -5,8 +5,9 @@
 
 use super::{event_type, identity, set, time, within, Draft, PRICE_UNIT};
 use crate::codec::rules;
-use crate::event::{self, Source};
+use crate::event;
 use crate::observation::{Line, Observation};
+use crate::source::Source;
 
 /// Fields of an event, a device and an item, in schema order.
 const EVENT_FIELDS: usize = 16;
@@ -24,13 +25,15 @@ pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<(
         match field {
             0 => reader.nullable(|reader| identity(reader.string()?, 64)).map(drop),
             1 => set(&mut draft.found.event_type, event_type(reader.string()?)?),
-            2 => set(&mut draft.source, Some(Source::from_name(reader.string()?)?)),
+            2 => set(&mut draft.source, Some(Source::own(reader.string()?)?)),
             3 => set(&mut draft.event_time_ms, Some(event_time(&mut reader)?)),
             4 => set(&mut draft.found.visitor_id, identity(reader.string()?, 128)?),
             5 => reader.nullable(|reader| within(reader.integer()?, 1, i64::from(u32::MAX))).map(drop),
-            6 | 7 => reader.nullable(|reader| identity(reader.string()?, usize::MAX)).map(drop),
-            8..=11 => reader.nullable(Reader::string).map(drop),
-            12 => reader.nullable(device).map(drop),
+            6 => set(&mut draft.found.session_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?),
+            7 => reader.nullable(|reader| identity(reader.string()?, usize::MAX)).map(drop),
+            8..=10 => reader.nullable(Reader::string).map(drop),
+            11 => set(&mut draft.found.campaign, reader.nullable(Reader::string)?),
+            12 => device(&mut reader, &mut draft),
             13 => reader.nullable(|reader| items(reader, &mut draft.found.lines)).map(drop),
             14 => set(&mut draft.found.currency, reader.nullable(currency)?.unwrap_or(event::DEFAULT_CURRENCY)),
             _ => set(&mut draft.found.order_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?),
@@ -42,10 +45,19 @@ pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<(
     draft.finish()
 }
 
-fn device(reader: &mut Reader<'_>) -> Option<()> {
-    for _ in 0..reader.array(DEVICE_FIELDS)? {
-        reader.nullable(Reader::string)?;
-    }
+fn device<'a>(reader: &mut Reader<'a>, draft: &mut Draft<'a, '_>) -> Option<()> {
+    let found = reader.nullable(|reader| {
+        for field in 0..reader.array(DEVICE_FIELDS)? {
+            let text = reader.nullable(Reader::string)?;
+            match field {
+                0 => draft.os = text,
+                5 => draft.found.country = text,
+                _ => {}
+            }
+        }
+        Some(())
+    })?;
+    draft.has_device = found.is_some();
     Some(())
 }
 
@@ -53,12 +65,12 @@ fn items<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
     for _ in 0..reader.array(usize::MAX)? {
         // The fields up to the price are required.
         let fields = reader.array(ITEM_FIELDS).filter(|fields| *fields >= ITEM_FIELDS - 1)?;
-        identity(reader.string()?, 128)?;
+        let product_id = identity(reader.string()?, 128)?;
         let category = reader.string().filter(|category| (1..=64).contains(&category.len()))?;
         let price_minor = reader.price()?;
         let quantity = |reader: &mut Reader<'_>| within(reader.integer()?, 1, event::MAX_QUANTITY);
         let quantity = if fields == ITEM_FIELDS { reader.nullable(quantity)?.unwrap_or(1) } else { 1 };
-        lines.push(Line { category, price_minor, quantity });
+        lines.push(Line { product_id, category, price_minor, quantity });
     }
     Some(())
 }

@@ -1,0 +1,81 @@
+//! A sketch of ids for each source: what several metrics count.
+
+use serde_bytes::{ByteBuf, Bytes};
+
+use crate::metrics::{InvalidSection, Row, Value, ALL_SOURCES};
+use crate::sketch::Sketch;
+use crate::source::{BySource, Source};
+
+/// Distinct ids by source.
+#[derive(Debug, Clone, Default)]
+pub struct SourceSketches(BySource<Sketch>);
+
+/// Name and sketch of each source that was seen, sorted by name.
+pub(super) type Section<'a> = Vec<(&'a str, &'a Bytes)>;
+
+impl SourceSketches {
+    /// Counts an id.
+    #[inline]
+    pub fn add(&mut self, source: Source, id: &str) {
+        self.0.get_mut(source).add(id.as_bytes());
+    }
+
+    /// Adds the ids of other sketches.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(source, sketch)| self.0.get_mut(source).merge(sketch));
+    }
+
+    /// The sketches of the sources that were seen, sorted by the sources' names.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, &Sketch)> {
+        let seen = self.0.iter().filter(|(_, sketch)| !sketch.is_empty());
+        let mut named: Vec<_> = seen.map(|(source, sketch)| (source.name(), sketch)).collect();
+        named.sort_unstable_by_key(|(name, _)| *name);
+        named
+    }
+
+    /// The ids of all sources together; `None` without any.
+    #[must_use]
+    pub fn all(&self) -> Option<Sketch> {
+        let mut all = Sketch::new();
+        self.0.iter().for_each(|(_, sketch)| all.merge(sketch));
+        (!all.is_empty()).then_some(all)
+    }
+
+    /// A row for each source.
+    pub(super) fn rows(&self, metric: &'static str, dimension: impl Fn(&str) -> String) -> Vec<Row<'static>> {
+        let row = |(name, sketch): (&str, &Sketch)| Row {
+            metric,
+            dimension: dimension(name),
+            currency: "",
+            value: Value::distinct(sketch),
+        };
+        self.named().into_iter().map(row).collect()
+    }
+
+    /// A row for each source, and one for all of them together.
+    pub(super) fn rows_and_all(&self, metric: &'static str) -> Vec<Row<'static>> {
+        let mut rows = self.rows(metric, str::to_owned);
+        rows.extend(self.all().map(|all| Row {
+            metric,
+            dimension: ALL_SOURCES.to_owned(),
+            currency: "",
+            value: Value::distinct(&all),
+        }));
+        rows
+    }
+
+    /// What a section of the state bytes holds.
+    pub(super) fn section(&self) -> Vec<(&'static str, ByteBuf)> {
+        self.named().into_iter().map(|(name, sketch)| (name, ByteBuf::from(sketch.to_bytes()))).collect()
+    }
+
+    /// Reads a section.
+    pub(crate) fn of(section: Section<'_>) -> Result<Self, InvalidSection> {
+        let mut found = Self::default();
+        for (name, bytes) in section {
+            *found.0.get_mut(Source::named(name)?) = Sketch::from_bytes(bytes)?;
+        }
+        Ok(found)
+    }
+}
