@@ -15,7 +15,7 @@ KEPT = Record(
             "sql", "exact", 12_000_000, [30.0, 20.0, 24.0], [{"taskmanager": used} for used in (50.0, 60.0, 55.0)]
         ),
         Measured("rtea", "", 12_000_000, [10.0], [{"taskmanager": 22.0}]),
-        Measured("rust", "no guarantees", 12_000_000, [8.0], [{"taskmanager": 0.5, "program": 11.0}]),
+        Measured("rust", "none", 12_000_000, [8.0], [{"taskmanager": 0.5, "program": 11.0}]),
     ],
 )
 
@@ -23,7 +23,7 @@ KEPT = Record(
 def test_the_table_gives_medians_spreads_and_ratios() -> None:
     rows = [line for line in figures.table(KEPT).splitlines() if line.startswith("|")][2:]
     assert rows == [
-        "| one Rust process (the limit) | 11.0 (11.0 to 11.0) | 0.50 | 1,500,000 (1,500,000 to 1,500,000) | no guarantees |",
+        "| one Rust process (the limit) | 11.0 (11.0 to 11.0) | 0.50 | 1,500,000 (1,500,000 to 1,500,000) | none |",
         "| RTEA | 22.0 (22.0 to 22.0) | 1.00 | 1,200,000 (1,200,000 to 1,200,000) |  |",
         "| Flink SQL | 55.0 (50.0 to 60.0) | 2.50 | 500,000 (400,000 to 600,000) | exact |",
     ]

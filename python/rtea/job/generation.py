@@ -42,7 +42,7 @@ def digest(config: Config) -> str:
     False
     """
     values = config.job.model_dump(mode="json", include=SETTINGS_OF_ROWS)
-    later = config.job.model_dump(mode="json", include=FIRST_DEFAULTS.keys())
+    later = config.job.model_dump(mode="json", include=set(FIRST_DEFAULTS))
     values |= {name: value for name, value in later.items() if value != FIRST_DEFAULTS[name]}
     values |= {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:16]
