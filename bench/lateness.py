@@ -60,7 +60,7 @@ def main(hours: float, late_share: float, state_dir: Path) -> None:
             "sink.duckdb_path": state_dir / "metrics.duckdb",
             "job.allowed_lateness_ms": DAY_MS,
             "generator.speed": SPEED,
-            "generator.rate_hz": RATE_HZ // SPEED,
+            "generator.rate": RATE_HZ // SPEED,
             "faults.disorder_share": late_share,
             "faults.disorder_ms": DAY_MS - 600_000,
         }

@@ -106,7 +106,7 @@ impl Partial {
         let blank = self.blank();
         let with = |metrics| Self { metrics, ..blank.clone() };
         let has_orders = !self.orders.as_bytes().is_empty();
-        let has_metrics = !self.metrics.sections().is_empty();
+        let has_metrics = !self.metrics.is_empty();
         let (first, second) = if has_orders && has_metrics {
             (with(self.metrics.clone()), Self { orders: self.orders.clone(), ..blank.clone() })
         } else if has_orders {

@@ -12,6 +12,7 @@ pub mod codec;
 pub mod dimension;
 pub mod event;
 pub mod fold;
+pub mod frame;
 pub mod letter;
 pub mod metrics;
 pub mod observation;

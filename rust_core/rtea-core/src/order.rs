@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::dimension::Policy;
 use crate::event::PURCHASE;
+use crate::frame;
 use crate::observation::{Line, Observation};
 use crate::source::Source;
 
 const DIGEST_BYTES: usize = 16;
-const LENGTH_BYTES: usize = 4;
 const LEAST_BYTES: usize = 65_536;
 
 /// How an order's bytes name its source.
@@ -124,7 +124,7 @@ impl<'a> Order<'a> {
     }
 }
 
-/// The orders of one window, perhaps with repeats. Each is stored as `| length u32 | digest | order as MessagePack |`.
+/// The orders of one window, perhaps with repeats. Each is stored as a frame, `| length | digest | order as MessagePack |`.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
     log: Vec<u8>,
@@ -135,23 +135,18 @@ impl Orders {
     /// Adds the order of a purchase.
     pub fn add(&mut self, order_id: &str, event: &Observation<'_>, policy: &Policy) {
         let order = Order::of(event, policy);
-        let start = self.log.len();
-        self.log.extend([0; LENGTH_BYTES]);
-        self.log.extend(&Sha256::digest(order_id)[..DIGEST_BYTES]);
-        let Ok(()) = rmp_serde::encode::write(&mut self.log, &order) else {
-            unreachable!("a vector takes every write")
-        };
-        let length = self.log.len() - start - LENGTH_BYTES;
-        self.log[start..start + LENGTH_BYTES].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        frame::append(&mut self.log, |log| {
+            log.extend(&Sha256::digest(order_id)[..DIGEST_BYTES]);
+            let Ok(()) = rmp_serde::encode::write(log, &order) else { unreachable!("a vector takes every write") };
+        });
     }
 
     /// Adds the orders of another part of the window.
     pub fn merge(&mut self, other: &Self) {
         self.log.extend(&other.log);
         if self.log.len() > LEAST_BYTES && self.log.len() > 2 * self.distinct_bytes {
-            let distinct: Vec<u8> = self.distinct().into_iter().flat_map(with_length).collect();
-            self.distinct_bytes = distinct.len();
-            self.log = distinct;
+            self.log = log_of(&self.distinct());
+            self.distinct_bytes = self.log.len();
         }
     }
 
@@ -176,11 +171,8 @@ impl Orders {
         if entries.len() < 2 {
             return None;
         }
-        let of = |entries: &[&[u8]]| Self {
-            log: entries.iter().flat_map(|entry| with_length(entry)).collect(),
-            distinct_bytes: 0,
-        };
         let (first, second) = entries.split_at(entries.len() / 2);
+        let of = |entries| Self { log: log_of(entries), distinct_bytes: 0 };
         Some((of(first), of(second)))
     }
 
@@ -201,9 +193,7 @@ impl Orders {
     pub fn from_bytes(log: &[u8], distinct_bytes: usize) -> Option<Self> {
         let mut rest = log;
         while !rest.is_empty() {
-            let (entry, after) = split(rest)?;
-            read(entry).filter(|order| order.source.source().is_some())?;
-            rest = after;
+            read(frame::take(&mut rest)?).filter(|order| order.source.source().is_some())?;
         }
         Some(Self { log: log.to_vec(), distinct_bytes })
     }
@@ -211,9 +201,8 @@ impl Orders {
     fn distinct(&self) -> Vec<&[u8]> {
         let mut entries = Vec::new();
         let mut rest = self.log.as_slice();
-        while let Some((entry, after)) = split(rest) {
+        while let Some(entry) = frame::take(&mut rest) {
             entries.push(entry);
-            rest = after;
         }
         entries.sort_unstable();
         entries.dedup_by_key(|entry| entry.get(..DIGEST_BYTES));
@@ -225,12 +214,10 @@ fn read(entry: &[u8]) -> Option<Order<'_>> {
     rmp_serde::from_slice(entry.get(DIGEST_BYTES..)?).ok()
 }
 
-fn split(log: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = log.split_first_chunk::<LENGTH_BYTES>()?;
-    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
-}
-
-fn with_length(entry: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    let length = u32::try_from(entry.len()).unwrap_or(u32::MAX).to_le_bytes();
-    length.into_iter().chain(entry.iter().copied())
+fn log_of(entries: &[&[u8]]) -> Vec<u8> {
+    let mut log = Vec::new();
+    for entry in entries {
+        frame::append(&mut log, |log| log.extend_from_slice(entry));
+    }
+    log
 }

@@ -14,7 +14,7 @@ use rtea_core::observation::Observation;
 
 mod load;
 
-use load::{foreign, settings, NOW_MS};
+use load::{foreign, settings, DEFAULT, NOW_MS};
 
 const EVENTS: usize = 100_000;
 const BATCH: usize = 4_000;
@@ -54,14 +54,14 @@ fn main() {
             scanned = values.iter().filter(|value| codec::scan(black_box(value), &mut found)).count();
         });
         let decode = measure(|| values.iter().for_each(|value| drop(black_box(codec::decode(black_box(value))))));
-        let (batches, settings) = (packed(values), settings());
+        let (batches, settings) = (packed(values), settings(DEFAULT));
         let folded = measure(|| batches.iter().for_each(|batch| drop(black_box(fold(batch, NOW_MS, &settings)))));
         figures.push(format!(
             "\"{name}\": {{\"scanned\": {:.3}, \"scan_ns\": {scan:.1}, \"decode_ns\": {decode:.1}, \"fold_ns\": {folded:.1}}}",
             scanned as f64 / EVENTS as f64
         ));
     }
-    let settings = settings();
+    let settings = settings(DEFAULT);
     let partials: Vec<Partial> =
         packed(&json).iter().map(|batch| fold(batch, NOW_MS, &settings).unwrap().partials.remove(0)).collect();
     let bytes = measure(|| partials.iter().for_each(|partial| drop(black_box(partial.to_bytes()))));

@@ -10,13 +10,15 @@ use std::hint::black_box;
 
 use rtea_core::aggregate::Partial;
 use rtea_core::codec::Format;
+use rtea_core::fold::Settings;
+use rtea_core::metrics::Metrics;
 use rtea_core::observation::Observation;
 use rtea_core::result::Submission;
 use rtea_core::source::Source;
 
 mod load;
 
-use load::{foreign, packed, settings, WINDOW_MS};
+use load::{foreign, packed, settings, DEFAULT, WINDOW_MS};
 
 const EVENTS: u64 = 1_000;
 const VISITORS: u32 = 60_000;
@@ -49,29 +51,37 @@ fn values(format: Format, first: u64) -> Vec<Vec<u8>> {
     load::encoded(format, first, EVENTS, 20_000, 200_000)
 }
 
-fn partial(first: u64) -> Partial {
+fn partial(first: u64, settings: &Settings) -> Partial {
     let batch = packed(&values(Format::Json, first));
-    rtea_core::fold::fold(&batch, load::NOW_MS, &settings()).unwrap().partials.remove(0)
+    rtea_core::fold::fold(&batch, load::NOW_MS, settings).unwrap().partials.remove(0)
 }
 
 /// The state of a window with so many visitors that its sketches are dense.
 fn dense() -> Vec<u8> {
-    let mut window = partial(0);
-    let policy = settings().policy;
+    let settings = settings(DEFAULT);
+    let mut window = partial(0, &settings);
     for number in 0..VISITORS {
         let visitor = format!("v{number}");
         let mut event = Observation::blank();
         event.event_type = "page_view";
         event.source = if number % 2 == 0 { Source::MOBILE } else { Source::WEBSITE };
         event.visitor_id = &visitor;
-        window.add(&event, &policy);
+        window.add(&event, &settings.policy);
     }
     window.to_bytes()
 }
 
-fn fold(values: &[Vec<u8>]) {
-    let (batch, settings) = (packed(values), settings());
-    black_box(measured::fold(black_box(&batch), black_box(&settings)));
+fn fold(values: &[Vec<u8>], settings: &Settings) {
+    let batch = packed(values);
+    black_box(measured::fold(black_box(&batch), black_box(settings)));
+}
+
+fn merge(window: &[u8], part: &Partial) {
+    black_box(measured::merge(black_box(window), black_box(&part.to_bytes())));
+}
+
+fn all() -> Settings {
+    settings(Metrics::LIST.iter().map(|(name, _)| *name))
 }
 
 fn encode() {
@@ -80,12 +90,14 @@ fn encode() {
 }
 
 fn main() {
-    let measurements: [(&str, fn()); 6] = [
-        ("fold_json", || fold(&values(Format::Json, 0))),
-        ("fold_msgpack", || fold(&values(Format::Msgpack, 0))),
-        ("fold_foreign", || fold(&foreign(&values(Format::Json, 0), 10))),
-        ("merge_small", || drop(black_box(measured::merge(&partial(0).to_bytes(), &partial(EVENTS).to_bytes())))),
-        ("merge_dense", || drop(black_box(measured::merge(&dense(), &partial(0).to_bytes())))),
+    let measurements: [(&str, fn()); 8] = [
+        ("fold_json", || fold(&values(Format::Json, 0), &settings(DEFAULT))),
+        ("fold_msgpack", || fold(&values(Format::Msgpack, 0), &settings(DEFAULT))),
+        ("fold_foreign", || fold(&foreign(&values(Format::Json, 0), 10), &settings(DEFAULT))),
+        ("fold_all", || fold(&values(Format::Json, 0), &all())),
+        ("merge_small", || merge(&partial(0, &settings(DEFAULT)).to_bytes(), &partial(EVENTS, &settings(DEFAULT)))),
+        ("merge_dense", || merge(&dense(), &partial(0, &settings(DEFAULT)))),
+        ("merge_all", || merge(&partial(0, &all()).to_bytes(), &partial(EVENTS, &all()))),
         ("encode_dense", encode),
     ];
     match std::env::args().nth(1).filter(|argument| !argument.starts_with("--")) {

@@ -140,14 +140,14 @@ impl Metric for Audience {
         rows
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let (entries, others) = (self.0.entries(), self.0.others());
         if entries.is_empty() && others.is_empty() {
-            return Vec::new();
+            return;
         }
         let groups: Vec<_> = entries.iter().map(|entry| (entry.group, entry.name, counts(entry.amount))).collect();
         let rest: Vec<_> = others.iter().map(|(kind, rest)| (*kind, counts(rest))).collect();
-        write(&(groups, rest))
+        write(&(groups, rest), bytes);
     }
 
     fn from_bytes(bytes: &[u8], policy: &Policy) -> Result<Self, InvalidSection> {

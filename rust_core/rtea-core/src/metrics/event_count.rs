@@ -93,7 +93,7 @@ impl Metric for EventCount {
             .collect()
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let known = KNOWN_TYPES.into_iter().zip(&self.known).map(|(name, counts)| (name, true, named(counts)));
         let others =
             self.others.entries().into_iter().map(|entry| (entry.name, entry.is_protected, named(entry.amount)));
@@ -101,10 +101,10 @@ impl Metric for EventCount {
         counts.sort_unstable();
         let rest = self.others.others().first().map_or_else(Vec::new, |(_, counts)| named(counts));
         if counts.is_empty() && rest.is_empty() {
-            return Vec::new();
+            return;
         }
         let section: Section<'_> = (counts, rest);
-        write(&section)
+        write(&section, bytes);
     }
 
     fn from_bytes(bytes: &[u8], policy: &Policy) -> Result<Self, InvalidSection> {

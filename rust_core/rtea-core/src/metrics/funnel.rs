@@ -49,14 +49,14 @@ impl Metric for Funnel {
         STEPS.into_iter().zip(&self.0).flat_map(of_step).collect()
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let of_step = |(step, sketches): (_, &SourceSketches)| (step, sketches.section());
         let mut section: Vec<(&str, Vec<(&str, ByteBuf)>)> = STEPS.into_iter().zip(&self.0).map(of_step).collect();
         section.retain(|(_, sketches)| !sketches.is_empty());
         if section.is_empty() {
-            return Vec::new();
+            return;
         }
-        write(&section)
+        write(&section, bytes);
     }
 
     fn from_bytes(bytes: &[u8], _: &Policy) -> Result<Self, InvalidSection> {

@@ -18,6 +18,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::dimension::Policy;
+use crate::frame;
 use crate::observation::Observation;
 use crate::sketch::{InvalidSketch, Sketch};
 use crate::source::TooManySources;
@@ -167,8 +168,8 @@ pub trait Metric: Sized + Clone + std::fmt::Debug {
     /// The rows, in any order; none with nothing counted.
     fn rows(&self) -> Vec<Row<'_>>;
 
-    /// Its section of the state bytes; empty if nothing was counted. Equal counts give equal bytes.
-    fn to_bytes(&self) -> Vec<u8>;
+    /// Appends its section of the state bytes, or nothing if nothing was counted. Equal counts give equal bytes.
+    fn write(&self, bytes: &mut Vec<u8>);
 
     /// Reads a section that is not empty.
     ///
@@ -183,14 +184,27 @@ pub trait Metric: Sized + Clone + std::fmt::Debug {
 }
 
 /// Writes a section as MessagePack.
-pub(crate) fn write(section: &impl Serialize) -> Vec<u8> {
-    let Ok(bytes) = rmp_serde::to_vec(section) else { unreachable!("plain fields always serialize") };
-    bytes
+fn write(section: &impl Serialize, bytes: &mut Vec<u8>) {
+    let Ok(()) = rmp_serde::encode::write(bytes, section) else { unreachable!("plain fields always serialize") };
 }
 
 /// Reads a section of MessagePack.
-pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, InvalidSection> {
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, InvalidSection> {
     rmp_serde::from_slice(bytes).map_err(|error| InvalidSection(error.to_string()))
+}
+
+fn write_section(name: &str, bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let before = bytes.len();
+    frame::append(bytes, |bytes| bytes.extend_from_slice(name.as_bytes()));
+    let mut is_empty = true;
+    frame::append(bytes, |bytes| {
+        let start = bytes.len();
+        write(bytes);
+        is_empty = bytes.len() == start;
+    });
+    if is_empty {
+        bytes.truncate(before);
+    }
 }
 
 macro_rules! metrics {
@@ -245,12 +259,9 @@ macro_rules! metrics {
                 rows
             }
 
-            /// Name and bytes of each metric that has counted something.
-            #[must_use]
-            pub fn sections(&self) -> Vec<(&'static str, Vec<u8>)> {
-                let mut sections = vec![$((stringify!($name), self.$name.to_bytes())),*];
-                sections.retain(|(_, bytes)| !bytes.is_empty());
-                sections
+            /// Appends two frames for each metric that has counted something: its name, and its section.
+            pub fn write(&self, bytes: &mut Vec<u8>) {
+                $(write_section(stringify!($name), bytes, |bytes| self.$name.write(bytes));)*
             }
 
             /// Reads one section into its metric; `false` if there is no metric of that name.
@@ -306,12 +317,19 @@ impl Metrics {
         })
     }
 
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes.is_empty()
+    }
+
     /// Two parts that give these metrics when merged; `None` if they cannot be divided.
     #[must_use]
     pub fn halves(&self, policy: &Policy) -> Option<(Self, Self)> {
-        let filled: Vec<usize> = (0..Self::LIST.len())
-            .filter(|place| !self.only(&(*place..place + 1), policy).sections().is_empty())
-            .collect();
+        let filled: Vec<usize> =
+            (0..Self::LIST.len()).filter(|place| !self.only(&(*place..place + 1), policy).is_empty()).collect();
         match filled.as_slice() {
             [] => None,
             [place] => self.halves_of(*place, policy),

@@ -76,12 +76,12 @@ impl Metric for Orders {
         self.section().into_iter().flat_map(rows).collect()
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let section = self.section();
         if section.is_empty() {
-            return Vec::new();
+            return;
         }
-        write(&section)
+        write(&section, bytes);
     }
 
     fn from_bytes(bytes: &[u8], _: &Policy) -> Result<Self, InvalidSection> {

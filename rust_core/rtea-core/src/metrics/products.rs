@@ -116,7 +116,7 @@ impl Metric for Products {
     fn add(&mut self, event: &Observation<'_>, part: Part, _: &Policy) {
         let (is_view, is_cart) = (event.event_type == "product_view", event.event_type == "add_to_cart");
         let is_sale = event.event_type == PURCHASE && part.has_order();
-        if !(is_view || is_cart) && !is_sale {
+        if !(is_view || is_cart || is_sale) {
             return;
         }
         for line in event.lines.iter().filter(|line| !line.product_id.is_empty()) {
@@ -166,18 +166,18 @@ impl Metric for Products {
         rows
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let entries = self.held.entries();
         let others = self.held.others();
         if entries.is_empty() && others.is_empty() {
-            return Vec::new();
+            return;
         }
         let section: Section<'_> = (
             u32::try_from(self.top).unwrap_or(u32::MAX),
             entries.iter().map(|entry| (entry.name, counts(entry.amount))).collect(),
             others.first().map(|(_, rest)| counts(rest)),
         );
-        write(&section)
+        write(&section, bytes);
     }
 
     fn from_bytes(bytes: &[u8], policy: &Policy) -> Result<Self, InvalidSection> {

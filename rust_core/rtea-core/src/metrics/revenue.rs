@@ -73,16 +73,16 @@ impl Metric for Revenue {
             .collect()
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let entries = self.sums.entries().into_iter();
         let section: Section<'_> = (
             entries.map(|entry| (entry.group, entry.name, entry.is_protected, *entry.amount)).collect(),
             self.sums.others(),
         );
         if section.0.is_empty() && section.1.is_empty() {
-            return Vec::new();
+            return;
         }
-        write(&section)
+        write(&section, bytes);
     }
 
     fn from_bytes(bytes: &[u8], policy: &Policy) -> Result<Self, InvalidSection> {

@@ -44,12 +44,12 @@ impl Metric for UniqueVisitors {
         self.0.rows_and_all(Self::SERIES[0].name)
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let section = self.0.section();
         if section.is_empty() {
-            return Vec::new();
+            return;
         }
-        write(&section)
+        write(&section, bytes);
     }
 
     fn from_bytes(bytes: &[u8], _: &Policy) -> Result<Self, InvalidSection> {

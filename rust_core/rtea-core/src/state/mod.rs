@@ -1,8 +1,8 @@
 //! The state bytes of a partial aggregate. The job's operators exchange them, and checkpoints and savepoints store
 //! them.
 //!
-//! They are one byte of version, then one MessagePack array with a section for each metric, by name. So a new metric needs
-//! no new version: state without its section has counted nothing of it yet. `tests/golden.rs` checks that this release
+//! They are one byte of version, then frames ([`frame`]): one MessagePack array, and name and section of each metric. So a
+//! new metric needs no new version: state without its section has counted nothing of it yet. `tests/golden.rs` checks that this release
 //! reads the bytes of every version in `tests/vectors/state`, and that it writes its own version unchanged.
 //!
 //! The state of an open window may also be a run: state bytes, and behind them those of partials that are merged later
@@ -15,6 +15,7 @@ mod earlier;
 
 use crate::aggregate::{OtherWindow, Partial};
 use crate::dimension::Policy;
+use crate::frame;
 use crate::metrics::InvalidSection;
 use crate::order::Orders;
 
@@ -24,8 +25,6 @@ pub const STATE_VERSION: u8 = 4;
 
 /// First byte of a run. No version has this number.
 const RUN: u8 = 0xff;
-
-const LENGTH_BYTES: usize = 4;
 
 /// State bytes that cannot be read, or partials that cannot merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +72,9 @@ impl From<OtherWindow> for StateError {
     }
 }
 
+/// The first frame. [`crate::metrics::Metrics::write`] makes the others.
 #[derive(Serialize, Deserialize)]
-struct Latest<'a> {
+struct Head<'a> {
     window_start_ms: i64,
     events: u64,
     /// Highest number of dimensions of a kind.
@@ -82,28 +82,24 @@ struct Latest<'a> {
     #[serde(borrow)]
     orders: &'a Bytes,
     distinct_order_bytes: usize,
-    /// Name and bytes of each metric that has counted something.
-    #[serde(borrow)]
-    sections: Vec<(&'a str, &'a Bytes)>,
 }
 
 impl Partial {
     /// The state bytes. Without orders, equal partials with the same history of adds give equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let sections = self.metrics.sections();
-        let state = Latest {
+        let head = Head {
             window_start_ms: self.window_start_ms,
             events: self.events,
             limit: self.limit,
             orders: Bytes::new(self.orders.as_bytes()),
             distinct_order_bytes: self.orders.distinct_bytes(),
-            sections: sections.iter().map(|(name, bytes)| (*name, Bytes::new(bytes))).collect(),
         };
-        let size = sections.iter().map(|(name, bytes)| name.len() + bytes.len() + 16).sum::<usize>();
-        let mut bytes = Vec::with_capacity(64 + size + state.orders.len());
-        bytes.push(STATE_VERSION);
-        let Ok(()) = rmp_serde::encode::write(&mut bytes, &state) else { unreachable!("a vector takes every write") };
+        let mut bytes = vec![STATE_VERSION];
+        frame::append(&mut bytes, |bytes| {
+            let Ok(()) = rmp_serde::encode::write(bytes, &head) else { unreachable!("a vector takes every write") };
+        });
+        self.metrics.write(&mut bytes);
         bytes
     }
 
@@ -115,7 +111,7 @@ impl Partial {
         let (version, body) = bytes.split_first().ok_or_else(|| StateError::Corrupt("no bytes".into()))?;
         match *version {
             RUN => merge_run(body),
-            STATE_VERSION => read::<Latest<'_>>(body)?.into_partial(),
+            STATE_VERSION => read_latest(body),
             version => earlier::read(version, body),
         }
     }
@@ -129,19 +125,24 @@ fn orders(log: &[u8], distinct_bytes: usize) -> Result<Orders, StateError> {
     Orders::from_bytes(log, distinct_bytes).ok_or_else(|| StateError::Corrupt("orders".into()))
 }
 
-impl Latest<'_> {
-    fn into_partial(self) -> Result<Partial, StateError> {
-        let policy = Policy { limit: self.limit, ..Policy::default() };
-        let mut partial = Partial::new(self.window_start_ms, &policy);
-        partial.events = self.events;
-        partial.orders = orders(self.orders, self.distinct_order_bytes)?;
-        for (name, bytes) in self.sections {
-            if !partial.metrics.read(name, bytes, &policy)? {
-                return Err(StateError::UnknownMetric(name.to_owned()));
-            }
+fn read_latest(mut body: &[u8]) -> Result<Partial, StateError> {
+    let mut next = || if body.is_empty() { Ok(None) } else { take_part(&mut body).map(Some) };
+    let head: Head<'_> = read(next()?.unwrap_or_default())?;
+    let policy = Policy { limit: head.limit, ..Policy::default() };
+    let mut partial = Partial::new(head.window_start_ms, &policy);
+    partial.events = head.events;
+    partial.orders = orders(head.orders, head.distinct_order_bytes)?;
+    while let Some(name) = next()? {
+        let name = std::str::from_utf8(name).map_err(|error| StateError::Corrupt(error.to_string()))?;
+        if !partial.metrics.read(name, next()?.unwrap_or_default(), &policy)? {
+            return Err(StateError::UnknownMetric(name.to_owned()));
         }
-        Ok(partial)
     }
+    Ok(partial)
+}
+
+fn take_part<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], StateError> {
+    frame::take(rest).ok_or_else(|| StateError::Corrupt("a part is cut off".into()))
 }
 
 /// Adds a partial's state bytes to those of its window, and gives the new ones of the window.
@@ -160,40 +161,24 @@ impl Latest<'_> {
 /// [`StateError`] when bytes are damaged, or of different windows.
 pub fn accumulate(window: &[u8], partial: &[u8]) -> Result<Vec<u8>, StateError> {
     let (merged, waiting) = match window.split_first() {
-        Some((&RUN, run)) => split(run)?,
+        Some((&RUN, mut run)) => (take_part(&mut run)?, run),
         _ => (window, [].as_slice()),
     };
-    let mut run = Vec::with_capacity(1 + 2 * LENGTH_BYTES + merged.len() + waiting.len() + partial.len());
+    let mut run = Vec::with_capacity(16 + merged.len() + waiting.len() + partial.len());
     run.push(RUN);
-    append(&mut run, merged);
+    frame::append(&mut run, |run| run.extend_from_slice(merged));
     run.extend_from_slice(waiting);
-    append(&mut run, partial);
+    frame::append(&mut run, |run| run.extend_from_slice(partial));
     if waiting.len() + partial.len() < merged.len() {
         return Ok(run);
     }
     Partial::from_bytes(&run).map(|partial| partial.to_bytes())
 }
 
-fn append(run: &mut Vec<u8>, bytes: &[u8]) {
-    run.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-    run.extend_from_slice(bytes);
-}
-
-/// The first part of a run, and the others.
-fn split(run: &[u8]) -> Result<(&[u8], &[u8]), StateError> {
-    let parts = run
-        .split_first_chunk::<LENGTH_BYTES>()
-        .and_then(|(length, rest)| rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?));
-    parts.ok_or_else(|| StateError::Corrupt("a run is cut off".into()))
-}
-
-fn merge_run(run: &[u8]) -> Result<Partial, StateError> {
-    let (first, mut rest) = split(run)?;
-    let mut merged = part_of_run(first)?;
-    while !rest.is_empty() {
-        let (part, after) = split(rest)?;
-        merged.merge(&part_of_run(part)?)?;
-        rest = after;
+fn merge_run(mut run: &[u8]) -> Result<Partial, StateError> {
+    let mut merged = part_of_run(take_part(&mut run)?)?;
+    while !run.is_empty() {
+        merged.merge(&part_of_run(take_part(&mut run)?)?)?;
     }
     Ok(merged)
 }

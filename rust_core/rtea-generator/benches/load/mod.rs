@@ -3,6 +3,7 @@
 use rtea_core::codec::{self, Format};
 use rtea_core::dimension::Policy;
 use rtea_core::fold::{Settings as FoldSettings, ALL_TIME};
+use rtea_core::metrics::Metrics;
 use rtea_core::pack::{write_header, write_record, Record};
 use rtea_generator::clock::Rhythm;
 use rtea_generator::population::Population;
@@ -59,8 +60,11 @@ pub(crate) fn packed(values: &[Vec<u8>]) -> Vec<u8> {
     batch
 }
 
-/// The settings of the job's fold, without limits.
-pub(crate) fn settings() -> FoldSettings {
+/// What a job counts by default.
+pub(crate) const DEFAULT: [&str; 3] = ["event_count", "revenue", "unique_visitors"];
+
+/// Settings of the job's fold that count some metrics.
+pub(crate) fn settings<'a>(metrics: impl IntoIterator<Item = &'a str>) -> FoldSettings {
     FoldSettings {
         window_ms: WINDOW_MS,
         max_skew_ms: 0,
@@ -68,6 +72,6 @@ pub(crate) fn settings() -> FoldSettings {
         max_event_bytes: 1 << 20,
         max_letter_bytes: 1 << 20,
         topic: "events".into(),
-        policy: Policy { limit: 1_000, ..Policy::default() },
+        policy: Policy { limit: 1_000, metrics: Metrics::bits(metrics).unwrap(), ..Policy::default() },
     }
 }
