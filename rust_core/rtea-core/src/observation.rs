@@ -26,28 +26,44 @@ impl Line<'_> {
     }
 }
 
-/// The kind of a device: `app`, or by the operating system of a browser `phone` or `desktop`; `None` if it is unknown.
-///
-/// ```
-/// use rtea_core::{observation::device_class, source::Source};
-/// assert_eq!(device_class(Source::WEBSITE, Some("Android 14")), Some("phone"));
-/// assert_eq!(device_class(Source::WEBSITE, None), None);
-/// ```
-#[must_use]
-pub fn device_class(source: Source, os: Option<&str>) -> Option<&'static str> {
-    const PHONES: [&str; 3] = ["android", "ios", "iphone"];
-    const DESKTOPS: [&str; 6] = ["windows", "macos", "mac os", "linux", "chrome os", "chromeos"];
-    if source == Source::MOBILE {
-        return Some("app");
-    }
-    let os = os?.as_bytes();
-    let is_one_of = |names: &[&str]| {
-        names.iter().any(|name| os.get(..name.len()).is_some_and(|os| os.eq_ignore_ascii_case(name.as_bytes())))
-    };
-    match () {
-        () if is_one_of(&PHONES) => Some("phone"),
-        () if is_one_of(&DESKTOPS) => Some("desktop"),
-        () => None,
+/// What an event says about its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device<'a> {
+    /// Nothing.
+    Unknown,
+    /// Its operating system, perhaps.
+    Os(Option<&'a str>),
+    /// Its class.
+    Class(&'a str),
+}
+
+impl<'a> Device<'a> {
+    /// The class: `app`, or by the operating system of a browser `phone` or `desktop`; `None` if it is unknown.
+    ///
+    /// ```
+    /// use rtea_core::{observation::Device, source::Source};
+    /// assert_eq!(Device::Os(Some("Android 14")).class(Source::WEBSITE), Some("phone"));
+    /// assert_eq!(Device::Os(None).class(Source::MOBILE), Some("app"));
+    /// assert_eq!(Device::Os(None).class(Source::WEBSITE), None);
+    /// ```
+    #[must_use]
+    pub fn class(self, source: Source) -> Option<&'a str> {
+        const PHONES: [&str; 3] = ["android", "ios", "iphone"];
+        const DESKTOPS: [&str; 6] = ["windows", "macos", "mac os", "linux", "chrome os", "chromeos"];
+        let os = match self {
+            Self::Unknown => return None,
+            Self::Class(class) => return Some(class),
+            Self::Os(_) if source == Source::MOBILE => return Some("app"),
+            Self::Os(os) => os?.as_bytes(),
+        };
+        let is_one_of = |names: &[&str]| {
+            names.iter().any(|name| os.get(..name.len()).is_some_and(|os| os.eq_ignore_ascii_case(name.as_bytes())))
+        };
+        match () {
+            () if is_one_of(&PHONES) => Some("phone"),
+            () if is_one_of(&DESKTOPS) => Some("desktop"),
+            () => None,
+        }
     }
 }
 
@@ -68,8 +84,8 @@ pub struct Observation<'a> {
     pub campaign: Option<&'a str>,
     /// The visitor's country.
     pub country: Option<&'a str>,
-    /// The kind of device ([`device_class`]).
-    pub device_class: Option<&'a str>,
+    /// The visitor's device.
+    pub device: Device<'a>,
     /// Currency of the lines: the event's own, or [`DEFAULT_CURRENCY`].
     pub currency: &'a str,
     /// The order.
@@ -90,7 +106,7 @@ impl<'a> Observation<'a> {
             session_id: None,
             campaign: None,
             country: None,
-            device_class: None,
+            device: Device::Unknown,
             currency: DEFAULT_CURRENCY,
             order_id: None,
             lines: Vec::new(),
@@ -129,7 +145,7 @@ impl<'a> Observation<'a> {
             session_id: event.session_id.as_deref(),
             campaign: event.campaign.as_deref(),
             country: device.and_then(|device| device.country.as_deref()),
-            device_class: device.and_then(|device| device_class(event.source, device.os.as_deref())),
+            device: device.map_or(Device::Unknown, |device| Device::Os(device.os.as_deref())),
             currency: event.currency.as_deref().unwrap_or(DEFAULT_CURRENCY),
             order_id: event.order_id.as_deref(),
             lines: event.items.iter().map(line).collect(),

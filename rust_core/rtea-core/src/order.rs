@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::dimension::Policy;
 use crate::event::PURCHASE;
 use crate::frame;
-use crate::observation::{Line, Observation};
+use crate::observation::{Device, Line, Observation};
 use crate::source::Source;
 
 const DIGEST_BYTES: usize = 16;
@@ -85,7 +85,7 @@ impl<'a> Order<'a> {
             lines: event.lines.iter().map(line).collect(),
             campaign: event.campaign,
             country: event.country,
-            device_class: event.device_class,
+            device_class: event.device.class(event.source),
         }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Order<'a> {
             lines: self.lines.iter().map(line).collect(),
             campaign: self.campaign,
             country: self.country,
-            device_class: self.device_class,
+            device: self.device_class.map_or(Device::Unknown, Device::Class),
             ..Observation::blank()
         }
     }

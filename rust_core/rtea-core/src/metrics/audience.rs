@@ -98,7 +98,8 @@ impl Metric for Audience {
 
     #[inline]
     fn add(&mut self, event: &Observation<'_>, part: Part, _: &Policy) {
-        let kinds = [("campaign", event.campaign), ("country", event.country), ("device", event.device_class)];
+        let class = event.device.class(event.source);
+        let kinds = [("campaign", event.campaign), ("country", event.country), ("device", class)];
         for (kind, name) in kinds {
             let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
             let group = self.0.slot(kind, name, || false);

@@ -10,7 +10,7 @@ use wide::u8x16;
 use super::{event_type, identity, is_identity, set, time, within, Draft, PRICE_DIGITS, PRICE_UNIT};
 use crate::codec::rules;
 use crate::event;
-use crate::observation::{Line, Observation};
+use crate::observation::{Device, Line, Observation};
 use crate::source::Source;
 
 /// Levels of nesting in values of unknown fields.
@@ -36,7 +36,7 @@ pub(super) fn scan<'a>(text: &'a str, found: &mut Observation<'a>) -> Option<()>
         b"user_id" => reader.nullable(|reader| is_identity(reader.bytes()?, usize::MAX)).map(drop),
         b"page_url" | b"referrer" | b"search_term" => reader.nullable(Reader::any_string).map(drop),
         b"campaign" => set(&mut draft.found.campaign, reader.nullable(Reader::string)?),
-        b"device" => device(reader, &mut draft),
+        b"device" => device(reader, draft.found),
         b"items" => items(reader, &mut draft.found.lines),
         b"currency" => set(&mut draft.found.currency, reader.nullable(currency)?.unwrap_or(event::DEFAULT_CURRENCY)),
         b"order_id" => {
@@ -58,19 +58,18 @@ fn event_time(reader: &mut Reader<'_>) -> Option<i64> {
     time(if reader.peek()? == b'"' { rules::date_time_ms(reader.string()?)? } else { reader.integer()? })
 }
 
-fn device<'a>(reader: &mut Reader<'a>, draft: &mut Draft<'a, '_>) -> Option<()> {
-    draft.os = None;
-    draft.found.country = None;
-    let found = reader.nullable(|reader| {
+fn device<'a>(reader: &mut Reader<'a>, found: &mut Observation<'a>) -> Option<()> {
+    let mut os = None;
+    found.country = None;
+    let device = reader.nullable(|reader| {
         reader.object(|reader, key| match key {
-            b"os" => set(&mut draft.os, reader.nullable(Reader::string)?),
-            b"country" => set(&mut draft.found.country, reader.nullable(Reader::string)?),
+            b"os" => set(&mut os, reader.nullable(Reader::string)?),
+            b"country" => set(&mut found.country, reader.nullable(Reader::string)?),
             b"app_version" | b"browser" | b"screen" | b"locale" => reader.nullable(Reader::any_string).map(drop),
             _ => reader.skip(0),
         })
     })?;
-    draft.has_device = found.is_some();
-    Some(())
+    set(&mut found.device, device.map_or(Device::Unknown, |()| Device::Os(os)))
 }
 
 fn items<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {

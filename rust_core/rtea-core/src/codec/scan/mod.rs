@@ -11,7 +11,7 @@ mod msgpack;
 
 use super::Format;
 use crate::event;
-use crate::observation::{device_class, Line, Observation};
+use crate::observation::{Device, Line, Observation};
 use crate::source::Source;
 
 /// Fills an observation from an event of either format.
@@ -30,8 +30,6 @@ const PRICE_UNIT: i64 = 10_i64.pow(PRICE_DIGITS);
 struct Draft<'a, 's> {
     found: &'s mut Observation<'a>,
     source: Option<Source>,
-    os: Option<&'a str>,
-    has_device: bool,
     event_time_ms: Option<i64>,
 }
 
@@ -43,17 +41,17 @@ impl<'a, 's> Draft<'a, 's> {
         found.session_id = None;
         found.campaign = None;
         found.country = None;
-        found.device_class = None;
+        found.device = Device::Unknown;
         found.currency = event::DEFAULT_CURRENCY;
         found.order_id = None;
         found.lines.clear();
-        Self { found, source: None, os: None, has_device: false, event_time_ms: None }
+        Self { found, source: None, event_time_ms: None }
     }
 
     /// Checks what is required, and turns prices into minor units.
     #[inline]
     fn finish(self) -> Option<()> {
-        let Self { found, source, os, has_device, event_time_ms } = self;
+        let Self { found, source, event_time_ms } = self;
         if found.event_type.is_empty() || found.visitor_id.is_empty() {
             return None;
         }
@@ -62,9 +60,6 @@ impl<'a, 's> Draft<'a, 's> {
         }
         found.source = source?;
         found.event_time_ms = event_time_ms?;
-        if has_device {
-            found.device_class = device_class(found.source, os);
-        }
         if found.lines.is_empty() {
             return Some(());
         }

@@ -6,7 +6,7 @@
 use super::{event_type, identity, set, time, within, Draft, PRICE_UNIT};
 use crate::codec::rules;
 use crate::event;
-use crate::observation::{Line, Observation};
+use crate::observation::{Device, Line, Observation};
 use crate::source::Source;
 
 /// Fields of an event, a device and an item, in schema order.
@@ -33,7 +33,7 @@ pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<(
             7 => reader.nullable(|reader| identity(reader.string()?, usize::MAX)).map(drop),
             8..=10 => reader.nullable(Reader::string).map(drop),
             11 => set(&mut draft.found.campaign, reader.nullable(Reader::string)?),
-            12 => device(&mut reader, &mut draft),
+            12 => device(&mut reader, draft.found),
             13 => reader.nullable(|reader| items(reader, &mut draft.found.lines)).map(drop),
             14 => set(&mut draft.found.currency, reader.nullable(currency)?.unwrap_or(event::DEFAULT_CURRENCY)),
             _ => set(&mut draft.found.order_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?),
@@ -45,20 +45,20 @@ pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<(
     draft.finish()
 }
 
-fn device<'a>(reader: &mut Reader<'a>, draft: &mut Draft<'a, '_>) -> Option<()> {
-    let found = reader.nullable(|reader| {
+fn device<'a>(reader: &mut Reader<'a>, found: &mut Observation<'a>) -> Option<()> {
+    let mut os = None;
+    let device = reader.nullable(|reader| {
         for field in 0..reader.array(DEVICE_FIELDS)? {
             let text = reader.nullable(Reader::string)?;
             match field {
-                0 => draft.os = text,
-                5 => draft.found.country = text,
+                0 => os = text,
+                5 => found.country = text,
                 _ => {}
             }
         }
         Some(())
     })?;
-    draft.has_device = found.is_some();
-    Some(())
+    set(&mut found.device, device.map_or(Device::Unknown, |()| Device::Os(os)))
 }
 
 fn items<'a>(reader: &mut Reader<'a>, lines: &mut Vec<Line<'a>>) -> Option<()> {
