@@ -2,7 +2,7 @@
 
     python -m bench.figures
 
-`tests/unit/test_bench_figures.py` fails if README says something else than the record.
+README gets them between two markers, which you add once.
 """
 
 import statistics

@@ -1,8 +1,8 @@
-"""README's table and picture say what the newest record says."""
+"""Promise: table and picture of bench-drain show medians, spreads and ratios of the record."""
 
 from xml.etree import ElementTree
 
-from bench import figures, record
+from bench import figures
 from bench.record import Measured, Record
 
 KEPT = Record(
@@ -35,9 +35,3 @@ def test_the_picture_has_a_bar_for_each_contender_in_proportion() -> None:
     widths = [float(bar.attrib["width"]) for bar in bars]
     assert [round(width / widths[-1], 2) for width in widths] == [0.2, 0.4, 1.0]
     assert [bar.get("class") for bar in bars] == [None, "ours", None]
-
-
-def test_readme_says_what_the_newest_record_says() -> None:
-    kept = record.newest("json")
-    assert figures.current(figures.README.read_text()) == figures.table(kept)
-    assert figures.PICTURE.read_text() == figures.picture(kept)

@@ -9,6 +9,7 @@ use rtea_core::codec;
 use rtea_core::dimension::Policy;
 use rtea_core::fold::{fold, Settings, ALL_TIME};
 use rtea_core::pack::{write_header, write_record, Record};
+use rtea_core::source::Source;
 
 const EVENTS: [&[u8]; 4] = [
     br#"{"event_id":"e1","event_type":"page_view","source":"mobile","event_time":5,"visitor_id":"v"}"#,
@@ -54,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
                     repeated += 1;
                     continue;
                 }
-                *counts.entry(event.source as usize).or_default() += 1;
+                *counts.entry(event.source.index()).or_default() += 1;
             }
             _ => refused += 1,
         }
@@ -66,7 +67,10 @@ fuzz_target!(|data: &[u8]| {
     let Some(partial) = folded.partials.into_iter().next() else { return assert_eq!(total, 0) };
     assert_eq!(partial.events(), total + repeated);
     let partial = partial.with_orders_counted();
-    let counted = partial.counts().fold([0, 0], |sum, (_, counts)| [sum[0] + counts[0], sum[1] + counts[1]]);
+    let mut counted = [0, 0];
+    for (_, counts) in partial.metrics.event_count.counts() {
+        Source::OWN.iter().for_each(|source| counted[source.index()] += counts.of(*source));
+    }
     assert_eq!(counted.iter().sum::<u64>(), total);
     if !settings.policy.deduplicate_orders {
         assert_eq!(counted, [0, 1].map(|source| counts.get(&source).copied().unwrap_or(0)));
