@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let mut merged = Partial::new(partial.window_start_ms, &Policy { limit: u32::MAX, ..Policy::default() });
     let Ok(()) = merged.merge(&partial) else { panic!("the windows are the same") };
     let counted = |partial: &Partial| {
-        let rows = partial.metrics.rows().into_iter().filter(|row| !matches!(row.value, Value::Distinct(..)));
+        let rows = partial.rows().into_iter().filter(|row| !matches!(row.value, Value::Distinct(..)));
         let rows: Vec<_> = rows.map(|row| (row.metric, row.dimension, row.currency.to_owned(), row.value)).collect();
         (partial.events(), rows)
     };

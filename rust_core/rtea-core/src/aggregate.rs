@@ -4,9 +4,9 @@
 //! rows by [`crate::result`]. Merging is associative and commutative, and folding two batches one after
 //! the other equals merging their partials (`tests/laws.rs`).
 
-use crate::dimension::Policy;
+use crate::dimension::{Kept, Policy};
 use crate::event::PURCHASE;
-use crate::metrics::{Metrics, Part};
+use crate::metrics::{Metrics, Part, Row};
 use crate::observation::Observation;
 use crate::order::Orders;
 
@@ -27,8 +27,7 @@ pub struct Partial {
     /// What was counted, without the orders that wait in `orders`.
     pub metrics: Metrics,
     pub(crate) events: u64,
-    /// The smallest limit of the merged policies.
-    pub(crate) limit: u32,
+    pub(crate) kept: Kept,
     pub(crate) orders: Orders,
 }
 
@@ -40,7 +39,7 @@ impl Partial {
             window_start_ms,
             metrics: Metrics::new(policy),
             events: 0,
-            limit: policy.limit,
+            kept: Kept::of(policy),
             orders: Orders::default(),
         }
     }
@@ -67,7 +66,7 @@ impl Partial {
             return Err(OtherWindow { this_ms: self.window_start_ms, other_ms: other.window_start_ms });
         }
         self.events += other.events;
-        self.limit = self.limit.min(other.limit);
+        self.kept = self.kept.both(other.kept);
         self.metrics.merge(&other.metrics);
         self.orders.merge(&other.orders);
         Ok(())
@@ -87,9 +86,16 @@ impl Partial {
     pub fn with_orders_counted(mut self) -> Self {
         let orders = std::mem::take(&mut self.orders);
         for order in orders.each() {
-            self.metrics.add(&order.observation(), Part::Order, &order.policy(self.limit));
+            self.metrics.add(&order.observation(), Part::Order, &order.policy(self.policy()));
         }
         self
+    }
+
+    /// The rows of the metrics that every part of this partial has counted, sorted by metric, dimension and currency. So a
+    /// metric that is switched on while a window is open has rows from the next window on.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        self.metrics.rows(&self.policy())
     }
 
     /// Number of events that went in, repeated orders too: the revision of the window's rows, which grows
@@ -125,6 +131,6 @@ impl Partial {
     }
 
     fn policy(&self) -> Policy {
-        Policy { limit: self.limit, ..Policy::default() }
+        self.kept.policy()
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
 
 use crate::source::BySource;
 
@@ -51,6 +52,39 @@ impl Default for Policy {
             top_products: DEFAULT_TOP_PRODUCTS,
             metrics: u32::MAX,
         }
+    }
+}
+
+/// What a partial keeps of its policy: what decides the rows of counts that are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    limit: u32,
+    metrics: u32,
+    top_products: u32,
+}
+
+impl Kept {
+    /// The part of a policy.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Self {
+        Self { limit: policy.limit, metrics: policy.metrics, top_products: policy.top_products }
+    }
+
+    /// What remains when a partial with another policy is merged: the smaller limits, and the metrics of both.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        Self {
+            limit: self.limit.min(other.limit),
+            metrics: self.metrics & other.metrics,
+            top_products: self.top_products.min(other.top_products),
+        }
+    }
+
+    /// A policy that protects nothing.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        let Self { limit, metrics, top_products } = self;
+        Policy { limit, metrics, top_products, ..Policy::default() }
     }
 }
 

@@ -111,15 +111,14 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// A policy that protects the lines that were protected when the order was added.
+    /// A window's policy that also protects the lines that were protected when the order was added.
     #[must_use]
-    pub fn policy(&self, limit: u32) -> Policy {
+    pub fn policy(&self, kept: Policy) -> Policy {
         let protected = self.lines.iter().filter(|line| line.is_protected);
         Policy {
-            limit,
             categories: protected.map(|line| line.category.to_owned()).collect(),
             currencies: std::iter::once(self.currency.to_owned()).collect(),
-            ..Policy::default()
+            ..kept
         }
     }
 }

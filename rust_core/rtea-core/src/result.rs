@@ -69,7 +69,7 @@ impl<'a> From<metrics::Row<'a>> for Row<'a> {
 #[must_use]
 pub fn encode(partial: Partial, submission: &Submission, is_final: bool) -> Vec<u8> {
     let partial = &partial.with_orders_counted();
-    let rows = partial.metrics.rows().into_iter().map(Row::from).collect();
+    let rows = partial.rows().into_iter().map(Row::from).collect();
     let start_ms = partial.window_start_ms;
     let result = Finding { start_ms, revision: partial.events(), rows, is_final };
     keyed_result(&start_ms.to_string(), submission, result)

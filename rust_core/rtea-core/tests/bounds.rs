@@ -11,10 +11,12 @@ use rtea_core::aggregate::Partial;
 use rtea_core::dimension::{Bounded, Policy, OTHER};
 use rtea_core::event::{Event, Item};
 use rtea_core::letter;
+use rtea_core::metrics::{Metrics, Value};
 use rtea_core::observation::Observation;
 use rtea_core::part;
 use rtea_core::result::{self, Submission};
 use rtea_core::source::Source;
+use rtea_core::state::accumulate;
 
 type Amounts = Vec<(&'static str, String, i64)>;
 
@@ -341,4 +343,59 @@ fn a_million_names_neither_grow_the_window_nor_hide_known_rows() {
         .len()
             < 200_000
     );
+}
+
+fn metrics_of(partial: &Partial) -> BTreeSet<&'static str> {
+    partial.rows().into_iter().map(|row| row.metric).collect()
+}
+
+/// The rows that a window has after its parts went through state bytes, as in the job.
+fn through_state(orders: &[Event<'_>], policy: &Policy) -> Partial {
+    let mut window = Partial::new(0, policy).to_bytes();
+    for order in orders {
+        window = accumulate(&window, &counted(std::slice::from_ref(order), policy).to_bytes()).unwrap();
+    }
+    Partial::from_bytes(&window).unwrap().with_orders_counted()
+}
+
+#[test]
+fn a_metric_that_is_off_has_no_rows_also_when_orders_count_once() {
+    let bits = Metrics::bits(["event_count", "revenue"]).unwrap();
+    for deduplicate_orders in [false, true] {
+        let policy = Policy { metrics: bits, deduplicate_orders, ..Policy::default() };
+        let window = through_state(&[order("o", 1, "toys", 100)], &policy);
+        assert_eq!(metrics_of(&window), BTreeSet::from(["event_count", "revenue"]));
+    }
+}
+
+#[test]
+fn a_metric_that_was_switched_on_later_has_rows_from_the_next_window_on() {
+    let few = Policy { metrics: Metrics::bits(["event_count"]).unwrap(), ..Policy::default() };
+    let mut window = counted(&[order("o", 1, "toys", 100)], &few);
+    window.merge(&counted(&[order("p", 2, "toys", 100)], &Policy::default())).unwrap();
+    assert_eq!(metrics_of(&window), BTreeSet::from(["event_count"]));
+}
+
+#[test]
+fn as_many_products_have_rows_as_the_policy_says() {
+    let orders: Vec<_> = (0..300_i64)
+        .map(|n| {
+            let mut event = order(&format!("o{n}"), 1, "toys", 1 + n);
+            event.items[0].product_id = format!("p{n:03}").into();
+            event
+        })
+        .collect();
+    for top_products in [1, 100, 250] {
+        let window = through_state(&orders, &Policy { top_products, ..Policy::default() });
+        let rows = window.rows();
+        let sold: Vec<_> = rows.iter().filter(|row| row.metric == "product_revenue").collect();
+        assert_eq!(sold.len(), top_products as usize + 1, "and (other)");
+        let least = format!("p{:03}", 300 - top_products);
+        assert!(sold.iter().all(|row| row.dimension == OTHER || row.dimension >= least), "the greatest ones");
+        let total: i128 = sold.iter().map(|row| if let Value::Money(minor) = row.value { minor } else { 0 }).sum();
+        assert_eq!(
+            total,
+            orders.iter().map(|event| i128::from(event.items[0].price_minor * event.items[0].quantity)).sum()
+        );
+    }
 }

@@ -123,7 +123,7 @@ impl Metric for Audience {
         self.0.merge(&other.0);
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self, _: &Policy) -> Vec<Row<'_>> {
         let held = self.0.entries().into_iter();
         let groups = held.flat_map(|entry| {
             let currencies: Vec<&str> = entry.amount.revenue.keys().map(String::as_str).collect();

@@ -79,7 +79,7 @@ impl Metric for EventCount {
         self.others.merge(&other.others);
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self, _: &Policy) -> Vec<Row<'_>> {
         self.counts()
             .flat_map(|(name, counts)| {
                 let of_source = |(source, count)| Row {

@@ -42,7 +42,7 @@ impl Metric for Funnel {
         self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| mine.merge(theirs));
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self, _: &Policy) -> Vec<Row<'_>> {
         let of_step = |(step, sketches): (&str, &SourceSketches)| {
             sketches.rows(Self::SERIES[0].name, |source| format!("{step}_{source}"))
         };

@@ -150,7 +150,7 @@ impl From<TooManySources> for InvalidSection {
 /// What a window counts of its events.
 ///
 /// Merging must be associative and commutative, and adding events one after the other must equal merging what each of
-/// them adds: then no cut of batches, no parallelism and no replay can change a row (`tests/metrics.rs` checks each
+/// them adds: then no cut of batches, no parallelism and no replay can change a row (`tests/laws.rs` checks each
 /// metric of the list).
 pub trait Metric: Sized + Clone + std::fmt::Debug {
     /// The kinds of rows that it gives.
@@ -166,7 +166,7 @@ pub trait Metric: Sized + Clone + std::fmt::Debug {
     fn merge(&mut self, other: &Self);
 
     /// The rows, in any order; none with nothing counted.
-    fn rows(&self) -> Vec<Row<'_>>;
+    fn rows(&self, policy: &Policy) -> Vec<Row<'_>>;
 
     /// Appends its section of the state bytes, or nothing if nothing was counted. Equal counts give equal bytes.
     fn write(&self, bytes: &mut Vec<u8>);
@@ -248,11 +248,15 @@ macro_rules! metrics {
                 $(self.$name.merge(&other.$name);)*
             }
 
-            /// All rows, sorted by metric, dimension and currency.
+            /// The rows of the metrics that the policy has switched on, sorted by metric, dimension and currency.
             #[must_use]
-            pub fn rows(&self) -> Vec<Row<'_>> {
+            pub fn rows(&self, policy: &Policy) -> Vec<Row<'_>> {
                 let mut rows = Vec::new();
-                $(rows.extend(self.$name.rows());)*
+                $(
+                    if policy.counts(Place::$name as usize) {
+                        rows.extend(self.$name.rows(policy));
+                    }
+                )*
                 rows.sort_unstable_by(|a, b| {
                     (a.metric, &a.dimension, a.currency).cmp(&(b.metric, &b.dimension, b.currency))
                 });
@@ -338,7 +342,7 @@ impl Metrics {
     }
 }
 
-// The order of the list is part of no format.
+// State bytes hold a bit for each place: append, and move nothing (`tests/golden.rs`).
 metrics! {
     event_count: EventCount,
     revenue: Revenue,

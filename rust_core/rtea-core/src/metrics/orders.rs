@@ -65,7 +65,7 @@ impl Metric for Orders {
         }
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self, _: &Policy) -> Vec<Row<'_>> {
         let row = |metric, dimension: &str, count| Row {
             metric,
             dimension: dimension.to_owned(),

@@ -33,16 +33,13 @@ impl Amount for Product {
 
 /// All products of a window.
 #[derive(Debug, Clone)]
-pub struct Products {
-    held: Bounded<Product>,
-    top: usize,
-}
+pub struct Products(Bounded<Product>);
 
 /// Views, carts, units, revenue by currency.
 type Counts<'a> = (u64, u64, u64, Vec<(&'a str, i128)>);
 
-/// How many products have rows; id and counts of each product; counts of the rest.
-type Section<'a> = (u32, Vec<(&'a str, Counts<'a>)>, Option<Counts<'a>>);
+/// Id and counts of each product; counts of the rest.
+type Section<'a> = (Vec<(&'a str, Counts<'a>)>, Option<Counts<'a>>);
 
 fn counts(product: &Product) -> Counts<'_> {
     let revenue = product.revenue.iter().map(|(currency, minor)| (currency.as_str(), *minor)).collect();
@@ -56,13 +53,13 @@ fn product((views, carts, units, revenue): Counts<'_>) -> Product {
 
 impl Products {
     /// The products with the greatest amounts, greatest first, then by id; the others together as [`OTHER`].
-    fn greatest(&self, amount: impl Fn(&Product) -> i128 + Copy) -> Vec<(String, i128)> {
-        let entries = self.held.entries();
+    fn greatest(&self, top: usize, amount: impl Fn(&Product) -> i128 + Copy) -> Vec<(String, i128)> {
+        let entries = self.0.entries();
         let mut all: Vec<(&str, i128)> = entries.iter().map(|entry| (entry.name, amount(entry.amount))).collect();
         all.retain(|(_, amount)| *amount > 0);
         all.sort_unstable_by(|a, b| (b.1, a.0).cmp(&(a.1, b.0)));
-        let rest = all.split_off(all.len().min(self.top));
-        let rest = rest.iter().map(|(_, amount)| *amount).chain(self.held.dropped().map(amount)).sum::<i128>();
+        let rest = all.split_off(all.len().min(top));
+        let rest = rest.iter().map(|(_, amount)| *amount).chain(self.0.dropped().map(amount)).sum::<i128>();
         let mut greatest: Vec<_> = all.into_iter().map(|(name, amount)| (name.to_owned(), amount)).collect();
         greatest.extend((rest > 0).then(|| (OTHER.to_owned(), rest)));
         greatest
@@ -70,10 +67,10 @@ impl Products {
 
     /// Every currency in which something was sold.
     fn currencies(&self) -> Vec<&str> {
-        let entries = self.held.entries();
+        let entries = self.0.entries();
         let mut found: Vec<&str> =
             entries.iter().flat_map(|entry| entry.amount.revenue.keys()).map(String::as_str).collect();
-        found.extend(self.held.dropped().flat_map(|product| product.revenue.keys()).map(String::as_str));
+        found.extend(self.0.dropped().flat_map(|product| product.revenue.keys()).map(String::as_str));
         found.sort_unstable();
         found.dedup();
         found
@@ -108,8 +105,8 @@ impl Metric for Products {
         },
     ];
 
-    fn new(policy: &Policy) -> Self {
-        Self { held: Bounded::new(MOST_PRODUCTS), top: policy.top_products as usize }
+    fn new(_: &Policy) -> Self {
+        Self(Bounded::new(MOST_PRODUCTS))
     }
 
     #[inline]
@@ -120,7 +117,7 @@ impl Metric for Products {
             return;
         }
         for line in event.lines.iter().filter(|line| !line.product_id.is_empty()) {
-            let product = self.held.slot("", line.product_id, || false);
+            let product = self.0.slot("", line.product_id, || false);
             product.views += u64::from(is_view);
             product.carts += u64::from(is_cart);
             if is_sale {
@@ -135,13 +132,13 @@ impl Metric for Products {
     }
 
     fn merge(&mut self, other: &Self) {
-        self.top = self.top.min(other.top);
-        self.held.merge(&other.held);
+        self.0.merge(&other.0);
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self, policy: &Policy) -> Vec<Row<'_>> {
+        let top = policy.top_products as usize;
         let count = |metric, amount: fn(&Product) -> u64| {
-            let greatest = self.greatest(|product| i128::from(amount(product)));
+            let greatest = self.greatest(top, |product| i128::from(amount(product)));
             let row = move |(dimension, count): (String, i128)| Row {
                 metric,
                 dimension,
@@ -155,7 +152,7 @@ impl Metric for Products {
             .chain(count("product_units", |product| product.units))
             .collect();
         for currency in self.currencies() {
-            let greatest = self.greatest(|product| product.revenue.get(currency).copied().unwrap_or_default());
+            let greatest = self.greatest(top, |product| product.revenue.get(currency).copied().unwrap_or_default());
             rows.extend(greatest.into_iter().map(|(dimension, minor)| Row {
                 metric: "product_revenue",
                 dimension,
@@ -167,13 +164,12 @@ impl Metric for Products {
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
-        let entries = self.held.entries();
-        let others = self.held.others();
+        let entries = self.0.entries();
+        let others = self.0.others();
         if entries.is_empty() && others.is_empty() {
             return;
         }
         let section: Section<'_> = (
-            u32::try_from(self.top).unwrap_or(u32::MAX),
             entries.iter().map(|entry| (entry.name, counts(entry.amount))).collect(),
             others.first().map(|(_, rest)| counts(rest)),
         );
@@ -181,19 +177,19 @@ impl Metric for Products {
     }
 
     fn from_bytes(bytes: &[u8], policy: &Policy) -> Result<Self, InvalidSection> {
-        let (top, products, rest): Section<'_> = read(bytes)?;
-        let mut found = Self { top: top as usize, ..Self::new(policy) };
+        let (products, rest): Section<'_> = read(bytes)?;
+        let mut found = Self::new(policy);
         for (name, counts) in products {
-            *found.held.slot("", name, || false) = product(counts);
+            *found.0.slot("", name, || false) = product(counts);
         }
         if let Some(rest) = rest {
-            found.held.add_other("", &product(rest));
+            found.0.add_other("", &product(rest));
         }
         Ok(found)
     }
 
     fn halves(&self) -> Option<(Self, Self)> {
-        let (first, second) = self.held.halves()?;
-        Some((Self { held: first, top: self.top }, Self { held: second, top: self.top }))
+        let (first, second) = self.0.halves()?;
+        Some((Self(first), Self(second)))
     }
 }

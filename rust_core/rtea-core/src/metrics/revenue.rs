@@ -62,7 +62,7 @@ impl Metric for Revenue {
         self.sums.merge(&other.sums);
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self, _: &Policy) -> Vec<Row<'_>> {
         self.sums()
             .map(|(currency, category, minor)| Row {
                 metric: "revenue",

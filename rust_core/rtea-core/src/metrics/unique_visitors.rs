@@ -40,7 +40,7 @@ impl Metric for UniqueVisitors {
         self.0.merge(&other.0);
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self, _: &Policy) -> Vec<Row<'_>> {
         self.0.rows_and_all(Self::SERIES[0].name)
     }
 

@@ -6,7 +6,7 @@ use serde_bytes::Bytes;
 use super::{orders, StateError};
 use crate::aggregate::Partial;
 use crate::dimension::{Policy, DEFAULT_LIMIT};
-use crate::metrics::{EventCount, Revenue, SourceSketches, UniqueVisitors};
+use crate::metrics::{EventCount, Metrics, Revenue, SourceSketches, UniqueVisitors};
 use crate::source::{BySource, Source};
 
 /// Values of the mobile app and the website.
@@ -83,7 +83,8 @@ impl Version1<'_> {
 
 impl Version3<'_> {
     fn into_partial(self) -> Result<Partial, StateError> {
-        let policy = Policy { limit: self.limit, ..Policy::default() };
+        let metrics = Metrics::bits(["event_count", "revenue", "unique_visitors"]).unwrap_or_default();
+        let policy = Policy { limit: self.limit, metrics, ..Policy::default() };
         let mut partial = Partial::new(self.window_start_ms, &policy);
         partial.events = self.events;
         partial.orders = orders(self.orders, self.distinct_order_bytes)?;

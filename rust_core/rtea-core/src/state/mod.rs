@@ -1,9 +1,10 @@
 //! The state bytes of a partial aggregate. The job's operators exchange them, and checkpoints and savepoints store
 //! them.
 //!
-//! They are one byte of version, then frames ([`frame`]): one MessagePack array, and name and section of each metric. So a
-//! new metric needs no new version: state without its section has counted nothing of it yet. `tests/golden.rs` checks that this release
-//! reads the bytes of every version in `tests/vectors/state`, and that it writes its own version unchanged.
+//! They are one byte of version, then frames ([`frame`]): one MessagePack array, and name and section of each metric. So
+//! a new metric needs no new version: state without its section has counted nothing of it yet. `tests/golden.rs` checks
+//! that this release reads the bytes of every version in `tests/vectors/state`, and that it writes its own version
+//! unchanged.
 //!
 //! The state of an open window may also be a run: state bytes, and behind them those of partials that are merged later
 //! ([`accumulate`]).
@@ -14,7 +15,7 @@ use serde_bytes::Bytes;
 mod earlier;
 
 use crate::aggregate::{OtherWindow, Partial};
-use crate::dimension::Policy;
+use crate::dimension::Kept;
 use crate::frame;
 use crate::metrics::InvalidSection;
 use crate::order::Orders;
@@ -77,8 +78,7 @@ impl From<OtherWindow> for StateError {
 struct Head<'a> {
     window_start_ms: i64,
     events: u64,
-    /// Highest number of dimensions of a kind.
-    limit: u32,
+    kept: Kept,
     #[serde(borrow)]
     orders: &'a Bytes,
     distinct_order_bytes: usize,
@@ -91,7 +91,7 @@ impl Partial {
         let head = Head {
             window_start_ms: self.window_start_ms,
             events: self.events,
-            limit: self.limit,
+            kept: self.kept,
             orders: Bytes::new(self.orders.as_bytes()),
             distinct_order_bytes: self.orders.distinct_bytes(),
         };
@@ -128,7 +128,7 @@ fn orders(log: &[u8], distinct_bytes: usize) -> Result<Orders, StateError> {
 fn read_latest(mut body: &[u8]) -> Result<Partial, StateError> {
     let mut next = || if body.is_empty() { Ok(None) } else { take_part(&mut body).map(Some) };
     let head: Head<'_> = read(next()?.unwrap_or_default())?;
-    let policy = Policy { limit: head.limit, ..Policy::default() };
+    let policy = head.kept.policy();
     let mut partial = Partial::new(head.window_start_ms, &policy);
     partial.events = head.events;
     partial.orders = orders(head.orders, head.distinct_order_bytes)?;

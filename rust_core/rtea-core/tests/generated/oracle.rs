@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rtea_core::aggregate::Partial;
 use rtea_core::codec::Format;
 use rtea_core::event::Event;
-use rtea_core::metrics::{Metrics, Value};
+use rtea_core::metrics::Value;
 use serde_json::Value as Json;
 
 use super::encoded;
@@ -124,12 +125,12 @@ pub(crate) fn expected(events: &[Event<'_>]) -> BTreeMap<Key, i128> {
 }
 
 /// The rows that the metrics give. Sketches are exact for so few ids.
-pub(crate) fn found(metrics: &Metrics) -> BTreeMap<Key, i128> {
+pub(crate) fn found(partial: &Partial) -> BTreeMap<Key, i128> {
     let value = |value| match value {
         Value::Count(count) => i128::from(count),
         Value::Money(minor) => minor,
         Value::Distinct(estimate, _) => i128::from(estimate),
     };
-    let rows = metrics.rows().into_iter();
+    let rows = partial.rows().into_iter();
     rows.map(|row| ((row.metric, row.dimension, row.currency.to_owned()), value(row.value))).collect()
 }
