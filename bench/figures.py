@@ -5,7 +5,7 @@
 README gets them between two markers, which you add once.
 """
 
-import statistics
+import sys
 from xml.etree import ElementTree
 
 from bench import record
@@ -64,7 +64,7 @@ def _line(each: Measured, ours: Measured) -> str:
         TITLES[each.name],
         f"{each.worker_cpu_seconds:.1f} ({min(used):.1f} to {max(used):.1f})",
         f"{ratio:.2f}",
-        f"{_thousands(statistics.median(rates_hz))} ({_thousands(min(rates_hz))} to {_thousands(max(rates_hz))})",
+        f"{_thousands(each.rate_hz)} ({_thousands(min(rates_hz))} to {_thousands(max(rates_hz))})",
         each.note,
     )
     return f"| {' | '.join(cells)} |"
@@ -106,6 +106,8 @@ def main() -> None:
     """Write both."""
     kept = record.newest("json")
     readme = README.read_text()
+    if BEGIN not in readme or END not in readme:
+        sys.exit(f"README has no lines {BEGIN.strip()!r} and {END.strip()!r}: add them where the table belongs")
     README.write_text(readme.replace(BEGIN + current(readme) + END, BEGIN + table(kept) + END))
     PICTURE.write_text(picture(kept))
 

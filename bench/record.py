@@ -2,6 +2,7 @@
 
 import re
 import statistics
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -88,4 +89,6 @@ class Keeper:
 def newest(format_: str) -> Record:
     """The last run of a format that was kept."""
     paths = sorted(RECORDS.glob(f"drain-{format_}-*.json"), key=lambda path: path.stem[-15:])
+    if not paths:
+        sys.exit(f"no record of {format_} is in {RECORDS}: run `make bench-drain DRAIN=--record` first")
     return msgspec.json.decode(paths[-1].read_bytes(), type=Record)

@@ -129,7 +129,7 @@ class JobSection(Section):
     pack_bytes: int = Field(2_097_152, ge=1_024)
     """Maximum size of a packed batch, in bytes; a longer record gets a batch of its own."""
     check_crcs: bool = True
-    """Check the checksum of each batch of records that the broker sends; docs/performance.md says what it costs."""
+    """Check the checksum of each batch of records that the broker sends."""
     checkpoint_interval_ms: int = Field(5_000, ge=100)
     """Time between checkpoints. A restarted job reads again what came after the last checkpoint."""
     start_from: Literal["earliest", "latest"] = "earliest"
