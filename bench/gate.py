@@ -22,9 +22,6 @@ from bench.checkout import ROOT, git
 
 SUITE = ROOT / "bench" / "test_core.py"
 MOST_RATIO = 1.10
-
-STATED = dict.fromkeys(("test_fold[json]", "test_fold[msgpack]", "test_merge"), 1.25)
-"""As in `bench.instructions`. A merge happens less often now: partials wait in the window's state."""
 ROUNDS = (5, 15)
 """Rounds of the first try, and of the second try for benchmarks that failed. In five rounds, two equal trees differed
 by up to 17 %, mostly by less than 8 %, because each process has another memory layout."""
@@ -65,7 +62,7 @@ def ratios(base: Path, head: Path, names: Collection[str], rounds: int) -> dict[
 
 def slower(measured: Mapping[str, float]) -> set[str]:
     """The benchmarks beyond the limit."""
-    return {name for name, ratio in measured.items() if ratio > STATED.get(name, MOST_RATIO)}
+    return {name for name, ratio in measured.items() if ratio > MOST_RATIO}
 
 
 def judge(base: Path, head: Path, names: Collection[str] = (), rounds: Sequence[int] = ROUNDS) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from rtea import _core, manifest
-from rtea.metrics import METRICS
+from rtea.metrics import registry
 from rtea.sections import JobSection
 
 COUNTED = frozenset({"duplicate", "disorder", "hot_key"})
@@ -19,7 +19,7 @@ class Merger:
 
     def __init__(self, files: Sequence[Path], job: JobSection, categories: Sequence[str]) -> None:
         self._files, self._job, self._categories = files, job, categories
-        self._series = {series.name for name in job.metrics for series in METRICS[name]}
+        self._series = {series.name for name in job.metrics for series in registry()[name]}
         self._read_bytes = dict.fromkeys(files, 0)
         self._places: dict[int, list[tuple[Path, int, int]]] = defaultdict(list)
 

@@ -3,9 +3,8 @@
 A metric gives one or more series of rows. Docs, settings, views and the dashboard read this list.
 """
 
+from functools import cache
 from typing import NamedTuple
-
-from rtea import _core
 
 
 class Series(NamedTuple):
@@ -23,13 +22,21 @@ class Series(NamedTuple):
     description: str
 
 
-METRICS: dict[str, tuple[Series, ...]] = {
-    name: tuple(Series(*described) for described in series) for name, series in _core.METRICS
-}
-"""The series of each metric."""
-
 DEFAULT = ("event_count", "revenue", "unique_visitors")
 """What a job counts if the settings do not say otherwise."""
 
 OF_EVERY_MANIFEST = frozenset({"event_count", "revenue", "unique_visitors"})
 """The generator counts these always, and the others if the job does."""
+
+
+@cache
+def registry() -> dict[str, tuple[Series, ...]]:
+    """Give the series of each metric.
+
+    >>> [series.unit for series in registry()["revenue"]]
+    ['money']
+    """
+    # Settings import this module, and set-up reads them while the extension compiles.
+    from rtea import _core
+
+    return {name: tuple(Series(*described) for described in series) for name, series in _core.METRICS}

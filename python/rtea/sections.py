@@ -140,9 +140,9 @@ class JobSection(Section):
     @field_validator("metrics")
     @classmethod
     def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in names if name not in metrics.METRICS]
+        unknown = [name for name in names if name not in metrics.registry()]
         if unknown or not names:
-            known = ", ".join(metrics.METRICS)
+            known = ", ".join(metrics.registry())
             raise ValueError(f"{', '.join(unknown) or 'nothing'} is no metric: expected some of {known}")
         return names
 

@@ -12,11 +12,11 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rtea import aggregate, money
 from rtea.manifest import Window
-from rtea.metrics import METRICS
+from rtea.metrics import registry
 from rtea.sinks.contract import Sink, StoredRow
 from rtea.sinks.result import DEAD_LETTERS
 
-UNITS = {series.name: series.unit for series in chain.from_iterable(METRICS.values())}
+UNITS = {series.name: series.unit for series in chain.from_iterable(registry().values())}
 """The unit of each series."""
 
 STANDARD_ERRORS = 4

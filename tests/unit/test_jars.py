@@ -1,7 +1,11 @@
-"""Promise: jars are downloaded once, checked, retried, and never left half written."""
+"""Promises: jars are downloaded once, checked, retried, and never left half written; set-up gets them and compiles ours
+while the Rust extension compiles.
+"""
 
 import hashlib
 import http.server
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +100,27 @@ def test_a_failed_download_is_tried_again(tmp_path: Path, pinned: Jar, flaky_mir
 def test_an_unreachable_mirror_is_one_clear_line(tmp_path: Path, pinned: Jar) -> None:
     with pytest.raises(JarError, match=r"could not be downloaded .* set jars\.mirror"):
         jars.fetch(JarsSection(mirror="http://127.0.0.1:1", cache_dir=tmp_path, retries=0), progress=False)
+
+
+SET_UP_WITHOUT_THE_EXTENSION = """
+import runpy, sys
+sys.modules["rtea._core"] = None
+runpy.run_path(sys.argv[1], run_name="imported")
+from rtea.cli import main
+sys.argv = ["rtea", "jars", "fetch", "--mirror", sys.argv[2]]
+main()
+"""
+
+
+def test_set_up_needs_no_extension_to_fetch_and_build_jars(tmp_path: Path) -> None:
+    build = Path(__file__).parents[2] / "jars" / "build.py"
+    done = subprocess.run(
+        [sys.executable, "-c", SET_UP_WITHOUT_THE_EXTENSION, str(build), (tmp_path / "no mirror").as_uri()],
+        env={"RTEA_JARS__CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == JarError.exit_code
+    assert done.stderr.strip().startswith("error: jar ")
+    assert "no%20mirror" in done.stderr

@@ -197,7 +197,22 @@ impl<V: Amount> Bounded<V> {
     /// assert_eq!(sums.others(), [("EUR", 3)]);
     /// ```
     pub fn add(&mut self, group: &str, name: &str, amount: &V, is_protected: impl FnOnce() -> bool) {
-        self.slot(group, name, is_protected).add(amount);
+        if name == OTHER {
+            return self.add_other(group, amount);
+        }
+        match self.held(group, name) {
+            Some(slot) => slot.amount.add(amount),
+            None => self.insert(group, name, Slot { is_protected: is_protected(), amount: amount.clone() }),
+        }
+    }
+
+    fn insert(&mut self, group: &str, name: &str, slot: Slot<V>) {
+        // Before the new dimension, which must not be dropped while it is changed.
+        if self.length >= 2 * self.limit {
+            self.shrink();
+        }
+        self.held.entry(group.to_owned()).or_default().insert(name.to_owned(), slot);
+        self.length += 1;
     }
 
     /// The amount of a dimension, to change it; nothing yet if the dimension is new. Otherwise like [`Self::add`].
@@ -205,17 +220,10 @@ impl<V: Amount> Bounded<V> {
         if name == OTHER {
             return self.others.entry(group.to_owned()).or_default();
         }
-        let is_held = self.held.get(group).is_some_and(|names| names.contains_key(name));
-        if !is_held {
-            // Before the new dimension, which must not be dropped while it is changed.
-            if self.length >= 2 * self.limit {
-                self.shrink();
-            }
-            let slot = Slot { is_protected: is_protected(), amount: V::default() };
-            self.held.entry(group.to_owned()).or_default().insert(name.to_owned(), slot);
-            self.length += 1;
+        if self.held(group, name).is_none() {
+            self.insert(group, name, Slot { is_protected: is_protected(), amount: V::default() });
         }
-        match self.held.get_mut(group).and_then(|names| names.get_mut(name)) {
+        match self.held(group, name) {
             Some(slot) => &mut slot.amount,
             None => unreachable!("it was inserted above"),
         }
@@ -233,11 +241,14 @@ impl<V: Amount> Bounded<V> {
     pub fn merge(&mut self, other: &Self) {
         self.limit = self.limit.min(other.limit);
         for (group, names) in &other.held {
-            for (name, Slot { is_protected, amount }) in names {
-                self.add(group, name, amount, || *is_protected);
-                if *is_protected {
-                    // Before a restart, the settings may have protected fewer dimensions.
-                    self.protect(group, name);
+            for (name, theirs) in names {
+                match self.held(group, name) {
+                    Some(mine) => {
+                        mine.amount.add(&theirs.amount);
+                        // Before a restart, the settings may have protected fewer dimensions.
+                        mine.is_protected |= theirs.is_protected;
+                    }
+                    None => self.insert(group, name, theirs.clone()),
                 }
             }
         }
@@ -273,10 +284,8 @@ impl<V: Amount> Bounded<V> {
         Some((first, of(second)))
     }
 
-    fn protect(&mut self, group: &str, name: &str) {
-        if let Some(slot) = self.held.get_mut(group).and_then(|names| names.get_mut(name)) {
-            slot.is_protected = true;
-        }
+    fn held(&mut self, group: &str, name: &str) -> Option<&mut Slot<V>> {
+        self.held.get_mut(group)?.get_mut(name)
     }
 
     /// The dimensions that are kept, and those that are not. Linear in the number of held dimensions.

@@ -91,9 +91,12 @@ impl Source {
     }
 }
 
-/// Values by source; those of sources that were not seen are defaults.
+/// Values by source; those of sources that were not seen are defaults. Our own two need no allocation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BySource<T>(Vec<T>);
+pub struct BySource<T> {
+    own: [T; OWN.len()],
+    others: Vec<T>,
+}
 
 impl<T: Default> BySource<T> {
     /// The value of a source, to change it.
@@ -106,10 +109,11 @@ impl<T: Default> BySource<T> {
     /// ```
     #[inline]
     pub fn get_mut(&mut self, source: Source) -> &mut T {
-        if self.0.len() <= source.index() {
-            self.0.resize_with(source.index() + 1, T::default);
+        let Some(place) = source.index().checked_sub(OWN.len()) else { return &mut self.own[source.index()] };
+        if self.others.len() <= place {
+            self.others.resize_with(place + 1, T::default);
         }
-        &mut self.0[source.index()]
+        &mut self.others[place]
     }
 
     /// The value of a source.
@@ -118,12 +122,12 @@ impl<T: Default> BySource<T> {
     where
         T: Clone,
     {
-        self.0.get(source.index()).cloned().unwrap_or_default()
+        self.own.iter().chain(&self.others).nth(source.index()).cloned().unwrap_or_default()
     }
 
     /// All values with their sources, in the order of the numbers, which differs between processes.
     pub fn iter(&self) -> impl Iterator<Item = (Source, &T)> {
         // There are as many numbers as values, and a place fits into a number.
-        (0..=u8::MAX).map(Source).zip(&self.0)
+        (0..=u8::MAX).map(Source).zip(self.own.iter().chain(&self.others))
     }
 }

@@ -13,11 +13,9 @@ pub struct EventCount {
     others: Bounded<BySource<u64>>,
 }
 
-/// Name and count of each source, sorted by name.
-type Counts<'a> = Vec<(&'a str, u64)>;
-
-/// Event type, whether it is protected, and counts; then the counts of what did not fit.
-type Section<'a> = (Vec<(&'a str, bool, Counts<'a>)>, Counts<'a>);
+/// Names of the sources, sorted; event types, the schema's first, and whether each is protected; counts by these sources
+/// of each type, and then of what did not fit.
+type Section<'a> = (Vec<&'a str>, Vec<(&'a str, bool)>, Vec<u64>);
 
 impl EventCount {
     /// Counts by event type, what did not fit last; types without events may appear with zeros.
@@ -27,24 +25,19 @@ impl EventCount {
         KNOWN_TYPES.into_iter().zip(self.known.iter().cloned()).chain(others).chain(rest)
     }
 
-    /// Counts of some event types. For sections of earlier releases.
-    pub(crate) fn of(
-        counts: impl IntoIterator<Item = (impl AsRef<str>, bool, BySource<u64>)>,
-        rest: &BySource<u64>,
-        policy: &Policy,
-    ) -> Self {
-        let mut found = Self::new(policy);
-        for (name, is_protected, counts) in counts {
-            let name = name.as_ref();
-            match KNOWN_TYPES.iter().position(|known| *known == name) {
-                Some(index) => found.known[index] = counts,
-                None => found.others.add("", name, &counts, || is_protected),
-            }
+    /// Sets the counts of an event type. Also for sections of earlier releases.
+    pub(crate) fn put(&mut self, name: &str, is_protected: bool, counts: BySource<u64>) {
+        match KNOWN_TYPES.iter().position(|known| *known == name) {
+            Some(index) => self.known[index] = counts,
+            None => self.others.add("", name, &counts, || is_protected),
         }
-        if is_any(rest) {
-            found.others.add_other("", rest);
+    }
+
+    /// Sets the counts of what did not fit.
+    pub(crate) fn put_rest(&mut self, counts: &BySource<u64>) {
+        if is_any(counts) {
+            self.others.add_other("", counts);
         }
-        found
     }
 }
 
@@ -82,38 +75,59 @@ impl Metric for EventCount {
     fn rows(&self, _: &Policy) -> Vec<Row<'_>> {
         self.counts()
             .flat_map(|(name, counts)| {
-                let of_source = |(source, count)| Row {
+                let row = |(source, count): (Source, u64)| Row {
                     metric: "event_count",
-                    dimension: format!("{name}_{source}"),
+                    dimension: format!("{name}_{}", source.name()),
                     currency: "",
                     value: Value::Count(count),
                 };
-                named(&counts).into_iter().map(of_source).collect::<Vec<_>>()
+                seen(&counts).map(row).collect::<Vec<_>>()
             })
             .collect()
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
-        let known = KNOWN_TYPES.into_iter().zip(&self.known).map(|(name, counts)| (name, true, named(counts)));
-        let others =
-            self.others.entries().into_iter().map(|entry| (entry.name, entry.is_protected, named(entry.amount)));
-        let mut counts: Vec<_> = known.chain(others).filter(|(.., counts)| !counts.is_empty()).collect();
-        counts.sort_unstable();
-        let rest = self.others.others().first().map_or_else(Vec::new, |(_, counts)| named(counts));
-        if counts.is_empty() && rest.is_empty() {
+        let known = KNOWN_TYPES.into_iter().zip(&self.known).map(|(name, counts)| (name, true, counts));
+        let others = self.others.entries().into_iter().map(|entry| (entry.name, entry.is_protected, entry.amount));
+        let counts: Vec<_> = known.chain(others).filter(|(.., counts)| is_any(counts)).collect();
+        let rest = self.others.others().pop().map(|(_, counts)| counts).filter(is_any).unwrap_or_default();
+        if counts.is_empty() && !is_any(&rest) {
             return;
         }
-        let section: Section<'_> = (counts, rest);
+        let mut sources: Vec<Source> = Vec::new();
+        for (source, _) in counts.iter().flat_map(|(.., counts)| seen(counts)).chain(seen(&rest)) {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        sources.sort_unstable_by_key(|source| source.name());
+        let all = counts.iter().map(|(.., counts)| *counts).chain([&rest]);
+        let section: Section<'_> = (
+            sources.iter().map(|source| source.name()).collect(),
+            counts.iter().map(|(name, is_protected, _)| (*name, *is_protected)).collect(),
+            all.flat_map(|counts| sources.iter().map(|source| counts.of(*source))).collect(),
+        );
         write(&section, bytes);
     }
 
     fn from_bytes(bytes: &[u8], policy: &Policy) -> Result<Self, InvalidSection> {
-        let (counts, rest): Section<'_> = read(bytes)?;
-        let counts: Result<Vec<_>, InvalidSection> = counts
-            .into_iter()
-            .map(|(name, is_protected, counts)| Ok((name, is_protected, by_source(counts)?)))
-            .collect();
-        Ok(Self::of(counts?, &by_source(rest)?, policy))
+        let (sources, types, counts): Section<'_> = read(bytes)?;
+        let sources = sources.into_iter().map(Source::named).collect::<Result<Vec<_>, _>>()?;
+        if counts.len() != sources.len() * (types.len() + 1) {
+            return Err(InvalidSection(format!("{} counts of {} event types", counts.len(), types.len())));
+        }
+        let by_source = |counts: &[u64]| {
+            let mut found = BySource::default();
+            sources.iter().zip(counts).for_each(|(source, count)| *found.get_mut(*source) = *count);
+            found
+        };
+        let mut counts = counts.chunks(sources.len().max(1)).map(by_source);
+        let types =
+            types.into_iter().zip(&mut counts).map(|((name, is_protected), counts)| (name, is_protected, counts));
+        let mut found = Self::new(policy);
+        types.for_each(|(name, is_protected, counts)| found.put(name, is_protected, counts));
+        found.put_rest(&counts.next().unwrap_or_default());
+        Ok(found)
     }
 
     fn halves(&self) -> Option<(Self, Self)> {
@@ -123,21 +137,10 @@ impl Metric for EventCount {
     }
 }
 
+fn seen(counts: &BySource<u64>) -> impl Iterator<Item = (Source, u64)> + '_ {
+    counts.iter().filter(|(_, count)| **count > 0).map(|(source, count)| (source, *count))
+}
+
 fn is_any(counts: &BySource<u64>) -> bool {
-    counts.iter().any(|(_, count)| *count > 0)
-}
-
-fn named(counts: &BySource<u64>) -> Counts<'static> {
-    let seen = counts.iter().filter(|(_, count)| **count > 0);
-    let mut named: Counts<'_> = seen.map(|(source, count)| (source.name(), *count)).collect();
-    named.sort_unstable();
-    named
-}
-
-fn by_source(counts: Counts<'_>) -> Result<BySource<u64>, InvalidSection> {
-    let mut found = BySource::default();
-    for (name, count) in counts {
-        *found.get_mut(Source::named(name)?) = count;
-    }
-    Ok(found)
+    seen(counts).next().is_some()
 }

@@ -4,11 +4,11 @@ use serde_bytes::{ByteBuf, Bytes};
 
 use crate::metrics::{InvalidSection, Row, Value, ALL_SOURCES};
 use crate::sketch::Sketch;
-use crate::source::{BySource, Source};
+use crate::source::Source;
 
-/// Distinct ids by source.
+/// Distinct ids by source. A sketch is large, so only sources that were seen have one.
 #[derive(Debug, Clone, Default)]
-pub struct SourceSketches(BySource<Sketch>);
+pub struct SourceSketches(Vec<(Source, Sketch)>);
 
 /// Name and sketch of each source that was seen, sorted by name.
 pub(super) type Section<'a> = Vec<(&'a str, &'a Bytes)>;
@@ -17,12 +17,21 @@ impl SourceSketches {
     /// Counts an id.
     #[inline]
     pub fn add(&mut self, source: Source, id: &str) {
-        self.0.get_mut(source).add(id.as_bytes());
+        self.of_source(source).add(id.as_bytes());
     }
 
     /// Adds the ids of other sketches.
     pub fn merge(&mut self, other: &Self) {
-        other.0.iter().for_each(|(source, sketch)| self.0.get_mut(source).merge(sketch));
+        other.0.iter().for_each(|(source, sketch)| self.of_source(*source).merge(sketch));
+    }
+
+    #[inline]
+    fn of_source(&mut self, source: Source) -> &mut Sketch {
+        let place = self.0.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
+            self.0.push((source, Sketch::new()));
+            self.0.len() - 1
+        });
+        &mut self.0[place].1
     }
 
     /// The sketches of the sources that were seen, sorted by the sources' names.
@@ -74,7 +83,7 @@ impl SourceSketches {
     pub(crate) fn of(section: Section<'_>) -> Result<Self, InvalidSection> {
         let mut found = Self::default();
         for (name, bytes) in section {
-            *found.0.get_mut(Source::named(name)?) = Sketch::from_bytes(bytes)?;
+            *found.of_source(Source::named(name)?) = Sketch::from_bytes(bytes)?;
         }
         Ok(found)
     }

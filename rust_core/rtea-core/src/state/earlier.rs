@@ -6,7 +6,7 @@ use serde_bytes::Bytes;
 use super::{orders, StateError};
 use crate::aggregate::Partial;
 use crate::dimension::{Policy, DEFAULT_LIMIT};
-use crate::metrics::{EventCount, Metrics, Revenue, SourceSketches, UniqueVisitors};
+use crate::metrics::{Metrics, Revenue, SourceSketches, UniqueVisitors};
 use crate::source::{BySource, Source};
 
 /// Values of the mobile app and the website.
@@ -88,9 +88,10 @@ impl Version3<'_> {
         let mut partial = Partial::new(self.window_start_ms, &policy);
         partial.events = self.events;
         partial.orders = orders(self.orders, self.distinct_order_bytes)?;
-        let counts =
-            self.counts.into_iter().map(|(name, is_protected, counts)| (name, is_protected, by_source(counts)));
-        partial.metrics.event_count = EventCount::of(counts, &by_source(self.other_counts), &policy);
+        for (name, is_protected, counts) in self.counts {
+            partial.metrics.event_count.put(name, is_protected, by_source(counts));
+        }
+        partial.metrics.event_count.put_rest(&by_source(self.other_counts));
         partial.metrics.revenue = Revenue::of(self.revenue, self.other_revenue, &policy);
         let names = Source::OWN.map(Source::name);
         partial.metrics.unique_visitors =

@@ -24,6 +24,9 @@ use crate::order::Orders;
 /// reader for this one.
 pub const STATE_VERSION: u8 = 4;
 
+/// Room for the state of a window with two dense sketches. Growing would copy them.
+const USUAL_BYTES: usize = 81_920;
+
 /// First byte of a run. No version has this number.
 const RUN: u8 = 0xff;
 
@@ -95,7 +98,8 @@ impl Partial {
             orders: Bytes::new(self.orders.as_bytes()),
             distinct_order_bytes: self.orders.distinct_bytes(),
         };
-        let mut bytes = vec![STATE_VERSION];
+        let mut bytes = Vec::with_capacity(USUAL_BYTES + head.orders.len());
+        bytes.push(STATE_VERSION);
         frame::append(&mut bytes, |bytes| {
             let Ok(()) = rmp_serde::encode::write(bytes, &head) else { unreachable!("a vector takes every write") };
         });

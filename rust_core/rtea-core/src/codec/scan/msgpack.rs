@@ -3,7 +3,7 @@
 //!
 //! Markers: the MessagePack specification, "Formats".
 
-use super::{event_type, identity, set, time, within, Draft, PRICE_UNIT};
+use super::{event_type, identity, is_identity, set, time, within, Draft, PRICE_UNIT};
 use crate::codec::rules;
 use crate::event;
 use crate::observation::{Device, Line, Observation};
@@ -23,15 +23,15 @@ pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<(
     let mut draft = Draft::new(found);
     for field in 0..reader.array(EVENT_FIELDS)? {
         match field {
-            0 => reader.nullable(|reader| identity(reader.string()?, 64)).map(drop),
+            0 => reader.nullable(|reader| is_identity(reader.any_string()?, 64)).map(drop),
             1 => set(&mut draft.found.event_type, event_type(reader.string()?)?),
             2 => set(&mut draft.source, Some(Source::own(reader.string()?)?)),
             3 => set(&mut draft.event_time_ms, Some(event_time(&mut reader)?)),
             4 => set(&mut draft.found.visitor_id, identity(reader.string()?, 128)?),
             5 => reader.nullable(|reader| within(reader.integer()?, 1, i64::from(u32::MAX))).map(drop),
             6 => set(&mut draft.found.session_id, reader.nullable(|reader| identity(reader.string()?, usize::MAX))?),
-            7 => reader.nullable(|reader| identity(reader.string()?, usize::MAX)).map(drop),
-            8..=10 => reader.nullable(Reader::string).map(drop),
+            7 => reader.nullable(|reader| is_identity(reader.any_string()?, usize::MAX)).map(drop),
+            8..=10 => reader.nullable(Reader::any_string).map(drop),
             11 => set(&mut draft.found.campaign, reader.nullable(Reader::string)?),
             12 => device(&mut reader, draft.found),
             13 => reader.nullable(|reader| items(reader, &mut draft.found.lines)).map(drop),
@@ -49,11 +49,10 @@ fn device<'a>(reader: &mut Reader<'a>, found: &mut Observation<'a>) -> Option<()
     let mut os = None;
     let device = reader.nullable(|reader| {
         for field in 0..reader.array(DEVICE_FIELDS)? {
-            let text = reader.nullable(Reader::string)?;
             match field {
-                0 => os = text,
-                5 => found.country = text,
-                _ => {}
+                0 => os = reader.nullable(Reader::string)?,
+                5 => found.country = reader.nullable(Reader::string)?,
+                _ => reader.nullable(Reader::any_string).map(drop)?,
             }
         }
         Some(())
@@ -143,13 +142,26 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn string(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.text()?).ok()
+    }
+
+    /// A string whose content is not used: nearly all are ASCII, which is the shorter check.
+    #[inline]
+    fn any_string(&mut self) -> Option<&'a [u8]> {
+        let text = self.text()?;
+        (text.is_ascii() || std::str::from_utf8(text).is_ok()).then_some(text)
+    }
+
+    /// The bytes of a string, which may be no text.
+    #[inline]
+    fn text(&mut self) -> Option<&'a [u8]> {
         let length = match self.byte()? {
             marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
             0xd9 => usize::from(self.byte()?),
             0xda => usize::from(u16::from_be_bytes(self.chunk()?)),
             _ => return None,
         };
-        std::str::from_utf8(self.take(length)?).ok()
+        self.take(length)
     }
 
     /// A whole number that is not negative.
