@@ -14,6 +14,11 @@ METRICS: list[tuple[str, list[tuple[str, str, str, str]]]]
 
 def transcode(value: bytes, format: str) -> bytes: ...
 
+class EventMap:
+    def __new__(cls, text: str) -> EventMap: ...
+    def transcode(self, value: bytes) -> bytes | None: ...
+    def explain(self, value: bytes) -> tuple[bool, tuple[str, str, str] | None, list[tuple[str, str]]]: ...
+
 class Folder:
     def __new__(
         cls,
@@ -31,6 +36,7 @@ class Folder:
         deduplicate_orders: bool,
         metrics: Sequence[str],
         top_products: int,
+        event_map: str | None,
     ) -> Folder: ...
     def fold(
         self, batch: bytes, now_ms: int

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from rtea.errors import ConfigError
 from rtea.sections import (
     BigQuerySection,
+    EventsSection,
     FaultsSection,
     GeneratorSection,
     JarsSection,
@@ -25,6 +26,7 @@ from rtea.sections import (
     Section,
     SinkSection,
     StackSection,
+    is_map_file,
     user_jar_cache,
 )
 
@@ -35,6 +37,7 @@ class Config(Section):
     """Every setting, resolved."""
 
     kafka: KafkaSection = KafkaSection()
+    events: EventsSection = EventsSection()
     job: JobSection = JobSection()
     sink: SinkSection = SinkSection()
     bigquery: BigQuerySection = BigQuerySection()
@@ -102,11 +105,10 @@ class _FileSource(TomlConfigSettingsSource):
             return
         for (section, key), field in _fields().items():
             values = self.init_kwargs.get(section)
-            if (
-                field.annotation in (Path, Path | None)
-                and isinstance(values, dict)
-                and isinstance(values.get(key), str)
-            ):
+            if not isinstance(values, dict) or not isinstance(values.get(key), str):
+                continue
+            is_map = (section, key) == ("events", "map") and is_map_file(values[key])
+            if is_map or field.annotation in (Path, Path | None):
                 values[key] = str(file.parent / Path(values[key]).expanduser())
 
 

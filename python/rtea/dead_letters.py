@@ -15,9 +15,10 @@ from typing import Literal
 import msgspec
 from confluent_kafka import KafkaException, Producer
 
-from rtea import events, topics
+from rtea import events, maps, topics
 from rtea.config import Config
 from rtea.errors import DeliveryError, InputError, InvalidEventError
+from rtea.maps import EventMap
 from rtea.sections import JobSection
 
 VERSION = 1
@@ -144,6 +145,7 @@ def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
     Raises:
         BrokerError, MissingTopicError, InputError: as `read`.
     """
+    event_map = maps.load(config.events.map)
     originals = {letter.place: letter for letter in read(config)}
     for letter in letters:
         if letter.reason == "late":
@@ -152,12 +154,12 @@ def judge(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
         elif letter.place not in originals:
             yield Replayed(letter, "sent before", "the topic has no such dead letter left to send back")
         else:
-            yield _judge(letter, originals.pop(letter.place), config.job)
+            yield _judge(letter, originals.pop(letter.place), config.job, event_map)
 
 
-def _judge(letter: DeadLetter, original: DeadLetter, job: JobSection) -> Replayed:
+def _judge(letter: DeadLetter, original: DeadLetter, job: JobSection, event_map: EventMap | None) -> Replayed:
     now_ms = time.time_ns() // 1_000_000
-    counts_already = not find_problem(original, job, now_ms)
+    counts_already = not find_problem(original, job, now_ms, event_map)
     if original.is_truncated:
         # The whole value is not here. If the limit was raised since, it may be a valid event now.
         counts_already = original.size_bytes <= job.max_event_bytes
@@ -168,11 +170,11 @@ def _judge(letter: DeadLetter, original: DeadLetter, job: JobSection) -> Replaye
             "recompute its window with `rtea job submit --from --to`"
         )
         return Replayed(letter, "counts already", problem)
-    problem = find_problem(letter, job, now_ms)
+    problem = find_problem(letter, job, now_ms, event_map)
     return Replayed(letter, "still refused" if problem else "sent", problem)
 
 
-def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
+def find_problem(letter: DeadLetter, job: JobSection, now_ms: int, event_map: EventMap | None = None) -> str:
     """Why the job would refuse the value of a dead letter again; empty if it would accept it."""
     raw = letter.raw
     if not raw:
@@ -185,12 +187,19 @@ def find_problem(letter: DeadLetter, job: JobSection, now_ms: int) -> str:
     if len(raw) > job.max_event_bytes:
         return f"it has {len(raw)} bytes, job.max_event_bytes is {job.max_event_bytes}"
     try:
-        event_ms = events.decode(raw).event_time
+        event = _decode(raw, event_map)
     except InvalidEventError as error:
         return str(error)
+    if event is None:
+        return "the event map leaves such events out"
+    event_ms = event.event_time
     if event_ms > now_ms + job.max_skew_ms:
         return f"its event_time {event_ms} lies in the future"
     return ""
+
+
+def _decode(value: bytes, event_map: EventMap | None) -> events.Event | None:
+    return event_map.decode(value) if event_map else events.decode(value)
 
 
 def replay(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
@@ -204,9 +213,9 @@ def replay(config: Config, letters: Iterable[DeadLetter]) -> Iterator[Replayed]:
     """
     # This comes first: it ends any other replay, so no new mark can appear after the dead letters are read.
     producer = _producer(config)
-    judged = judge(config, letters)
+    judged, event_map = judge(config, letters), maps.load(config.events.map)
     while batch := list(islice(judged, BATCH)):
-        _send(producer, [each.letter for each in batch if each.outcome == "sent"], config)
+        _send(producer, [each.letter for each in batch if each.outcome == "sent"], config, event_map)
         yield from batch
 
 
@@ -227,7 +236,7 @@ def _producer(config: Config) -> Producer:
     return producer
 
 
-def _send(producer: Producer, letters: list[DeadLetter], config: Config) -> None:
+def _send(producer: Producer, letters: list[DeadLetter], config: Config, event_map: EventMap | None) -> None:
     if not letters:
         return
     timeout_s = config.kafka.timeout_ms / 1000
@@ -235,7 +244,8 @@ def _send(producer: Producer, letters: list[DeadLetter], config: Config) -> None
         producer.begin_transaction()
         for letter in letters:
             value = letter.raw or b""
-            key = events.decode(value).visitor_id
+            event = _decode(value, event_map)
+            key = event.visitor_id if event else None
             producer.produce(letter.topic, value, key, letter.partition, timestamp=letter.timestamp_ms)
             mark = DeadLetter(VERSION, REPLAYED, letter.topic, partition=letter.partition, offset=letter.offset)
             producer.produce(config.kafka.dead_letter_topic, msgspec.json.encode(mark), letter.place)

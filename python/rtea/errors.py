@@ -105,6 +105,20 @@ class InvalidEventError(RteaError, ValueError):
         self.expected = expected
 
 
+class InvalidMapError(ConfigError):
+    """An event map cannot be used.
+
+    Attributes:
+        line: the line in its file, from 1.
+        problem: what was found there, and what was expected.
+    """
+
+    def __init__(self, line: int, problem: str, file: str = "") -> None:
+        super().__init__(f"{file or 'event map'} line {line}: {problem}")
+        self.line = line
+        self.problem = problem
+
+
 class InvalidBatchError(RteaError):
     """A packed batch does not have the expected layout. This is a bug in the job: no event can cause it."""
 

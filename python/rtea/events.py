@@ -50,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 
     event_id: str | None
     event_type: str
-    source: Literal["mobile", "website"]
+    source: str
     event_time: int
     visitor_id: str
     schema_version: int = 1
@@ -79,7 +79,12 @@ def decode(value: bytes) -> Event:
     ...        b'"visitor_id":"v","search_term":"shoes"}').search_term
     'shoes'
     """
-    return _decoder.decode(_core.transcode(value, "msgpack"))
+    return of_array(_core.transcode(value, "msgpack"))
+
+
+def of_array(value: bytes) -> Event:
+    """Read an event that Rust has checked and written as MessagePack."""
+    return _decoder.decode(value)
 
 
 def encode(event: Event, format: Format = "json") -> bytes:

@@ -75,6 +75,29 @@ class KafkaSection(Section):
         return self
 
 
+def is_map_file(name: str) -> bool:
+    """Whether an event map is a file, not a preset.
+
+    >>> is_map_file("segment"), is_map_file("my.toml")
+    (False, True)
+    """
+    return "/" in name or name.endswith(".toml")
+
+
+class EventsSection(Section):
+    """The layout of the events."""
+
+    map: str = "rtea"
+    """Where our fields are in the events: the name of a preset (docs/event_maps.md), or the path of a map, with a `/` or
+    the ending `.toml`."""
+
+    @field_validator("map")
+    @classmethod
+    def _is_absolute(cls, name: str) -> str:
+        # Flink's client may run in another directory.
+        return str(Path(name).expanduser().absolute()) if is_map_file(name) else name
+
+
 class JobSection(Section):
     """The Flink job."""
 

@@ -17,6 +17,7 @@ def group() -> None:
 @click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
 @click.option("--parallelism", "job__parallelism", type=int, help="Parallel subtasks.")
 @click.option("--python-mode", "job__python_mode", type=click.Choice(["auto", "thread", "process"]))
+@click.option("--map", "events__map", help="Layout of the events: a preset or a map's path [default: rtea].")
 @click.option("--savepoint", help="Continue from a savepoint of `rtea job stop`.")
 @click.option("--another", is_flag=True, help="Submit even if a running job writes the same topics.")
 @click.option("--from", "from_", metavar="TIME", help="Backfill: start of the first window, ISO 8601 or ms.")

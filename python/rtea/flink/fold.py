@@ -19,8 +19,10 @@ DEAD_LETTERS = OutputTag("dead-letters", BYTES)
 class Fold(ProcessFunction):
     """Folds each batch into one partial aggregate for each window of its events."""
 
-    def __init__(self, config: Config, max_letter_bytes: int, span: Span | None = None) -> None:
-        self._config, self._max_letter_bytes, self._span = config, max_letter_bytes, span
+    def __init__(
+        self, config: Config, max_letter_bytes: int, span: Span | None = None, event_map: str | None = None
+    ) -> None:
+        self._config, self._max_letter_bytes, self._span, self._event_map = config, max_letter_bytes, span, event_map
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make the folder here: it is a Rust object, so it cannot be pickled with the UDF."""
@@ -39,6 +41,7 @@ class Fold(ProcessFunction):
             deduplicate_orders=job.deduplicate_orders,
             metrics=job.metrics,
             top_products=job.top_products,
+            event_map=self._event_map,
         )
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:

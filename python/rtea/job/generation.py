@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from rtea import topics
+from rtea import maps, topics
 from rtea.config import Config
 from rtea.errors import ConfigError
 from rtea.sinks import result
@@ -44,6 +44,9 @@ def digest(config: Config) -> str:
     values = config.job.model_dump(mode="json", include=SETTINGS_OF_ROWS)
     later = config.job.model_dump(mode="json", include=set(FIRST_DEFAULTS))
     values |= {name: value for name, value in later.items() if value != FIRST_DEFAULTS[name]}
+    event_map = maps.read(config.events.map)
+    if event_map is not None:
+        values["event_map"] = event_map
     values |= {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:16]
 

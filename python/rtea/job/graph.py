@@ -12,6 +12,7 @@ from pyflink.common import Configuration, Time, Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.datastream.window import TumblingEventTimeWindows
 
+from rtea import maps
 from rtea.aggregate import Submission
 from rtea.config import Config
 from rtea.flink import connect, orders
@@ -89,7 +90,9 @@ def build(
     kafka, job = config.kafka, config.job
     max_letter_bytes = min(longest_records[kafka.dead_letter_topic], MOST_LETTER_BYTES)
     batches = connect.guard_topic(connect.read_events(env, config, reading), config)
-    folded = batches.process(Fold(config, max_letter_bytes, reading.span), output_type=BYTES).name("fold").uid("fold")
+    # The workers may not have the file, so the job holds the text.
+    fold = Fold(config, max_letter_bytes, reading.span, maps.read(config.events.map))
+    folded = batches.process(fold, output_type=BYTES).name("fold").uid("fold")
     partials, refused = connect.make_watermarks(folded, config, reading)
     results = (
         (_hold_orders(partials, job.window_ms) if job.deduplicate_orders else partials)

@@ -10,6 +10,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use rustc_hash::FxBuildHasher;
 
 use crate::aggregate::Partial;
+use crate::codec::map::{EventMap, Mapped, Scratch};
 use crate::codec;
 use crate::dimension::Policy;
 use crate::event::Event;
@@ -17,7 +18,7 @@ use crate::letter;
 use crate::observation::Observation;
 use crate::pack::{Batch, InvalidBatch, Record};
 use crate::progress::{Latest, Progress};
-use crate::refused::Refused;
+use crate::refused::{Refused, SKIPPED};
 use crate::reject::{Reason, Reject};
 
 const FUTURE: Reject = Reject {
@@ -33,7 +34,7 @@ const PANIC: Reject = Reject {
 };
 
 /// What the fold needs to know of the job's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Length of a window in ms, positive.
     pub window_ms: i64,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub topic: String,
     /// Which dimensions are kept, and how orders count.
     pub policy: Policy,
+    /// Where our fields are in the events; `None` for our own layout.
+    pub map: Option<EventMap>,
 }
 
 /// The span of a live job: all of it.
@@ -78,7 +81,10 @@ pub type Decode<'a> = fn(&'a [u8]) -> Result<Event<'a>, Reject>;
 /// # Errors
 /// [`InvalidBatch`] when the layout is broken.
 pub fn fold(batch: &[u8], now_ms: i64, settings: &Settings) -> Result<Folded, InvalidBatch> {
-    fold_with(batch, now_ms, settings, codec::decode)
+    match &settings.map {
+        None => fold_with(batch, now_ms, settings, codec::decode),
+        Some(map) => fold_mapped(batch, now_ms, settings, map),
+    }
 }
 
 /// Folds a batch with another general decoder, for values that the scanner leaves to it: to test what happens when it
@@ -112,6 +118,25 @@ pub fn fold_with<'a>(
     Ok(folding.finish(batch.next_offset))
 }
 
+fn fold_mapped(batch: &[u8], now_ms: i64, settings: &Settings, map: &EventMap) -> Result<Folded, InvalidBatch> {
+    let batch = Batch::of(batch)?;
+    let mut folding = Folding::new(batch.partition, now_ms, settings);
+    let mut scratch = Scratch::default();
+    for record in batch {
+        let record = record?;
+        // A panic changes nothing that is used afterwards: the next event clears the scratch.
+        let mapped = catch_unwind(AssertUnwindSafe(|| map.decode(value(&record, settings)?, &mut scratch)));
+        match mapped.unwrap_or(Err(PANIC)) {
+            Ok(Mapped::Event(event)) => folding.add(&Observation::of(&event), &record),
+            Ok(Mapped::Skipped) => {
+                folding.count_refused(SKIPPED, &record, true);
+            }
+            Err(reject) => folding.refuse(&reject, &record),
+        }
+    }
+    Ok(folding.finish(batch.next_offset))
+}
+
 /// Start of the tumbling window that holds a time, both in ms since the epoch.
 ///
 /// ```
@@ -130,11 +155,16 @@ fn scanned<'a>(record: &Record<'a>, settings: &Settings, found: &mut Observation
 }
 
 fn decoded<'a>(record: &Record<'a>, settings: &Settings, decode: Decode<'a>) -> Result<Event<'a>, Reject> {
+    decode(value(record, settings)?)
+}
+
+/// The record's value, if it has one that is not too long.
+fn value<'a>(record: &Record<'a>, settings: &Settings) -> Result<&'a [u8], Reject> {
     let value = record.value.ok_or(Reject::whole(Reason::NullValue, "an event, not a tombstone"))?;
     if value.len() > settings.max_event_bytes {
         return Err(Reject::whole(Reason::TooLarge, "a value of at most max_event_bytes"));
     }
-    decode(value)
+    Ok(value)
 }
 
 /// A batch on its way.
@@ -190,16 +220,22 @@ impl<'s> Folding<'s> {
 
     fn refuse(&mut self, reject: &Reject, record: &Record<'_>) {
         let settings = self.settings;
-        let is_of_the_future = reject.reason == Reason::FutureTimestamp;
-        let has_time = (0..=self.now_ms).contains(&record.timestamp_ms) && !is_of_the_future;
+        if self.count_refused(reject.reason.code(), record, reject.reason != Reason::FutureTimestamp) {
+            let (topic, partition) = (&settings.topic, self.partition);
+            self.dead_letters.push(letter::dead_letter(reject, topic, partition, record, settings.max_letter_bytes));
+        }
+    }
+
+    /// Counts an event that is not added, in the window of its record's timestamp if that is to be trusted; whether the
+    /// window is in the job's span.
+    fn count_refused(&mut self, reason: &str, record: &Record<'_>, trusts_timestamp: bool) -> bool {
+        let settings = self.settings;
+        let has_time = (0..=self.now_ms).contains(&record.timestamp_ms) && trusts_timestamp;
         let time_ms = if has_time { record.timestamp_ms } else { self.now_ms };
         if settings.span_ms != ALL_TIME && !(has_time && settings.span_ms.contains(&time_ms)) {
-            return;
+            return false;
         }
-        let letter = letter::dead_letter(reject, &settings.topic, self.partition, record, settings.max_letter_bytes);
-        self.dead_letters.push(letter);
         let start_ms = window_start(time_ms, settings.window_ms);
-        let reason = reject.reason.code();
         match self.refused.iter_mut().find(|refused| refused.window_start_ms == start_ms) {
             Some(refused) => refused.add(reason, 1),
             None => {
@@ -208,6 +244,7 @@ impl<'s> Folding<'s> {
                 self.refused.push(refused);
             }
         }
+        true
     }
 
     fn finish(self, next_offset: i64) -> Folded {

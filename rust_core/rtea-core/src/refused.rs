@@ -14,6 +14,9 @@ use crate::state::StateError;
 /// First byte of the state bytes.
 pub const REFUSED_VERSION: u8 = 1;
 
+/// The reason of events that an event map leaves out on purpose: they are counted here, without a dead letter.
+pub const SKIPPED: &str = "skipped";
+
 /// Counts of one window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {

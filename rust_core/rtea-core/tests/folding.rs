@@ -21,6 +21,7 @@ fn settings() -> Settings {
         max_letter_bytes: 8_192,
         topic: "events".into(),
         policy: Policy::default(),
+        map: None,
     }
 }
 

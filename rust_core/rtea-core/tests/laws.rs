@@ -30,6 +30,7 @@ fn settings() -> Settings {
         max_letter_bytes: 1 << 21,
         topic: "events".into(),
         policy: Policy::default(),
+        map: None,
     }
 }
 

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use rtea_core::aggregate::Partial;
+use rtea_core::codec::map::EventMap;
 use rtea_core::dimension::Policy;
 use rtea_core::fold::{self, Settings};
 use rtea_core::letter;
@@ -57,7 +58,7 @@ type FoldedBytes<'py> =
 #[pymethods]
 impl Folder {
     #[new]
-    #[pyo3(signature = (*, window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders, metrics, top_products))]
+    #[pyo3(signature = (*, window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders, metrics, top_products, event_map))]
     #[expect(clippy::too_many_arguments, reason = "each is named by its caller")]
     fn new(
         window_ms: i64,
@@ -73,6 +74,7 @@ impl Folder {
         deduplicate_orders: bool,
         metrics: Vec<String>,
         top_products: u32,
+        event_map: Option<&str>,
     ) -> PyResult<Self> {
         if window_ms <= 0 {
             return Err(Error::Argument(format!("window_ms is {window_ms}: expected a positive number")).into());
@@ -89,7 +91,8 @@ impl Folder {
             top_products,
         };
         let span_ms = span_ms.map_or(fold::ALL_TIME, |(from_ms, to_ms)| from_ms..to_ms);
-        Ok(Self(Settings { window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, policy }))
+        let map = event_map.map(EventMap::parse).transpose().map_err(Error::Map)?;
+        Ok(Self(Settings { window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, policy, map }))
     }
 
     fn fold<'py>(&self, py: Python<'py>, batch: &[u8], now_ms: i64) -> PyResult<FoldedBytes<'py>> {

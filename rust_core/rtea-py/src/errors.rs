@@ -4,6 +4,7 @@
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 
+use rtea_core::codec::map::InvalidMap;
 use rtea_core::pack::InvalidBatch;
 use rtea_core::reject::Reject;
 use rtea_core::sketch::InvalidSketch;
@@ -12,6 +13,7 @@ use rtea_core::state::StateError;
 /// Every error the extension raises.
 pub(crate) enum Error {
     Event(Reject),
+    Map(InvalidMap),
     Batch(InvalidBatch),
     State(StateError),
     Sketch(InvalidSketch),
@@ -24,6 +26,7 @@ impl From<Error> for PyErr {
             Error::Event(reject) => {
                 raise(py, "InvalidEventError", (reject.reason.code(), reject.field, reject.expected))
             }
+            Error::Map(InvalidMap { line, problem }) => raise(py, "InvalidMapError", (line, problem)),
             Error::Batch(problem) => raise(py, "InvalidBatchError", (problem.to_string(),)),
             Error::State(problem) => raise(py, "StateError", (problem.to_string(),)),
             Error::Sketch(problem) => raise(py, "StateError", (problem.to_string(),)),

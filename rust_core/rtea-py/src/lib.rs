@@ -8,6 +8,7 @@ mod errors;
 mod events;
 mod faults;
 mod generator;
+mod map;
 mod population;
 mod sent;
 
@@ -26,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         PyErr::warn(module.py(), &category, SLOW, 1)?;
     }
     events::register(module)?;
+    map::register(module)?;
     aggregate::register(module)?;
     generator::register(module)?;
     population::register(module)?;

@@ -1,10 +1,12 @@
 //! Events as JSON objects: sonic-rs reads them, and our own code writes them in schema order.
 
-use serde::de::DeserializeSeed;
+use serde::de::{Deserialize, DeserializeSeed};
 use sonic_rs::Deserializer;
 
+use super::fields::RawEvent;
+use super::map::tree::Tree;
 use super::raw::Fill;
-use super::rules::{self, RawEvent};
+use super::rules;
 use crate::event::{Device, Event, Item};
 use crate::reject::{Reason, Reject};
 
@@ -14,10 +16,7 @@ use crate::reject::{Reason, Reject};
 /// # Errors
 /// The [`Reject`] that names the first thing wrong with it.
 pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
-    let text = std::str::from_utf8(value).map_err(|_| Reject::whole(Reason::InvalidUtf8, "UTF-8 text"))?;
-    if is_too_deep(value) {
-        return Err(Reject::whole(Reason::InvalidJson, "nesting of at most 128 levels"));
-    }
+    let text = text(value)?;
     let mut reader = Deserializer::from_str(text);
     let mut raw = RawEvent::default();
     let shape = Fill::<_, false>(&mut raw).deserialize(&mut reader);
@@ -30,8 +29,26 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
                 Ok(event)
             }
         }),
-        Err(_) => Err(Reject::whole(Reason::InvalidJson, "one complete JSON object")),
+        Err(_) => Err(INVALID),
     }
+}
+
+const INVALID: Reject =
+    Reject { reason: Reason::InvalidJson, field: "", expected: "one complete JSON object" };
+
+fn text(value: &[u8]) -> Result<&str, Reject> {
+    let text = std::str::from_utf8(value).map_err(|_| Reject::whole(Reason::InvalidUtf8, "UTF-8 text"))?;
+    if is_too_deep(value) {
+        return Err(Reject::whole(Reason::InvalidJson, "nesting of at most 128 levels"));
+    }
+    Ok(text)
+}
+
+/// Reads a whole JSON text, for an event map.
+pub(super) fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
+    let mut reader = Deserializer::from_str(text(value)?);
+    let tree = Tree::deserialize(&mut reader);
+    tree.and_then(|tree| reader.end().map(|()| tree)).map_err(|_| INVALID)
 }
 
 /// Whether a price is zero only because the written number is too small for a float, like 1e-400.

@@ -5,8 +5,10 @@
 //! [`crate::fold`]. All formats that can be read share the lenient reader in `raw` and the checks in `rules`, so the
 //! same events are valid in each of them.
 
+mod fields;
 pub mod ga4;
 pub mod json;
+pub mod map;
 pub mod msgpack;
 mod raw;
 mod rules;
@@ -82,15 +84,19 @@ const CONFLUENT: Reject = Reject {
 /// assert_eq!(event.event_time_ms, 7);
 /// ```
 pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
-    if value.is_empty() {
-        return Err(Reject::whole(Reason::Empty, "a JSON object or a MessagePack array"));
-    }
-    if value[0] == 0 && value.len() > CONFLUENT_PREFIX_BYTES {
-        return Err(CONFLUENT);
-    }
+    check_frame(value)?;
     match Format::of(value) {
         Format::Msgpack => msgpack::decode(value),
         Format::Json | Format::Ga4Json => json::decode(value),
+    }
+}
+
+/// Refuses a value that cannot be an event of any format.
+fn check_frame(value: &[u8]) -> Result<(), Reject> {
+    match value {
+        [] => Err(Reject::whole(Reason::Empty, "a JSON object or a MessagePack array")),
+        [0, rest @ ..] if rest.len() >= CONFLUENT_PREFIX_BYTES => Err(CONFLUENT),
+        _ => Ok(()),
     }
 }
 

@@ -4,11 +4,13 @@
 //! newer version.
 
 use rmp::encode as write;
-use rmp_serde::decode::{Deserializer, Error};
+use rmp_serde::decode::{Deserializer, Error, ReadRefReader};
 use serde::de::{Deserialize, DeserializeSeed};
 
+use super::fields::RawEvent;
+use super::map::tree::Tree;
 use super::raw::Fill;
-use super::rules::{self, RawEvent};
+use super::rules;
 use crate::event::{Device, Event, Item};
 use crate::reject::{Reason, Reject};
 
@@ -17,15 +19,30 @@ use crate::reject::{Reason, Reject};
 /// # Errors
 /// The [`Reject`] that names the first thing wrong with it.
 pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
-    let invalid = Reject::whole(Reason::InvalidMsgpack, "one complete MessagePack value");
     let mut reader = Deserializer::from_read_ref(value);
     let mut raw = RawEvent::default();
-    let shape = Fill::<_, true>(&mut raw).deserialize(&mut reader).map_err(|_| invalid)?;
-    // Tries to read only the first byte of another value. If there is one, even an incomplete second value is refused.
-    match <()>::deserialize(&mut reader) {
-        Err(Error::InvalidMarkerRead(_)) => rules::validate(shape, raw),
-        _ => Err(invalid),
+    let shape = Fill::<_, true>(&mut raw).deserialize(&mut reader).map_err(|_| INVALID)?;
+    end(&mut reader)?;
+    rules::validate(shape, raw)
+}
+
+const INVALID: Reject =
+    Reject { reason: Reason::InvalidMsgpack, field: "", expected: "one complete MessagePack value" };
+
+/// Checks that nothing follows. Tries to read only the first byte of another value: even an incomplete second value is
+/// refused.
+fn end<'de>(reader: &mut Deserializer<ReadRefReader<'de, [u8]>>) -> Result<(), Reject> {
+    match <()>::deserialize(reader) {
+        Err(Error::InvalidMarkerRead(_)) => Ok(()),
+        _ => Err(INVALID),
     }
+}
+
+/// Reads a whole MessagePack value, for an event map.
+pub(super) fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
+    let mut reader = Deserializer::from_read_ref(value);
+    let tree = Tree::deserialize(&mut reader).map_err(|_| INVALID)?;
+    end(&mut reader).map(|()| tree)
 }
 
 /// Appends one event as an array of 16 elements; absent fields are nil.

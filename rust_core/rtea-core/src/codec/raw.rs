@@ -1,6 +1,6 @@
 //! Reads the fields of a value before any rule is applied.
 //!
-//! [`super::json`] and [`super::msgpack`] drive these readers through serde. [`super::rules`] checks what they found. A
+//! [`super::json`] and [`super::msgpack`] drive these readers through serde, for the fields in [`super::fields`]. [`super::rules`] checks what they found. A
 //! wrong type becomes a token, not a serde error, so that a dead letter can name its field.
 
 use std::borrow::Cow;
@@ -19,6 +19,8 @@ pub(super) enum Token<'a> {
     BadText,
     Integer(i64),
     Number(f64),
+    /// An amount in minor units of its currency, from an event map.
+    Minor(i64),
     /// A boolean, an array, an object.
     Other,
 }
@@ -31,7 +33,8 @@ impl<'de> Deserialize<'de> for Token<'de> {
     }
 }
 
-struct TokenVisitor;
+/// Reads any value as a token.
+pub(super) struct TokenVisitor;
 
 impl<'de> Visitor<'de> for TokenVisitor {
     type Value = Token<'de>;

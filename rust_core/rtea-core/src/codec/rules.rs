@@ -1,159 +1,49 @@
 //! The rules of event schema version 1: they turn raw fields into a valid [`Event`] or a [`Reject`].
-//!
-//! [`RawEvent`] numbers its fields in the order of the MessagePack array. A later version may append fields, but must
-//! not move one.
 
 use std::borrow::Cow;
 
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
-use super::raw::{Fields, Fill, FillRows, Scalar, Shape, Token, Values};
+use super::fields::{RawDevice, RawEvent, RawItem};
+use super::raw::{Shape, Token};
 use crate::event::{self, Device, Event, Item};
 use crate::reject::{Reason, Reject};
 use crate::source::Source;
 
-/// The event's fields as found.
-#[derive(Default)]
-pub(super) struct RawEvent<'a> {
-    event_id: Token<'a>,
-    event_type: Token<'a>,
-    source: Token<'a>,
-    event_time: Token<'a>,
-    visitor_id: Token<'a>,
-    schema_version: Token<'a>,
-    session_id: Token<'a>,
-    user_id: Token<'a>,
-    page_url: Token<'a>,
-    referrer: Token<'a>,
-    search_term: Token<'a>,
-    campaign: Token<'a>,
-    currency: Token<'a>,
-    order_id: Token<'a>,
-    device: RawDevice<'a>,
-    device_shape: Shape,
-    items: Vec<RawItem<'a>>,
-    items_shape: Shape,
-    items_are_objects: bool,
-}
-
-impl<'de> Fields<'de> for RawEvent<'de> {
-    const LEN: usize = 16;
-
-    fn index(key: &[u8]) -> Option<usize> {
-        Some(match key {
-            b"event_id" => 0,
-            b"event_type" => 1,
-            b"source" => 2,
-            b"event_time" => 3,
-            b"visitor_id" => 4,
-            b"schema_version" => 5,
-            b"session_id" => 6,
-            b"user_id" => 7,
-            b"page_url" => 8,
-            b"referrer" => 9,
-            b"search_term" => 10,
-            b"campaign" => 11,
-            b"device" => 12,
-            b"items" => 13,
-            b"currency" => 14,
-            b"order_id" => 15,
-            _ => return None,
-        })
-    }
-
-    fn read<V: Values<'de>, const ARRAYS: bool>(&mut self, index: usize, values: &mut V) -> Result<(), V::Error> {
-        let token = match index {
-            0 => &mut self.event_id,
-            1 => &mut self.event_type,
-            2 => &mut self.source,
-            3 => &mut self.event_time,
-            4 => &mut self.visitor_id,
-            5 => &mut self.schema_version,
-            6 => &mut self.session_id,
-            7 => &mut self.user_id,
-            8 => &mut self.page_url,
-            9 => &mut self.referrer,
-            10 => &mut self.search_term,
-            11 => &mut self.campaign,
-            14 => &mut self.currency,
-            12 => {
-                self.device = RawDevice::default();
-                self.device_shape = values.next(Fill::<_, ARRAYS>(&mut self.device))?;
-                return Ok(());
-            }
-            13 => {
-                let (rows, all_objects) = (&mut self.items, &mut self.items_are_objects);
-                self.items_shape = values.next(FillRows::<_, ARRAYS> { rows, all_objects })?;
-                return Ok(());
-            }
-            _ => &mut self.order_id,
-        };
-        values.next(Scalar(token))
-    }
-}
-
-/// The device's fields as found, in [`Device`]'s order.
-#[derive(Default)]
-struct RawDevice<'a>([Token<'a>; 6]);
-
-impl<'de> Fields<'de> for RawDevice<'de> {
-    const LEN: usize = 6;
-
-    fn index(key: &[u8]) -> Option<usize> {
-        Some(match key {
-            b"os" => 0,
-            b"app_version" => 1,
-            b"browser" => 2,
-            b"screen" => 3,
-            b"locale" => 4,
-            b"country" => 5,
-            _ => return None,
-        })
-    }
-
-    fn read<V: Values<'de>, const ARRAYS: bool>(&mut self, index: usize, values: &mut V) -> Result<(), V::Error> {
-        values.next(Scalar(&mut self.0[index]))
-    }
-}
-
-/// One item's fields as found, in [`Item`]'s order.
-#[derive(Default)]
-struct RawItem<'a>([Token<'a>; 4]);
-
-impl<'de> Fields<'de> for RawItem<'de> {
-    const LEN: usize = 4;
-
-    fn index(key: &[u8]) -> Option<usize> {
-        Some(match key {
-            b"product_id" => 0,
-            b"category" => 1,
-            b"price" => 2,
-            b"quantity" => 3,
-            _ => return None,
-        })
-    }
-
-    fn read<V: Values<'de>, const ARRAYS: bool>(&mut self, index: usize, values: &mut V) -> Result<(), V::Error> {
-        values.next(Scalar(&mut self.0[index]))
-    }
-}
-
 const ID_128: &str = "a string of 1 to 128 characters, not all blank";
+
+/// Which names of sources are valid, and what is expected of them.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'s> {
+    pub(super) named: &'s dyn Fn(&str) -> Option<Source>,
+    pub(super) expected: &'static str,
+}
+
+/// The sources of our own events.
+const OWN: Sources<'static> = Sources { named: &|name| Source::own(name), expected: "\"mobile\" or \"website\"" };
 
 /// Checks a top-level value.
 pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Reject> {
     if shape != Shape::Found {
         return Err(Reject::whole(Reason::WrongType, "an object (JSON) or an array in schema order (MessagePack)"));
     };
-    let event_id = event_id(raw.event_id)?;
-    let event_type = event_type(raw.event_type)?;
-    let source = source(raw.source)?;
-    let event_time_ms = event_time_ms(raw.event_time)?;
-    let visitor_id = required_identity(raw.visitor_id, "visitor_id", 128, ID_128)?;
-    let schema_version = schema_version(&raw.schema_version)?;
-    let currency = currency(raw.currency)?;
-    let items = items(raw.items_shape, raw.items_are_objects, raw.items, currency.as_deref())?;
+    check(raw, OWN)
+}
+
+/// Checks the fields of an event.
+pub(super) fn check<'a>(raw: RawEvent<'a>, sources: Sources<'_>) -> Result<Event<'a>, Reject> {
+    let RawEvent { scalars, device: raw_device, device_shape, items: raw_items, items_shape, items_are_objects } = raw;
+    let [event_id, event_type, source, event_time, visitor_id, schema_version, session_id, user_id, page_url, referrer, search_term, campaign, _, _, currency, order_id] =
+        scalars;
+    let event_id = self::event_id(event_id)?;
+    let event_type = self::event_type(event_type)?;
+    let source = self::source(source, sources)?;
+    let event_time_ms = event_time_ms(event_time)?;
+    let visitor_id = required_identity(visitor_id, "visitor_id", 128, ID_128)?;
+    let schema_version = self::schema_version(&schema_version)?;
+    let currency = self::currency(currency)?;
+    let items = items(items_shape, items_are_objects, raw_items, currency.as_deref())?;
     if items.is_empty() && event_type == event::PURCHASE {
         return Err(Reject::of(Reason::MissingField, "items", "at least one item in a purchase"));
     }
@@ -164,16 +54,16 @@ pub(super) fn validate(shape: Shape, raw: RawEvent<'_>) -> Result<Event<'_>, Rej
         event_time_ms,
         visitor_id,
         schema_version,
-        session_id: optional_identity(raw.session_id, "session_id")?,
-        user_id: optional_identity(raw.user_id, "user_id")?,
-        page_url: optional_text(raw.page_url, "page_url")?,
-        referrer: optional_text(raw.referrer, "referrer")?,
-        search_term: optional_text(raw.search_term, "search_term")?,
-        campaign: optional_text(raw.campaign, "campaign")?,
-        device: device(raw.device_shape, raw.device)?,
+        session_id: optional_identity(session_id, "session_id")?,
+        user_id: optional_identity(user_id, "user_id")?,
+        page_url: optional_text(page_url, "page_url")?,
+        referrer: optional_text(referrer, "referrer")?,
+        search_term: optional_text(search_term, "search_term")?,
+        campaign: optional_text(campaign, "campaign")?,
+        device: device(device_shape, raw_device)?,
         items,
         currency,
-        order_id: optional_identity(raw.order_id, "order_id")?,
+        order_id: optional_identity(order_id, "order_id")?,
     })
 }
 
@@ -246,10 +136,9 @@ fn event_type(token: Token<'_>) -> Result<Cow<'_, str>, Reject> {
     }
 }
 
-fn source(token: Token<'_>) -> Result<Source, Reject> {
-    const EXPECTED: &str = "\"mobile\" or \"website\"";
-    let found = required_text(token, "source", usize::MAX, EXPECTED)?;
-    Source::own(&found).ok_or(Reject::of(Reason::InvalidValue, "source", EXPECTED))
+fn source(token: Token<'_>, sources: Sources<'_>) -> Result<Source, Reject> {
+    let found = required_text(token, "source", usize::MAX, sources.expected)?;
+    (sources.named)(&found).ok_or(Reject::of(Reason::InvalidValue, "source", sources.expected))
 }
 
 fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
@@ -366,6 +255,7 @@ fn price_minor(token: &Token<'_>, digits: u32) -> Result<i64, Reject> {
     let limited = |minor| if minor <= event::MAX_PRICE_MINOR { Ok(minor) } else { Err(invalid) };
     let unit = 10_i64.pow(digits);
     match token {
+        Token::Minor(minor) if *minor >= 0 => limited(*minor),
         Token::Integer(major) if (0..=event::MAX_PRICE).contains(major) => limited(major * unit),
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
         Token::Number(major) if (0.0..=event::MAX_PRICE as f64).contains(major) => {
@@ -378,7 +268,7 @@ fn price_minor(token: &Token<'_>, digits: u32) -> Result<i64, Reject> {
                 Err(invalid)
             }
         }
-        Token::Integer(_) | Token::Number(_) => Err(invalid),
+        Token::Integer(_) | Token::Number(_) | Token::Minor(_) => Err(invalid),
         Token::Absent => Err(Reject::of(Reason::MissingField, "items.price", PRICE)),
         _ => Err(Reject::of(Reason::WrongType, "items.price", PRICE)),
     }

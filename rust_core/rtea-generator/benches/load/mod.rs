@@ -73,5 +73,6 @@ pub(crate) fn settings<'a>(metrics: impl IntoIterator<Item = &'a str>) -> FoldSe
         max_letter_bytes: 1 << 20,
         topic: "events".into(),
         policy: Policy { limit: 1_000, metrics: Metrics::bits(metrics).unwrap(), ..Policy::default() },
+        map: None,
     }
 }

@@ -8,6 +8,7 @@
 
 mod json;
 mod msgpack;
+pub(super) mod reader;
 
 use super::Format;
 use crate::event;

@@ -1,0 +1,271 @@
+//! Event maps: where the fields of our events are in events of another layout.
+//!
+//! A map is compiled once. For each event, [`walk`] finds the wanted values of a JSON text in one pass; [`tree`] does so
+//! for every other spelling and for MessagePack. Then each [`rule`] makes a field, and the rules of our own events check
+//! it: the same values are valid in every layout.
+
+mod amount;
+mod capture;
+mod document;
+mod moment;
+mod path;
+mod rule;
+pub(super) mod tree;
+mod trie;
+mod walk;
+
+use capture::{Capture, Wanted};
+use rule::{Known, Made, Rule};
+
+pub use document::InvalidMap;
+pub use rule::How;
+
+use super::fields::{RawEvent, RawItem, DEVICE, EVENT, ITEM};
+use super::raw::{Shape, Token};
+use super::rules::{self, Sources};
+use super::{json, msgpack, Format};
+use crate::event::{self, Event};
+use crate::reject::{Reason, Reject};
+use crate::source::Source;
+
+/// Where a field goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Event(usize),
+    Device(usize),
+}
+
+/// A compiled event map.
+///
+/// ```
+/// use rtea_core::codec::map::{EventMap, Mapped, Scratch};
+/// let map = EventMap::parse(r#"
+///     event_type = "/name"
+///     event_time = "/at"
+///     visitor_id = "/who"
+///     source = { constant = "website" }
+/// "#).unwrap();
+/// let value = br#"{"name": "search", "at": 1790000000000, "who": 7}"#;
+/// let Ok(Mapped::Event(event)) = map.decode(value, &mut Scratch::default()) else { panic!() };
+/// assert_eq!((&*event.event_type, &*event.visitor_id), ("search", "7"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct EventMap {
+    wanted: Wanted,
+    sources: Vec<Source>,
+    event_type: Rule,
+    currency: Option<Rule>,
+    others: Vec<(Place, &'static str, Rule)>,
+    /// By the places of an item's fields.
+    items: Vec<(usize, Rule)>,
+    /// The same for each alternative list, if it is one object.
+    single_items: Vec<Vec<(usize, Rule)>>,
+    can_walk: bool,
+}
+
+/// What a value is by the map.
+#[derive(Debug, PartialEq)]
+pub enum Mapped<'a> {
+    /// A valid event.
+    Event(Event<'a>),
+    /// The map leaves it out on purpose.
+    Skipped,
+}
+
+/// Memory that one event after the other uses.
+#[derive(Debug, Default)]
+pub struct Scratch<'a>(Capture<'a>);
+
+/// Why there is no event: the map leaves it out, or it is refused.
+enum Stop {
+    Skipped,
+    Refused(Reject),
+}
+
+impl From<Reject> for Stop {
+    fn from(reject: Reject) -> Self {
+        Self::Refused(reject)
+    }
+}
+
+/// What is reported of each field.
+type Report = Vec<(&'static str, How)>;
+
+impl EventMap {
+    /// Reads and compiles a map in TOML.
+    ///
+    /// # Errors
+    /// [`InvalidMap`] at the first place that is wrong.
+    pub fn parse(text: &str) -> Result<Self, InvalidMap> {
+        let document = document::parse(text)?;
+        let (mut event_type, mut currency) = (Rule::default(), None);
+        let (mut others, mut items) = (Vec::new(), Vec::new());
+        for (field, rule) in document.rules {
+            match field.split_once('.') {
+                None if field == "event_type" => event_type = rule,
+                None if field == "currency" => currency = Some(rule),
+                None => others.extend(place(&EVENT, &field).map(|index| (Place::Event(index), EVENT[index], rule))),
+                Some(("device", field)) => {
+                    others.extend(place(&DEVICE, field).map(|index| (Place::Device(index), DEVICE_NAMES[index], rule)));
+                }
+                Some((_, field)) => items.extend(place(&ITEM, field).map(|index| (index, rule))),
+            }
+        }
+        let numbers: Vec<_> = items.iter().map(|(index, _)| *index).collect();
+        let single_items = document.lists.into_iter().map(|rules| numbers.iter().copied().zip(rules).collect());
+        let can_walk = walk::can_walk(&document.wanted);
+        let (wanted, sources) = (document.wanted, document.sources);
+        Ok(Self {
+            wanted,
+            sources,
+            event_type,
+            currency,
+            others,
+            items,
+            single_items: single_items.collect(),
+            can_walk,
+        })
+    }
+
+    /// Decodes and validates one value. Linear in its length.
+    ///
+    /// # Errors
+    /// The [`Reject`] that names the first of our fields that is wrong.
+    pub fn decode<'a>(&'a self, value: &'a [u8], scratch: &mut Scratch<'a>) -> Result<Mapped<'a>, Reject> {
+        self.captured(value, &mut scratch.0)?;
+        self.mapped(&mut scratch.0, None)
+    }
+
+    /// Decodes a value as [`Self::decode`] does, and tells how each field was made; nothing of fields after the first one
+    /// that is wrong.
+    pub fn explain<'a>(&'a self, value: &'a [u8]) -> (Result<Mapped<'a>, Reject>, Vec<(&'static str, How)>) {
+        let (mut capture, mut report) = (Capture::default(), Vec::new());
+        let mapped = self.captured(value, &mut capture).and_then(|()| self.mapped(&mut capture, Some(&mut report)));
+        (mapped, report)
+    }
+
+    /// Decodes a value without [`walk`]: for the law that both agree.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    #[doc(hidden)]
+    pub fn decode_whole<'a>(&'a self, value: &'a [u8]) -> Result<Mapped<'a>, Reject> {
+        let mut capture = Capture::default();
+        self.captured_whole(value, &mut capture)?;
+        self.mapped(&mut capture, None)
+    }
+
+    fn captured<'a>(&self, value: &'a [u8], capture: &mut Capture<'a>) -> Result<(), Reject> {
+        if self.can_walk && Format::of(value) == Format::Json {
+            let walked = std::str::from_utf8(value).ok().and_then(|text| walk::capture(text, &self.wanted, capture));
+            if walked.is_some() {
+                return Ok(());
+            }
+        }
+        self.captured_whole(value, capture)
+    }
+
+    fn captured_whole<'a>(&self, value: &'a [u8], capture: &mut Capture<'a>) -> Result<(), Reject> {
+        super::check_frame(value)?;
+        let tree = match Format::of(value) {
+            Format::Msgpack => msgpack::whole(value)?,
+            Format::Json | Format::Ga4Json => json::whole(value)?,
+        };
+        tree::capture(tree, &self.wanted, capture);
+        Ok(())
+    }
+
+    fn mapped<'a>(&'a self, capture: &mut Capture<'a>, report: Option<&mut Report>) -> Result<Mapped<'a>, Reject> {
+        let named = |name: &str| self.sources.iter().copied().find(|source| source.name() == name);
+        match self.raw(capture, report) {
+            Ok(raw) => rules::check(raw, Sources { named: &named, expected: "one of the map's sources" }).map(Mapped::Event),
+            Err(Stop::Skipped) => Ok(Mapped::Skipped),
+            Err(Stop::Refused(reject)) => Err(reject),
+        }
+    }
+
+    fn raw<'a>(&'a self, capture: &mut Capture<'a>, mut report: Option<&mut Report>) -> Result<RawEvent<'a>, Stop> {
+        let mut raw = RawEvent::default();
+        let mut make = |rule: &'a Rule, name, tokens: &mut [Token<'a>], known: Known<'_>| -> Result<Token<'a>, Stop> {
+            match rule.make(tokens, known) {
+                Made::Value(token, how) => {
+                    if let Some(report) = report.as_deref_mut() {
+                        report.push((name, how));
+                    }
+                    Ok(token)
+                }
+                Made::Skipped => Err(Stop::Skipped),
+                Made::Refused => Err(Reject::of(Reason::InvalidValue, name, "a value that the map lists").into()),
+            }
+        };
+        // The type comes first: it says whether the event is left out.
+        let event_type = make(&self.event_type, "event_type", capture.event(), Known::NOTHING)?;
+        let currency = match &self.currency {
+            Some(rule) => make(rule, "currency", capture.event(), Known::NOTHING)?,
+            None => Token::Absent,
+        };
+        let digits = event::minor_digits(text(&currency).unwrap_or(event::DEFAULT_CURRENCY));
+        let known = Known { event_type: text(&event_type).unwrap_or_default(), digits };
+        for (place, name, rule) in &self.others {
+            let token = make(rule, name, capture.event(), known)?;
+            match place {
+                Place::Event(index) => raw.scalars[*index] = token,
+                Place::Device(index) => {
+                    raw.device_shape = Shape::Found;
+                    raw.device.0[*index] = token;
+                }
+            }
+        }
+        let list = capture.first_list();
+        let single = self.single_items.iter().position(|rules| has_product(rules, capture.event()));
+        match (list, single) {
+            (list, Some(single)) if list.is_none_or(|list| single < list) => {
+                let mut item = RawItem::default();
+                for (index, rule) in &self.single_items[single] {
+                    item.0[*index] = make(rule, ITEM_NAMES[*index], capture.event(), known)?;
+                }
+                (raw.items_shape, raw.items_are_objects) = (Shape::Found, true);
+                raw.items.push(item);
+            }
+            (Some(list), _) => {
+                (raw.items_shape, raw.items_are_objects) = (Shape::Found, true);
+                for (is_object, tokens) in capture.elements(&self.wanted, list) {
+                    let mut item = RawItem::default();
+                    for (index, rule) in &self.items {
+                        item.0[*index] = make(rule, ITEM_NAMES[*index], tokens, known)?;
+                    }
+                    raw.items_are_objects &= is_object;
+                    raw.items.push(item);
+                }
+            }
+            (None, _) => {}
+        }
+        raw.scalars[TYPE] = event_type;
+        raw.scalars[CURRENCY] = currency;
+        Ok(raw)
+    }
+}
+
+/// Names of fields in reports and dead letters.
+const DEVICE_NAMES: [&str; DEVICE.len()] =
+    ["device.os", "device.app_version", "device.browser", "device.screen", "device.locale", "device.country"];
+const ITEM_NAMES: [&str; ITEM.len()] = ["items.product_id", "items.category", "items.price", "items.quantity"];
+
+const TYPE: usize = 1;
+const CURRENCY: usize = 14;
+
+fn text<'t>(token: &'t Token<'_>) -> Option<&'t str> {
+    match token {
+        Token::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// An object in place of a list of items is one if it has a product.
+fn has_product(rules: &[(usize, Rule)], tokens: &[Token<'_>]) -> bool {
+    rules.iter().any(|(index, rule)| *index == 0 && rule.is_in(tokens))
+}
+
+fn place(names: &[&str], field: &str) -> Option<usize> {
+    names.iter().position(|name| *name == field)
+}

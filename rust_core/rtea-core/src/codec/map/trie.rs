@@ -1,0 +1,100 @@
+//! The paths of a map, merged into one tree, so that one pass over an event finds all of them.
+
+use super::path::Step;
+
+/// Number of a value that is looked for.
+pub(super) type Slot = usize;
+
+/// What is looked for at one place of an event, and below it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Node {
+    /// Values that are this one.
+    pub(super) slots: Vec<Slot>,
+    /// Which of the alternative lists of items is an array here.
+    pub(super) items: Option<usize>,
+    keys: Vec<(String, Node)>,
+    each: Option<Box<Node>>,
+    selected: Vec<Selected>,
+}
+
+/// What is looked for in those elements of an array, a member of which has a certain text.
+#[derive(Debug, Clone)]
+pub(super) struct Selected {
+    pub(super) member: String,
+    choices: Vec<(String, Node)>,
+}
+
+impl Selected {
+    /// What is looked for in elements with this text.
+    pub(super) fn of(&self, text: &str) -> Option<&Node> {
+        self.choices.iter().find(|(known, _)| known == text).map(|(_, node)| node)
+    }
+}
+
+impl Node {
+    /// The place at the end of a path, which is made if it is not there yet.
+    pub(super) fn at(&mut self, steps: &[Step]) -> &mut Self {
+        let Some((step, rest)) = steps.split_first() else { return self };
+        let next = match step {
+            Step::Each => self.each.get_or_insert_default(),
+            Step::Key(name) => named(&mut self.keys, name),
+            Step::Where { member, text } => {
+                let place = self.selected.iter().position(|known| known.member == *member);
+                let place = place.unwrap_or_else(|| {
+                    self.selected.push(Selected { member: member.clone(), choices: Vec::new() });
+                    self.selected.len() - 1
+                });
+                named(&mut self.selected[place].choices, text)
+            }
+        };
+        next.at(rest)
+    }
+
+    /// Number and place of a member of an object.
+    #[inline]
+    pub(super) fn member(&self, key: &[u8]) -> Option<(usize, &Self)> {
+        let place = self.keys.iter().position(|(name, _)| name.as_bytes() == key)?;
+        Some((place, &self.keys[place].1))
+    }
+
+    /// How many members are looked for.
+    pub(super) fn members(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether something is looked for in the elements of an array.
+    #[inline]
+    pub(super) fn looks_into_arrays(&self) -> bool {
+        self.items.is_some() || self.each.is_some() || !self.selected.is_empty() || self.has_numbers()
+    }
+
+    fn has_numbers(&self) -> bool {
+        self.keys.iter().any(|(name, _)| name.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    /// What is looked for in each element of an array, and in the element with a number.
+    pub(super) fn elements(&self, number: usize) -> impl Iterator<Item = &Self> {
+        let numbered = if self.has_numbers() { self.member(number.to_string().as_bytes()) } else { None };
+        self.each.as_deref().into_iter().chain(numbered.map(|(_, node)| node))
+    }
+
+    /// What is looked for in some elements, by their members.
+    pub(super) fn selected(&self) -> &[Selected] {
+        &self.selected
+    }
+
+    /// This place and all below it.
+    pub(super) fn all(&self) -> Vec<&Self> {
+        let below = self.keys.iter().map(|(_, node)| node).chain(self.each.as_deref());
+        let below = below.chain(self.selected.iter().flat_map(|selected| selected.choices.iter().map(|(_, node)| node)));
+        std::iter::once(self).chain(below.flat_map(Self::all)).collect()
+    }
+}
+
+fn named<'n>(nodes: &'n mut Vec<(String, Node)>, name: &str) -> &'n mut Node {
+    let place = nodes.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+        nodes.push((name.to_owned(), Node::default()));
+        nodes.len() - 1
+    });
+    &mut nodes[place].1
+}
