@@ -1,8 +1,8 @@
-"""Promise: table and picture of bench-drain show medians, spreads and ratios of the record."""
+"""Promises: table and picture of bench-drain show medians, spreads and ratios of the record; README shows the newest one."""
 
 from xml.etree import ElementTree
 
-from bench import figures
+from bench import figures, record
 from bench.record import Measured, Record
 
 KEPT = Record(
@@ -35,3 +35,9 @@ def test_the_picture_has_a_bar_for_each_contender_in_proportion() -> None:
     widths = [float(bar.attrib["width"]) for bar in bars]
     assert [round(width / widths[-1], 2) for width in widths] == [0.2, 0.4, 1.0]
     assert [bar.get("class") for bar in bars] == [None, "ours", None]
+
+
+def test_readme_and_picture_show_the_newest_record() -> None:
+    newest = record.newest("json")
+    assert figures.current(figures.README.read_text()) == figures.table(newest)
+    assert figures.PICTURE.read_text() == figures.picture(newest)
