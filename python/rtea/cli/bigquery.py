@@ -1,9 +1,26 @@
 """`rtea bigquery`: prints ready SQL, and checks a real project."""
 
+import re
+
 import click
 
 from rtea.cli import output
 from rtea.cli.root import resolve
+
+
+class _View(click.ParamType):
+    """A name that is safe between backticks."""
+
+    name = "view"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the name."""
+        if not re.fullmatch(r"([a-z][a-z0-9-]{4,28}[a-z0-9]\.)?[A-Za-z0-9_]{1,1024}\.[A-Za-z_][A-Za-z0-9_]{0,255}", value):
+            self.fail(f"{value!r} is not a view: expected DATASET.VIEW", param, ctx)
+        return value
+
+
+VIEW = _View()
 
 
 @click.group
@@ -34,12 +51,15 @@ def check(context: click.Context, /, **flags: object) -> int:
 @group.command
 @click.argument("name", required=False)
 @click.option("--table", "bigquery__table", help="The table, DATASET.TABLE.")
+@click.option("--view", type=VIEW, help="Print a statement that makes a view of this name, DATASET.VIEW.")
 @click.pass_context
-def sql(context: click.Context, /, name: str | None, **flags: object) -> None:
+def sql(context: click.Context, /, name: str | None, view: str | None, **flags: object) -> None:
     """Print the ready query NAME; without a name, list them."""
+    from rtea.sinks import queries
     from rtea.sinks.bigquery import sql as statements
 
     if name is None:
-        click.echo("\n".join(statements.query_names()))
+        click.echo("\n".join(queries.names()))
         return
-    click.echo(statements.ready_query(name, resolve(context, **flags).bigquery.table_id), nl=False)
+    query = statements.ready_query(name, resolve(context, **flags).bigquery.table_id)
+    click.echo(f"CREATE OR REPLACE VIEW `{view}` AS\n{query}" if view else query, nl=False)

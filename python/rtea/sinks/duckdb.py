@@ -26,9 +26,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from rtea import money
+from rtea import aggregate, money
 from rtea.errors import DiskSpaceError, SinkError
-from rtea.sinks import result, table
+from rtea.sinks import queries, result, table
 from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
 from rtea.sinks.metrics import RETRIES
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
@@ -174,17 +174,36 @@ class DuckDbSink(Sink):
         return self._with_file(fetch, read_only=True)
 
     def select(self, statement: str) -> tuple[list[str], list[tuple[object, ...]]]:
-        """Run any statement, read-only; return the names of the columns, and all rows.
+        """Run any statement, read-only; return the names of the columns, and all rows. It may use the functions
+        `hll_count_extract` and `hll_count_merge`, and a view for each query of `rtea.sinks.queries`.
 
         Raises:
             SinkError: there is no such file, it stays locked, or the statement fails.
         """
 
         def run(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[object, ...]]]:
+            self._prepare(connection)
             found = connection.execute(statement)
             return [column[0] for column in found.description or []], found.fetchall()
 
         return self._with_file(run, read_only=True)
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Add functions and views, for this connection only: other programs cannot call our functions."""
+        connection.create_function("hll_count_extract", aggregate.estimate_sketch, ["BLOB"], "BIGINT")
+        connection.create_function("rtea_merge_estimate", _merge_estimate, ["BLOB[]"], "BIGINT")
+        connection.execute(
+            "CREATE TEMP MACRO hll_count_merge(sketches) AS "
+            "rtea_merge_estimate(coalesce(list(sketches) FILTER (WHERE sketches IS NOT NULL), []::BLOB[]))"
+        )
+        if self._has_table(connection):
+            for name in queries.names():
+                query = queries.query(name, self._table, queries.DUCKDB).rstrip().rstrip(";")
+                connection.execute(f'CREATE TEMP VIEW "{name}" AS {query}')
+
+    def _has_table(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        found = f"SELECT 1 FROM duckdb_columns() WHERE table_name = {_quoted(self._table_name)} AND column_name = 'is_final'"
+        return connection.execute(found).fetchone() is not None
 
     def close(self) -> None:
         """Do nothing: the file is open only during calls."""
@@ -283,6 +302,10 @@ def _loadable(results: Sequence[WindowResult]) -> Iterator[str]:
         # Without the last one, DuckDB takes a directory named `revision=3` for a column.
         options = "format = 'newline_delimited', maximum_object_size = 67108864, hive_partitioning = false"
         yield f"SELECT {values} FROM read_json({_quoted(file.name)}, {options}, columns = {{{types}}})"
+
+
+def _merge_estimate(sketches: list[bytes]) -> int:
+    return aggregate.estimate_sketch(aggregate.merge_sketches(sketches))
 
 
 @functools.lru_cache(maxsize=16)

@@ -6,10 +6,8 @@ times and numbers as literals itself.
 
 from collections.abc import Collection
 from datetime import datetime, timezone
-from importlib import resources
 
-from rtea.errors import ConfigError
-from rtea.sinks import table
+from rtea.sinks import queries, table
 from rtea.sinks.bigquery.schema import CLUSTERING_FIELDS, DESCRIPTION, PARTITION_FIELD, TYPES
 from rtea.sinks.result import DEAD_LETTERS
 
@@ -18,8 +16,6 @@ LAST_MS = 253_402_300_799_999
 
 # Rows of earlier releases lack these values.
 _IF_NULL = {"generation": "IFNULL(generation, 0) AS generation", "is_final": "IFNULL(is_final, TRUE) AS is_final"}
-
-QUERIES = resources.files("rtea.sinks.bigquery") / "queries"
 
 
 def ddl(table_id: str, partition_expiration_days: int) -> str:
@@ -155,21 +151,10 @@ def timestamp(ms: int) -> str:
     return f"TIMESTAMP '{time.isoformat(' ', 'milliseconds')}'"
 
 
-def query_names() -> list[str]:
-    """Names of the ready queries.
-
-    >>> "daily_uniques" in query_names()
-    True
-    """
-    return sorted(path.name.removesuffix(".sql") for path in QUERIES.iterdir() if path.name.endswith(".sql"))
-
-
 def ready_query(name: str, table_id: str) -> str:
-    """A ready query, for this table.
+    """A query of `rtea.sinks.queries`, for this table.
 
     Raises:
         ConfigError: there is no query of that name.
     """
-    if name not in query_names():
-        raise ConfigError(f"query {name!r} is unknown: expected one of {', '.join(query_names())}")
-    return (QUERIES / f"{name}.sql").read_text().replace("{table}", table_id)
+    return queries.query(name, f"`{table_id}`", queries.BIGQUERY)

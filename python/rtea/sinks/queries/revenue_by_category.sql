@@ -1,11 +1,11 @@
 -- Revenue by day, product category and currency over the last 30 days. Currencies are never added up.
 SELECT
-  DATE(window_start) AS day,
+  {day of window_start} AS day,
   dimension AS category,
   currency,
   SUM(revenue) AS revenue
-FROM `{table}`
+FROM {table}
 WHERE metric = 'revenue'
-  AND window_start >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 DAY)
+  AND {since 30 DAY}
 GROUP BY day, category, currency
 ORDER BY day, category, currency;
