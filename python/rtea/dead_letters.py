@@ -36,7 +36,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A dead letter with the reason `late` represents `events` events of the window at `window_start_ms`. It has no place
     and no bytes; the others have both. `value` is the record's value as text, for a person to correct. It takes
-    precedence over `raw_base64`.
+    precedence over `raw_base64`. `places` says where the event map looked for the field.
     """
 
     version: int
@@ -44,6 +44,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: str
     field: str = ""
     expected: str = ""
+    places: str = ""
     partition: int = -1
     offset: int = -1
     timestamp_ms: int = -1

@@ -17,7 +17,7 @@ from rtea import aggregate
 from rtea.cli.root import cli
 from rtea.errors import SinkError
 from rtea.sections import BigQuerySection
-from rtea.sinks import result
+from rtea.sinks import queries
 from rtea.sinks.bigquery import check, sql
 from rtea.sinks.bigquery.sink import BigQuerySink
 from rtea.sinks.contract import Batch
@@ -33,7 +33,7 @@ WRITER = f"{TABLE}__writer"
 
 
 def statements() -> list[str]:
-    ready = [sql.ready_query(name, TABLE) for name in sql.query_names()]
+    ready = [sql.ready_query(name, TABLE) for name in queries.names()]
     merge = sql.merge(TABLE, f"{TABLE}__staging_x", WRITER, {0, 60_000})
     begin, *of_merge, commit, end = merge.split(";\n")
     assert (begin, commit, end) == ("BEGIN TRANSACTION", "COMMIT TRANSACTION", "")
@@ -64,82 +64,35 @@ def test_every_statement_is_well_typed_googlesql(bigquery_server: Emulator) -> N
     assert all((merged_string, unknown, mismatched))
 
 
-NOW = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
-START_MS = int(NOW.timestamp() * 1000)
-
-
 @pytest.fixture
-def filled(bigquery_section: BigQuerySection) -> Iterator[tuple[BigQuerySink, list[WindowResult]]]:
-    """A table with three hours of windows, one every ten minutes."""
+def filled(bigquery_section: BigQuerySection) -> Iterator[BigQuerySink]:
+    """A table with three hours of windows."""
     sink = BigQuerySink(bigquery_section)
     sink.open()
-    windows = []
-    for n in range(18):
-        rows = [
-            Row("event_count", f"{kind}_{source}", "", (n + 1) * factor, None, None, None)
-            for kind, factor in (("product_view", 50), ("add_to_cart", 9), ("begin_checkout", 4), ("purchase", 2))
-            for source in ("mobile", "website")
-        ]
-        rows += [
-            Row("revenue", category, currency, None, str(n * 1_001 + 5), None, None)
-            for category in ("books", "home")
-            for currency in ("EUR", "USD")
-        ]
-        rows += [Row("unique_visitors", "all", "", None, None, 1, aggregate.build_sketch([b"%d" % n]))]
-        start_ms = START_MS + n * 600_000
-        windows.append(WindowResult(result.VERSION, start_ms, start_ms + 60_000, 1, 10, "", rows))
-    sink.write(Batch(windows, "f" * 32), threading.Event())
-    yield sink, windows
+    sink.write(Batch(questions.results(), "f" * 32), threading.Event())
+    yield sink
     sink.close()
 
 
-def test_revenue_by_category_adds_up_each_currency(filled: tuple[BigQuerySink, list[WindowResult]]) -> None:
-    sink, windows = filled
-    expected: dict[tuple[object, ...], Decimal] = defaultdict(Decimal)
-    for window in windows:
-        day = datetime.fromtimestamp(window.window_start_ms / 1000, timezone.utc).date()
-        for row in window.rows:
-            if row.revenue_minor is not None:
-                expected[day, row.dimension, row.currency] += Decimal(row.revenue_minor) / 100
-    found = sink.client.query(sql.ready_query("revenue_by_category", sink.table_id)).result()
-    assert {(row.day, row.category, row.currency): row.revenue for row in found} == expected
+# The emulator cannot merge BigQuery's sketches; tests/unit/test_queries.py has the queries that do.
+WITHOUT_SKETCHES = sorted(
+    questions.ANSWERS.keys()
+    - {"conversion", "daily_sessions", "daily_uniques", "hourly_sessions", "hourly_uniques"}
+)
 
 
-def test_conversion_counts_each_step_by_source(filled: tuple[BigQuerySink, list[WindowResult]]) -> None:
-    sink, windows = filled
-    expected: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    steps = ["product_view", "add_to_cart", "begin_checkout", "purchase"]
-    for window in windows:
-        day = datetime.fromtimestamp(window.window_start_ms / 1000, timezone.utc).date()
-        for row in window.rows:
-            if row.event_count is not None:
-                kind, _, source = row.dimension.rpartition("_")
-                expected[day, source][steps.index(kind)] += row.event_count
-    found = list(sink.client.query(sql.ready_query("conversion", sink.table_id)).result())
-    assert {
-        (row.day, row.source): [row.product_views, row.cart_additions, row.checkouts, row.purchases] for row in found
-    } == expected
-    assert all(row.purchases_by_product_view == row.purchases / row.product_views for row in found)
+@pytest.mark.parametrize("name", WITHOUT_SKETCHES)
+def test_a_ready_query_gives_the_naive_answer(filled: BigQuerySink, name: str) -> None:
+    keys, values, answer = questions.ANSWERS[name]
+    query = sql.ready_query(name, filled.table_id).replace(queries.BIGQUERY.merged, "COUNT(visitors_sketch)")
+    rows = [dict(row) for row in filled.client.query(query).result()]
+    columns = list(rows[0])[:keys]
+    picked = [[row[column] for column in columns] + [_value(row, value) for value in values] for row in rows]
+    questions.assert_answers(picked, keys, answer())
 
 
-def test_the_latest_complete_hour_excludes_the_open_hour(filled: tuple[BigQuerySink, list[WindowResult]]) -> None:
-    sink, windows = filled
-    statement = sql.ready_query("latest_complete_hour", sink.table_id)
-    # The emulator cannot merge BigQuery's sketches: it counts them instead, which tells the windows apart as well.
-    assert "HLL_COUNT.MERGE(visitors_sketch)" in statement
-    sink.client.query(statement.replace("HLL_COUNT.MERGE(visitors_sketch)", "COUNT(visitors_sketch)")).result()
-    found = list(sink.client.query(f"SELECT * FROM `{sink.table_id}_latest_complete_hour`").result())
-    # Windows every ten minutes for three hours: the third hour's last window is ten minutes from its end.
-    hour = windows[6:12]
-    expected: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
-    for row in (row for window in hour for row in window.rows):
-        key = (row.metric, row.dimension, row.currency)
-        expected[key] += row.event_count or Decimal(row.revenue_minor or 0) / 100 or 1
-    assert {
-        (row.metric, row.dimension, row.currency): row.event_count or row.revenue or row.unique_visitors
-        for row in found
-    } == expected
-    assert {row.hour for row in found} == {NOW + timedelta(hours=1)}
+def _value(row: dict[str, object], name: str) -> object:
+    return row[name] if name in row else row["event_count"] if row["revenue"] is None else row["revenue"]
 
 
 def test_the_check_finds_what_the_server_does_differently_and_cleans_up(bigquery_section: BigQuerySection) -> None:

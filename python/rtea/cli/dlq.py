@@ -42,8 +42,12 @@ def show(context: click.Context, reasons: tuple[str, ...], limit: int | None, as
             sys.stdout.buffer.write(msgspec.json.encode(letter.with_text()) + b"\n")
         sys.stdout.buffer.flush()
         return
-    rows = [(letter.reason, letter.field, letter.expected, *_describe(letter)) for letter in chosen]
+    rows = [(letter.reason, _field(letter), letter.expected, *_describe(letter)) for letter in chosen]
     output.show_table(["reason", "field", "expected", "place", "time", "value"], rows)
+
+
+def _field(letter: "DeadLetter") -> str:
+    return f"{letter.field} at {letter.places}" if letter.places else letter.field
 
 
 def _describe(letter: "DeadLetter") -> tuple[str, str, str]:

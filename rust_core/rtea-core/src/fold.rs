@@ -221,8 +221,9 @@ impl<'s> Folding<'s> {
     fn refuse(&mut self, reject: &Reject, record: &Record<'_>) {
         let settings = self.settings;
         if self.count_refused(reject.reason.code(), record, reject.reason != Reason::FutureTimestamp) {
-            let (topic, partition) = (&settings.topic, self.partition);
-            self.dead_letters.push(letter::dead_letter(reject, topic, partition, record, settings.max_letter_bytes));
+            let places = settings.map.as_ref().and_then(|map| map.places(reject.field));
+            let (topic, partition, most_bytes) = (&settings.topic, self.partition, settings.max_letter_bytes);
+            self.dead_letters.push(letter::dead_letter(reject, places, topic, partition, record, most_bytes));
         }
     }
 

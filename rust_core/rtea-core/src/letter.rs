@@ -44,6 +44,8 @@ struct DeadLetter<'a> {
     reason: &'static str,
     field: &'static str,
     expected: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    places: Option<String>,
     topic: &'a str,
     partition: i32,
     offset: i64,
@@ -71,10 +73,12 @@ impl Cut {
 /// The dead letter of one refused record, with its key. The key is `topic-partition-offset`: if the job writes the dead
 /// letter again after a recovery, the key is the same; a second event has another key. The value is a JSON object with
 /// the record's value in base64 (null for a null value). If the record's value does not fit into `max_letter_bytes`,
-/// the dead letter has its first bytes, its size and its SHA-256, and the topic has the whole value.
+/// the dead letter has its first bytes, its size and its SHA-256, and the topic has the whole value. `places` says where an
+/// event map looks for the field.
 #[must_use]
 pub fn dead_letter(
     reject: &Reject,
+    places: Option<String>,
     topic: &str,
     partition: i32,
     record: &Record<'_>,
@@ -86,6 +90,7 @@ pub fn dead_letter(
         reason: reject.reason.code(),
         field: reject.field,
         expected: reject.expected,
+        places,
         topic,
         partition,
         offset: record.offset,

@@ -205,10 +205,12 @@ impl Reading<'_> {
 
     /// Reads a rule, and adds its paths below a place of the event.
     fn rule(&self, field: &str, value: Value<'_, '_>, root: &mut Node, slots: &mut usize) -> Result<Rule, InvalidMap> {
+        let mut places = Vec::new();
         let mut look = |value| -> Result<Vec<usize>, InvalidMap> {
             let mut found = Vec::new();
             for (path, place) in self.strings(value)? {
                 root.at(&self.path(path, &place)?).slots.push(*slots);
+                places.push(path.to_owned());
                 found.push(*slots);
                 *slots += 1;
             }
@@ -216,7 +218,8 @@ impl Reading<'_> {
         };
         // `field = "/path"` is short for a table with `from` only.
         if value.get_ref().is_str() || value.get_ref().is_array() {
-            return Ok(Rule { slots: look(value)?, kind: kind(field), ..Rule::default() });
+            let slots = look(value)?;
+            return Ok(Rule { slots, places, kind: kind(field), ..Rule::default() });
         }
         let table = self.table(value)?;
         let mut rule = Rule { kind: kind(field), ..Rule::default() };
@@ -241,7 +244,7 @@ impl Reading<'_> {
             }
         }
         self.check(field, &rule, value)?;
-        Ok(rule)
+        Ok(Rule { places, ..rule })
     }
 
     fn check(&self, field: &str, rule: &Rule, value: Value<'_, '_>) -> Result<(), InvalidMap> {

@@ -144,6 +144,17 @@ impl EventMap {
         (mapped, report)
     }
 
+    /// Where the map looks for one of our fields, for example `/price or /cost`.
+    #[must_use]
+    pub fn places(&self, field: &str) -> Option<String> {
+        let event = [("event_type", Some(&self.event_type)), ("currency", self.currency.as_ref())];
+        let event = event.into_iter().filter_map(|(name, rule)| Some((name, rule?)));
+        let others = self.others.iter().map(|(_, name, rule)| (*name, rule));
+        let items = self.items.iter().map(|(index, rule)| (ITEM_NAMES[*index], rule));
+        let (_, rule) = event.chain(others).chain(items).find(|(name, _)| *name == field)?;
+        (!rule.places.is_empty()).then(|| rule.places.join(" or "))
+    }
+
     /// Decodes a value without [`walk`]: for the law that both agree.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ use super::trie::Slot;
 pub(super) struct Rule {
     /// Where it may be; the first that is there counts. Null and blank texts are not there.
     pub(super) slots: Vec<Slot>,
+    /// The places as the map spells them, for dead letters.
+    pub(super) places: Vec<String>,
     /// Texts that mean that it is not there.
     pub(super) absent: FxHashSet<String>,
     /// Makes an id of these values instead, if all are there.
