@@ -40,6 +40,8 @@ def rows(number: int) -> list[Row]:
         for metric in ("unique_visitors", "sessions"):
             sketch = aggregate.build_sketch(sorted(ids(number, at)))
             found.append(Row(metric, source, "", None, None, 10, sketch))
+    everybody = aggregate.build_sketch(sorted(ids(number) | ids(number, 1)))
+    found += [Row(metric, "all", "", None, None, 11, everybody) for metric in ("unique_visitors", "sessions")]
     for place, product in enumerate(("a", "b", "(other)")):
         for metric, factor in (("product_views", 9), ("product_carts", 3), ("product_units", 1)):
             found.append(Row(metric, product, "", (number + 1) * factor + place, None, None, None))
@@ -79,7 +81,8 @@ def distinct(metric: str, *, by_day: bool) -> Answer:
     for number in range(18):
         time = HOUR + timedelta(milliseconds=number * EVERY_MS)
         for at, source in enumerate(SOURCES):
-            found[time.date() if by_day else _hour(time), source] |= ids(number, at)
+            for name in (source, "all"):
+                found[time.date() if by_day else _hour(time), name] |= ids(number, at)
     assert _rows(metric)
     return {key: (len(each),) for key, each in found.items()}
 

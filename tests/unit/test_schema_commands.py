@@ -31,7 +31,7 @@ def test_check_counts_and_shows_what_is_refused(capsys: pytest.CaptureFixture[st
     sample.write_bytes(b"\n".join([*good, b'{"type":"page"}', b"no json"]))
     code, out, _ = run(capsys, "schema", "check", str(sample), "--map", "segment")
     assert code == 0
-    assert "1 refused: missing_field: event_time" in out
+    assert "1 refused: missing_field: event_time at /timestamp or /originalTimestamp or /receivedAt: expected" in out
     assert "event 12: invalid_json" in out
     code, out, _ = run(capsys, "schema", "check", str(sample), "--map", "segment", "--json")
     found = json.loads(out)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import msgspec
@@ -32,6 +32,9 @@ from rtea.sinks import queries, result, table
 from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
 from rtea.sinks.metrics import RETRIES
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
+
+if TYPE_CHECKING:
+    import pyarrow
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +191,27 @@ class DuckDbSink(Sink):
 
         return self._with_file(run, read_only=True)
 
+    def arrow(
+        self, metric: str | None, start: datetime | None, end: datetime | None, *, final_only: bool
+    ) -> "pyarrow.Table":
+        """Rows as an Arrow table, in key order (`rtea.read_metrics`).
+
+        Raises:
+            SinkError: there is no such file or table, or it stays locked.
+        """
+        conditions = [f"metric = {_quoted(metric)}"] if metric else []
+        conditions += [f"window_start >= {_time(_ms(start))}"] if start else []
+        conditions += [f"window_start < {_time(_ms(end))}"] if end else []
+        conditions += ["coalesce(is_final, true)"] if final_only else []
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        query = f"FROM {self._table} {where} ORDER BY {', '.join(table.KEY)}"
+
+        def fetch(connection: duckdb.DuckDBPyConnection) -> "pyarrow.Table":
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(query).fetch_arrow_table()
+
+        return self._with_file(fetch, read_only=True)
+
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Add functions and views, for this connection only: other programs cannot call our functions."""
         connection.create_function("hll_count_extract", aggregate.estimate_sketch, ["BLOB"], "BIGINT")
@@ -278,6 +302,10 @@ def _time(time_ms: int) -> str:
 def _is_of(result: WindowResult) -> str:
     """The SQL condition for the rows that a result replaces: same window, and same kind (counted or refused events)."""
     return f"window_start = {_time(result.window_start_ms)} AND (metric != '{DEAD_LETTERS}') = {result.is_of_events}"
+
+
+def _ms(time: datetime) -> int:
+    return int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
 def _quoted(text: str) -> str:

@@ -15,8 +15,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(frozen, module = "rtea._core")]
 struct EventMap(map::EventMap);
 
-/// The problem of a refused event: reason, field and what was expected.
-type Problem = (&'static str, &'static str, &'static str);
+/// The problem of a refused event: reason, field with its places, and what was expected.
+type Problem = (&'static str, String, &'static str);
 
 #[pymethods]
 impl EventMap {
@@ -41,7 +41,11 @@ impl EventMap {
         let fields = report.into_iter().map(|(field, how)| (field, how.name())).collect();
         match mapped {
             Ok(mapped) => (mapped == Mapped::Skipped, None, fields),
-            Err(reject) => (false, Some((reject.reason.code(), reject.field, reject.expected)), fields),
+            Err(reject) => {
+                let places = self.0.places(reject.field).map(|places| format!(" at {places}")).unwrap_or_default();
+                let field = format!("{}{places}", reject.field);
+                (false, Some((reject.reason.code(), field, reject.expected)), fields)
+            }
         }
     }
 }
