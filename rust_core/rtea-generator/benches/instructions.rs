@@ -7,8 +7,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::path::Path;
 
 use rtea_core::aggregate::Partial;
+use rtea_core::codec::map::EventMap;
 use rtea_core::codec::Format;
 use rtea_core::fold::Settings;
 use rtea_core::metrics::Metrics;
@@ -84,17 +86,23 @@ fn all() -> Settings {
     settings(Metrics::LIST.iter().map(|(name, _)| *name))
 }
 
+fn segment() -> EventMap {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/rtea/maps/segment.toml");
+    EventMap::parse(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
 fn encode() {
     let submission = Submission { window_ms: WINDOW_MS, generation: 1, settings: String::new(), writer: String::new() };
     black_box(measured::encode(black_box(&dense()), &submission));
 }
 
 fn main() {
-    let measurements: [(&str, fn()); 8] = [
+    let measurements: [(&str, fn()); 9] = [
         ("fold_json", || fold(&values(Format::Json, 0), &settings(DEFAULT))),
         ("fold_msgpack", || fold(&values(Format::Msgpack, 0), &settings(DEFAULT))),
         ("fold_foreign", || fold(&foreign(&values(Format::Json, 0), 10), &settings(DEFAULT))),
         ("fold_all", || fold(&values(Format::Json, 0), &all())),
+        ("fold_segment", || fold(&load::segment(EVENTS), &Settings { map: Some(segment()), ..settings(DEFAULT) })),
         ("merge_small", || merge(&partial(0, &settings(DEFAULT)).to_bytes(), &partial(EVENTS, &settings(DEFAULT)))),
         ("merge_dense", || merge(&dense(), &partial(0, &settings(DEFAULT)))),
         ("merge_all", || merge(&partial(0, &all()).to_bytes(), &partial(EVENTS, &all()))),
