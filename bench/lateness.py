@@ -28,7 +28,7 @@ from rtea import config as configuration
 from rtea import manifest, verify
 from rtea.config import Config
 from rtea.job import submit as job
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.stack import local, rest
 
 DAY_MS = 86_400_000
@@ -85,7 +85,7 @@ def main(hours: float, late_share: float, state_dir: Path) -> None:
             # A window of a day ago is corrected every 2.4 hours: the end of the job makes the last corrections come.
             rest.post(config, f"/jobs/{job_id}/stop", {"drain": True})
             windows = manifest.read(path).finished(config.job.watermark_delay_ms, config.kafka.partitions)
-            report = verify.wait_for(windows, SINKS["duckdb"](config), 600)
+            report = verify.wait_for(windows, make_sink(config, "duckdb"), 600)
         finally:
             for process in (generator, sink):
                 process.terminate()

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from rtea import plugins
 from rtea.errors import ConfigError
 from rtea.sections import (
     BigQuerySection,
@@ -46,6 +47,11 @@ class Config(Section):
     stack: StackSection = StackSection()
     jars: JarsSection = JarsSection()
 
+
+if more := plugins.more_sections(set(Config.model_fields)):
+    # Settings of sinks that bring their own.
+    fields: dict[str, Any] = {name: (section, section()) for name, section in more.items()}
+    Config = create_model("Config", __base__=Config, __module__=__name__, **fields)  # type: ignore[misc]
 
 _DEFAULTS = Config()
 

@@ -130,7 +130,7 @@ def test_the_command_reports_and_fails(bigquery_section: BigQuerySection) -> Non
 
 def test_the_ddl_makes_the_table_that_the_sink_accepts(bigquery_section: BigQuerySection) -> None:
     sink = BigQuerySink(bigquery_section.model_copy(update={"create": False}))
-    arguments = ["sink", "bigquery", "--project", emulator.PROJECT, "--table", bigquery_section.table, "--print-ddl"]
+    arguments = ["bigquery", "ddl", "--set", f"bigquery.project={emulator.PROJECT}", "--table", bigquery_section.table]
     printed = CliRunner().invoke(cli, arguments)
     assert printed.exit_code == 0, printed.output
     sink.client.create_dataset(bigquery_section.table.partition(".")[0])

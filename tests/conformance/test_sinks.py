@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -15,13 +16,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtea import aggregate
+from rtea import aggregate, plugins
 from rtea.config import Config
 from rtea.errors import SinkError
 from rtea.sinks import metrics, result
 from rtea.sinks.contract import AbandonedError, Batch, Sink
 from rtea.sinks.duckdb import DuckDbSink
-from rtea.sinks.registry import SINKS
+from rtea.sinks.parquet import ParquetSection
+from rtea.sinks.parquet.sink import ParquetSink
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import Row, WindowResult
 
 NEVER = threading.Event()
@@ -33,13 +36,17 @@ def duckdb_sink(root: Path) -> DuckDbSink:
 
 # How the suite makes a sink of the registry; a sink that is missing here fails the suite.
 MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], Sink]] = {
-    "bigquery": lambda request, _: SINKS["bigquery"](Config(bigquery=request.getfixturevalue("bigquery_section"))),
+    "bigquery": lambda request, _: make_sink(Config(bigquery=request.getfixturevalue("bigquery_section")), "bigquery"),
     "duckdb": lambda _, root: duckdb_sink(root),
+    "parquet": lambda _, root: ParquetSink(ParquetSection(path=root / "parquet")),
 }
-NEEDS = {"bigquery": [pytest.mark.bigquery]}
+NEEDS = {
+    "bigquery": [pytest.mark.bigquery],
+    "parquet": [pytest.mark.skipif(find_spec("pyarrow") is None, reason="Arrow is an extra")],
+}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=NEEDS.get(name, ())) for name in sorted(SINKS)])
+@pytest.fixture(params=[pytest.param(name, marks=NEEDS.get(name, ())) for name in plugins.names()])
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
     sink = MAKERS[request.param](request, tmp_path)
     assert sink.name == request.param

@@ -35,7 +35,7 @@ from rtea.config import Config
 from rtea.job import submit as job
 from rtea.manifest import Manifest
 from rtea.sinks import result
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
 from rtea.stack import rest
 from tests.flink import pipeline
@@ -93,7 +93,7 @@ def rows_between(config: Config, start_ms: int, end_ms: int) -> Rows:
             row.unique_visitors,
             row.revision,
         )
-        for row in SINKS["duckdb"](config).read(start_ms, end_ms)
+        for row in make_sink(config, "duckdb").read(start_ms, end_ms)
     }
 
 

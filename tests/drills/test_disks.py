@@ -16,7 +16,7 @@ from rtea import manifest
 from rtea.config import Config
 from rtea.errors import DiskSpaceError
 from rtea.job import submit as job
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.stack import jars, local
 from rtea.stack.layout import Layout
 from tests.conftest import stack_config
@@ -149,7 +149,7 @@ def test_a_full_disk_under_the_table_is_one_line_and_nothing_is_half_written(
                     sink = subprocess.run(command, env=load.environment(config), capture_output=True, text=True)
                     assert (sink.returncode, sink.stderr.count("\n")) == (7, 1)
                     assert "no room on the disk" in sink.stderr
-                    stored = SINKS["duckdb"](config).read(0, 2**52)
+                    stored = make_sink(config, "duckdb").read(0, 2**52)
                     assert stored
                 assert generator.wait() == 0
             with pipeline.sinking(config):
@@ -160,13 +160,13 @@ def test_a_read_only_table_is_one_line(drilled: Config, tmp_path: Path) -> None:
     with small_disk(tmp_path / "table", 32) as disk:
         path = disk / "metrics.duckdb"
         config = drilled.model_copy(update={"sink": drilled.sink.model_copy(update={"duckdb_path": path})})
-        SINKS["duckdb"](config).open()
+        make_sink(config, "duckdb").open()
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         command = [sys.executable, "-m", "rtea", "sink", "duckdb"]
         sink = subprocess.run(command, env=load.environment(config), capture_output=True, text=True, timeout=120)
         assert (sink.returncode, sink.stderr.count("\n")) == (10, 1)
         assert "ead-only" in sink.stderr
-        assert SINKS["duckdb"](config).read(0, 2**52) == []
+        assert make_sink(config, "duckdb").read(0, 2**52) == []
 
 
 @pytest.mark.quick

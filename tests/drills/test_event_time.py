@@ -17,7 +17,7 @@ from rtea.job import submit as job
 from rtea.sinks import result, runner
 from rtea.sinks.contract import Limits, StoredRow
 from rtea.sinks.duckdb import DuckDbSink
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import DEAD_LETTERS, Row, WindowResult
 from tests.drills import load
 from tests.drills.test_input import event
@@ -60,7 +60,7 @@ class Sender:
 def counted(config: Config, start_ms: int = 0, end_ms: int = 2**52) -> dict[int, tuple[int, bool]]:
     """Events and finality of the table's windows."""
     rows: dict[int, list[StoredRow]] = {}
-    for row in SINKS["duckdb"](config).read(start_ms, end_ms):
+    for row in make_sink(config, "duckdb").read(start_ms, end_ms):
         if row.metric == "event_count":
             rows.setdefault(row.window_start_ms, []).append(row)
     return {
@@ -245,7 +245,7 @@ def test_a_window_that_closes_for_good_writes_its_last_correction(drilled: Confi
         sender.send([first_ms] * 3)
         sender.send([first_ms + 120_000] * 4)
         load.wait_until(lambda: counted(config).get(first_ms) == (7, True), 30, "the correction came")
-        assert not [row for row in SINKS["duckdb"](config).read(0, 2**52) if row.metric == DEAD_LETTERS]
+        assert not [row for row in make_sink(config, "duckdb").read(0, 2**52) if row.metric == DEAD_LETTERS]
 
 
 class Costly(DuckDbSink):

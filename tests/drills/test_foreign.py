@@ -20,7 +20,7 @@ from rtea.config import Config
 from rtea.errors import ConfigError, JobError, MissingTopicError
 from rtea.job import submit as job
 from rtea.sinks import identity, result, runner
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
 from tests.drills import load
 from tests.drills.test_input import event
@@ -39,7 +39,7 @@ def close_window(config: Config, number: int = 2) -> None:
 
 def purchases(config: Config) -> int:
     """Purchases that the first window's rows count."""
-    rows = SINKS["duckdb"](config).read(WINDOW_START_MS, WINDOW_START_MS + 1)
+    rows = make_sink(config, "duckdb").read(WINDOW_START_MS, WINDOW_START_MS + 1)
     return sum(row.event_count or 0 for row in rows if row.dimension == "purchase_mobile")
 
 
@@ -78,7 +78,7 @@ def test_late_orders_with_many_lines_become_dead_letters_that_fit(drilled: Confi
         close_window(config)
         close_window(config, 4)
         load.wait_until(
-            lambda: bool(SINKS["duckdb"](config).read(0, load.START_MS + 3 * load.WINDOW_MS)), 60, "a window has fired"
+            lambda: bool(make_sink(config, "duckdb").read(0, load.START_MS + 3 * load.WINDOW_MS)), 60, "a window has fired"
         )
         started_ms = load.started_ms(config, job_id)
         load.produce(config, orders, "zstd")
@@ -137,7 +137,7 @@ def test_a_sink_leaves_out_results_that_no_table_can_hold(drilled: Config, caplo
     assert producer.flush(30) == 0
     with pipeline.sinking(drilled):
         pipeline.wait_for_rows(drilled)
-    assert [row.window_start_ms for row in SINKS["duckdb"](drilled).read(0, 2**52)] == [load.START_MS]
+    assert [row.window_start_ms for row in make_sink(drilled, "duckdb").read(0, 2**52)] == [load.START_MS]
     aside = [record.message for record in caplog.records if "it is left out" in record.message]
     assert len(aside) == 4
     assert all(drilled.kafka.results_topic in line for line in aside)
@@ -200,7 +200,7 @@ def test_a_sink_refuses_a_recreated_results_topic_with_the_remedy(
     drilled: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(identity, "LOOK_SECONDS", 0.5)
-    sink, stop, errors = SINKS["duckdb"](drilled), threading.Event(), []
+    sink, stop, errors = make_sink(drilled, "duckdb"), threading.Event(), []
 
     def run() -> None:
         try:
@@ -278,7 +278,7 @@ def test_two_submissions_at_once_keep_their_own_settings(stack: Config, tmp_path
 
 
 def first_rows(config: Config) -> list[object]:
-    rows = SINKS["duckdb"](config).read(load.START_MS - 60_000, load.START_MS + 1)
+    rows = make_sink(config, "duckdb").read(load.START_MS - 60_000, load.START_MS + 1)
     return [row for row in rows if row.metric == "event_count"]
 
 
@@ -297,7 +297,7 @@ def test_a_new_table_from_the_compacted_topic_equals_the_live_table(drilled: Con
         load.wait_until(
             lambda: any(
                 row.revision == first.events + 30
-                for row in SINKS["duckdb"](config).read(first.window_start_ms, first.window_start_ms + 1)
+                for row in make_sink(config, "duckdb").read(first.window_start_ms, first.window_start_ms + 1)
                 if row.metric != DEAD_LETTERS
             ),
             60,
@@ -328,7 +328,7 @@ def test_a_backfill_with_other_settings_replaces_whole_windows(drilled: Config, 
 
         def dimensions(number: int) -> set[str]:
             start_ms = sent.windows[number].window_start_ms
-            rows = SINKS["duckdb"](drilled).read(start_ms, start_ms + 1)
+            rows = make_sink(drilled, "duckdb").read(start_ms, start_ms + 1)
             return {row.dimension for row in rows if row.metric == "revenue"}
 
         load.wait_until(lambda: all(len(dimensions(n)) == 3 for n in (1, 2, 3)), 60, "three windows are replaced")
@@ -336,7 +336,7 @@ def test_a_backfill_with_other_settings_replaces_whole_windows(drilled: Config, 
         assert len(dimensions(4)) > 3
         assert all("(other)" in dimensions(n) for n in (1, 2, 3))
         generations = {
-            row.generation for row in SINKS["duckdb"](drilled).read(start_ms, end_ms) if row.metric != DEAD_LETTERS
+            row.generation for row in make_sink(drilled, "duckdb").read(start_ms, end_ms) if row.metric != DEAD_LETTERS
         }
         assert len(generations) == 1, "nothing of the older generation is left"
         with pytest.raises(ConfigError, match=r"job.window_ms is 10000, but topic .* holds windows of 5000 ms"):
@@ -354,7 +354,7 @@ def test_refused_events_make_few_results_and_the_last_one_is_complete(drilled: C
         seconds = time.monotonic() - started_s
 
         def counted() -> int:
-            rows = SINKS["duckdb"](drilled).read(WINDOW_START_MS, WINDOW_START_MS + 1)
+            rows = make_sink(drilled, "duckdb").read(WINDOW_START_MS, WINDOW_START_MS + 1)
             return sum(row.event_count or 0 for row in rows if row.metric == DEAD_LETTERS)
 
         load.wait_until(lambda: counted() == 120, 30, "all are counted")
@@ -383,7 +383,7 @@ def test_a_dead_letter_whose_original_would_count_now_is_not_sent_back(drilled: 
     with pipeline.sinking(drilled):
         close_window(drilled)
         job.backfill(drilled, WINDOW_START_MS, WINDOW_START_MS + load.WINDOW_MS)
-        rows = SINKS["duckdb"](drilled)
+        rows = make_sink(drilled, "duckdb")
         load.wait_until(lambda: len(rows.read(WINDOW_START_MS, WINDOW_START_MS + 1)) > 0, 60, "the window is written")
         counts = {
             row.dimension: row.event_count

@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 
 from rtea import dead_letters, topics
 from rtea.config import Config
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from tests.drills import load
 from tests.drills.conftest import SECONDS
 from tests.flink import pipeline
@@ -84,7 +84,7 @@ def test_every_kind_of_malformed_record_becomes_a_dead_letter_and_the_others_cou
         pipeline.assert_rows_match(drilled, sent, least_windows=10)
         letters = [letter for letter in dead_letters.read(drilled) if letter.timestamp_ms == load.START_MS]
         ended_ms = load.started_ms(drilled, job_id)
-        stored = SINKS["duckdb"](drilled).read(load.START_MS, load.START_MS + 1)
+        stored = make_sink(drilled, "duckdb").read(load.START_MS, load.START_MS + 1)
     assert ended_ms == started_ms, "the job was restarted"
     assert sorted(letter.reason for letter in letters) == sorted(reason for reason, _ in kinds)
     assert all(places[letter.partition, letter.offset] == letter.raw for letter in letters)
@@ -113,12 +113,12 @@ def test_a_million_categories_in_a_minute_hide_no_known_row(drilled: Config, tmp
         sent = pipeline.generated(config, tmp_path / "m.jsonl", *true)
 
         def counted() -> bool:
-            rows = SINKS["duckdb"](config).read(start_ms, start_ms + 1)
+            rows = make_sink(config, "duckdb").read(start_ms, start_ms + 1)
             return any(row.revision == sent.windows[0].events + NAMES for row in rows)
 
         load.wait_until(counted, 120, "the window counts every event")
         pipeline.assert_rows_match(config, sent.__class__(sent.header, sent.windows[1:], sent.end), least_windows=1)
-        rows = SINKS["duckdb"](config).read(start_ms, start_ms + 1)
+        rows = make_sink(config, "duckdb").read(start_ms, start_ms + 1)
         assert load.started_ms(config, job_id) == started_ms, "the job was restarted"
     limit = config.job.max_dimensions
     counts = {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
@@ -177,7 +177,7 @@ def test_corrected_dead_letters_are_sent_back_once_and_count(drilled: Config, tm
         pipeline.generated(config, tmp_path / "m.jsonl", *load.arguments(SECONDS, speed="0"), *later)
 
         def counts() -> dict[str, int | None]:
-            rows = SINKS["duckdb"](config).read(load.START_MS, load.START_MS + 1)
+            rows = make_sink(config, "duckdb").read(load.START_MS, load.START_MS + 1)
             return {row.dimension: row.event_count for row in rows if row.metric == "event_count"}
 
         load.wait_until(lambda: counts() == {"purchase_website": 20}, 60, "the corrected events count")

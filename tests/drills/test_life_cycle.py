@@ -13,7 +13,7 @@ from rtea.config import Config
 from rtea.errors import ConfigError, JobError
 from rtea.job import submit as job
 from rtea.sinks import runner
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.stack import jars, local
 from tests.conftest import stack_config
 from tests.drills import load
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def wait_until_written(config: Config) -> None:
     """Wait until the sink has committed every result there is."""
-    group = runner.group_id(config, SINKS["duckdb"](config))
+    group = runner.group_id(config, make_sink(config, "duckdb"))
     consumer = Consumer(topics.connection(config.kafka) | {"group.id": group})
     place = TopicPartition(config.kafka.results_topic, 0)
 

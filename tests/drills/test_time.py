@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[att
 from rtea import dead_letters, manifest, topics
 from rtea.config import Config
 from rtea.sinks import result
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import DEAD_LETTERS
 from tests.drills import load
 from tests.drills.conftest import SECONDS
@@ -25,7 +25,7 @@ DAY_MS = 86_400_000
 
 def refused(config: Config, window_start_ms: int) -> dict[str, int | None]:
     """The counts of refused events of a window, by reason."""
-    rows = SINKS["duckdb"](config).read(window_start_ms, window_start_ms + 1)
+    rows = make_sink(config, "duckdb").read(window_start_ms, window_start_ms + 1)
     return {row.dimension: row.event_count for row in rows if row.metric == DEAD_LETTERS}
 
 
@@ -48,7 +48,7 @@ def test_records_from_the_future_do_not_advance_the_watermark(
         arrived = (ahead_ms - DAY_MS - load.WINDOW_MS, ahead_ms - DAY_MS + 600_000)
 
         def counted() -> int:
-            rows = SINKS["duckdb"](drilled).read(*arrived)
+            rows = make_sink(drilled, "duckdb").read(*arrived)
             return sum(row.event_count or 0 for row in rows if row.dimension == "future_timestamp")
 
         load.wait_until(lambda: counted() == 4, 30, "they are counted")
@@ -119,7 +119,7 @@ def test_counts_that_restart_after_a_day_do_not_replace_greater_ones(drilled: Co
 
 
 def has_rows(config: Config, start_ms: int, end_ms: int) -> bool:
-    rows = SINKS["duckdb"](config).read(start_ms, end_ms)
+    rows = make_sink(config, "duckdb").read(start_ms, end_ms)
     return any(row.metric == "event_count" for row in rows)
 
 

@@ -24,7 +24,7 @@ from rtea.config import Config
 from rtea.job import submit as job
 from rtea.manifest import Manifest
 from rtea.sinks import runner
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.stack import local
 
 ROWS_WITHIN_SECONDS = 90
@@ -55,7 +55,7 @@ def submitted(config: Config) -> Iterator[str]:
 def sinking(config: Config, name: str = "duckdb") -> Iterator[None]:
     """A sink in a thread, its table made; its error, if any, fails the test."""
     stop, errors = threading.Event(), []
-    sink = SINKS[name](config)
+    sink = make_sink(config, name)
     sink.open()
 
     def run() -> None:
@@ -96,7 +96,7 @@ def assert_rows_match(config: Config, sent: Manifest, least_windows: int, sink: 
     """Wait until the sink's rows equal the manifest in every finished window."""
     windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
     assert len(windows) >= least_windows
-    report = verify.wait_for(windows, SINKS[sink](config), ROWS_WITHIN_SECONDS)
+    report = verify.wait_for(windows, make_sink(config, sink), ROWS_WITHIN_SECONDS)
     assert report.passed, report.problems
 
 
@@ -161,7 +161,7 @@ def late_letter(config: Config) -> dict[str, Any]:
 
 def wait_for_rows(config: Config) -> None:
     """Wait until the sink holds a first window."""
-    sink = SINKS["duckdb"](config)
+    sink = make_sink(config, "duckdb")
     deadline_s = time.monotonic() + ROWS_WITHIN_SECONDS
     while time.monotonic() < deadline_s:
         rows = sink.read(0, 2**52) if config.sink.duckdb_path.exists() else []

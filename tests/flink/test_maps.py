@@ -10,7 +10,7 @@ import pytest
 from rtea import maps, sending, topics, verify
 from rtea.config import Config
 from rtea.manifest import Revenue, Window
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import DEAD_LETTERS
 from tests import layouts
 from tests.flink import pipeline
@@ -30,9 +30,9 @@ def test_rows_of_another_layout_equal_a_naive_reading(pipeline_config: Config, p
     sent = sending.send(config, maps.sample(preset))
     assert (sent.before, sent.events) == (0, len(layouts.sample(preset)))
     with pipeline.submitted(config), pipeline.sinking(config):
-        report = verify.wait_for(windows(preset), SINKS["duckdb"](config), pipeline.ROWS_WITHIN_SECONDS)
+        report = verify.wait_for(windows(preset), make_sink(config, "duckdb"), pipeline.ROWS_WITHIN_SECONDS)
         assert report.passed, report.problems
-        rows = SINKS["duckdb"](config).read(0, 2**52)
+        rows = make_sink(config, "duckdb").read(0, 2**52)
     skipped = layouts.read(preset).count(layouts.SKIPPED)
     refused = Counter({row.dimension: row.event_count or 0 for row in rows if row.metric == DEAD_LETTERS})
     assert refused == Counter({"skipped": skipped} if skipped else {})

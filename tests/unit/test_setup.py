@@ -285,7 +285,7 @@ def test_commands_that_need_flink_name_the_extra(base_python: Path, command: str
         (["rtea", "schema"], 0),
         (["rtea", "config", "docs"], 0),
         (["rtea", "bigquery", "sql", "daily_uniques"], 0),
-        (["rtea", "sink", "bigquery", "--print-ddl", "--project", "p"], 0),
+        (["rtea", "bigquery", "ddl", "--table", "d.t"], 0),
         (["rtea", "query"], 10),
         (["rtea", "sink", "duckdb", "--bootstrap-servers", "127.0.0.1:1"], 3),
         (["rtea", "job", "status"], 8),

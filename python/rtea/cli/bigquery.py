@@ -63,3 +63,15 @@ def sql(context: click.Context, /, name: str | None, view: str | None, **flags: 
         return
     query = statements.ready_query(name, resolve(context, **flags).bigquery.table_id)
     click.echo(f"CREATE OR REPLACE VIEW `{view}` AS\n{query}" if view else query, nl=False)
+
+
+@group.command
+@click.option("--table", "bigquery__table", help="The table, DATASET.TABLE.")
+@click.option("--partition-expiration-days", "bigquery__partition_expiration_days", help="Days after which rows expire.")
+@click.pass_context
+def ddl(context: click.Context, /, **flags: object) -> None:
+    """Print the statement that makes the table."""
+    from rtea.sinks.bigquery import sql as statements
+
+    section = resolve(context, **flags).bigquery
+    click.echo(statements.ddl(section.table_id, section.partition_expiration_days), nl=False)

@@ -6,8 +6,8 @@ import click
 import msgspec
 from rich.console import Console
 
+from rtea import plugins
 from rtea.cli.root import FiniteRange, resolve
-from rtea.sinks.registry import SINKS
 
 
 @click.command
@@ -16,7 +16,7 @@ from rtea.sinks.registry import SINKS
     "--minutes", type=FiniteRange(min=0.1, max=100_000), default=3.0, show_default=True, help="How long to send."
 )
 @click.option("--procs", "generator__procs", type=int, help="Generator processes [default: 2].")
-@click.option("--sink", "sink_name", type=click.Choice(sorted(SINKS)), default="duckdb", show_default=True)
+@click.option("--sink", "sink_name", type=click.Choice(plugins.names()), default="duckdb", show_default=True)
 @click.option("--project", "bigquery__project", help="The BigQuery project [default: the one in the credentials].")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the summary to this file.")
 @click.pass_context

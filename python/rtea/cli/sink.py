@@ -3,71 +3,59 @@
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
 import msgspec
 
-from rtea import exporter
-from rtea.cli.root import resolve
+from rtea import exporter, plugins
+from rtea.cli.root import resolve, with_settings
 from rtea.config import Config
-from rtea.sinks.registry import SINKS
+from rtea.plugins import SinkKind
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import WindowResult
 
 
-@click.group
+class _Sinks(click.Group):
+    """A command for each sink of `rtea.plugins`, made of its options."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name the sinks without importing them."""
+        return plugins.names()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Make the command of a sink."""
+        return with_settings(_command(plugins.sink(cmd_name))) if cmd_name in plugins.names() else None
+
+
+@click.group(cls=_Sinks)
 def group() -> None:
     """Write the windows' results to a table."""
 
 
-_shared = [
-    click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port."),
-    click.option("--progress", type=click.Choice(["text", "json"]), default="text", help="Format of the reports."),
-    click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT."),
-]
+def _command(kind: SinkKind) -> click.Command:
+    own = [
+        click.Option(
+            [option.flag, f"{kind.section}__{option.key}"],
+            help=option.help,
+            is_flag=option.is_flag,
+            default=None,
+        )
+        for option in kind.options
+    ]
+    shared = [
+        click.Option(["--bootstrap-servers", "kafka__bootstrap_servers"], help="Brokers, host:port."),
+        click.Option(["--progress"], type=click.Choice(["text", "json"]), default="text", help="Format of the reports."),
+        click.Option(
+            ["--metrics-port"], type=click.IntRange(1, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT."
+        ),
+    ]
 
+    @click.pass_context
+    def run(context: click.Context, /, progress: str, metrics_port: int | None, **flags: object) -> None:
+        _run(resolve(context, **flags), kind.name, progress, metrics_port)
 
-def _with_shared_options(command: Callable[..., object]) -> Callable[..., object]:
-    for option in reversed(_shared):
-        command = option(command)
-    return command
-
-
-@group.command
-@click.option("--path", "sink__duckdb_path", type=click.Path(path_type=Path), help="The DuckDB file.")
-@click.option("--table", "sink__table", help="The table.")
-@_with_shared_options
-@click.pass_context
-def duckdb(context: click.Context, /, progress: str, metrics_port: int | None, **flags: object) -> None:
-    """Write to a DuckDB file until interrupted."""
-    _run(resolve(context, **flags), "duckdb", progress, metrics_port)
-
-
-@group.command
-@click.option("--project", "bigquery__project", help="The project [default: the one in the credentials].")
-@click.option("--table", "bigquery__table", help="The table, DATASET.TABLE [default: rtea.ecommerce_metrics].")
-@click.option("--location", "bigquery__location", help="Location of the dataset that --create makes.")
-@click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; sends no credentials.")
-@click.option("--create", "bigquery__create", is_flag=True, default=None, help="Make a missing dataset or table.")
-@click.option(
-    "--add-columns", "bigquery__add_columns", is_flag=True, default=None, help="Add nullable columns that are missing."
-)
-@click.option("--partition-expiration-days", "bigquery__partition_expiration_days", type=int, help="With --create.")
-@click.option("--print-ddl", is_flag=True, help="Print the statement that makes the table, then exit.")
-@_with_shared_options
-@click.pass_context
-def bigquery(
-    context: click.Context, /, print_ddl: bool, progress: str, metrics_port: int | None, **flags: object
-) -> None:
-    """Write to a BigQuery table until interrupted."""
-    config = resolve(context, **flags)
-    if print_ddl:
-        from rtea.sinks.bigquery import sql
-
-        click.echo(sql.ddl(config.bigquery.table_id, config.bigquery.partition_expiration_days), nl=False)
-        return
-    _run(config, "bigquery", progress, metrics_port)
+    return click.Command(kind.name, params=[*own, *shared], callback=run, help=kind.summary)
 
 
 def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> None:
@@ -76,7 +64,7 @@ def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     stop: threading.Event = runner.stop_on_signals()
     with exporter.serving(metrics_port):
-        runner.run(config, SINKS[name](config), stop, _report_json if progress == "json" else _report_text)
+        runner.run(config, make_sink(config, name), stop, _report_json if progress == "json" else _report_text)
 
 
 def _report_text(results: Sequence[WindowResult], readable_at_ms: int) -> None:

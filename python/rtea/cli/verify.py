@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from rtea import plugins
 from rtea.cli.root import FiniteRange, resolve
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 
 
 @click.command
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--sink", "sink_name", type=click.Choice(sorted(SINKS)), default="duckdb", show_default=True)
+@click.option("--sink", "sink_name", type=click.Choice(plugins.names()), default="duckdb", show_default=True)
 @click.option("--path", "sink__duckdb_path", type=click.Path(path_type=Path), help="The DuckDB file.")
 @click.option("--table", "sink__table", help="The table.")
 @click.option("--wait", "wait_s", type=FiniteRange(min=0), default=0.0, help="Seconds to wait for the rows to match.")
@@ -23,7 +24,7 @@ def command(context: click.Context, /, manifest: Path, sink_name: str, wait_s: f
     config = resolve(context, **flags)
     sent = manifests.read(manifest)
     windows = sent.finished(config.job.watermark_delay_ms, config.kafka.partitions)
-    report = verify.wait_for(windows, SINKS[sink_name](config), wait_s)
+    report = verify.wait_for(windows, make_sink(config, sink_name), wait_s)
     for start_ms, problems in report.problems.items():
         for problem in problems:
             click.echo(f"window {start_ms}: {problem}", err=True)

@@ -24,7 +24,7 @@ from rtea.demo.summary import Summary
 from rtea.errors import ConfigError, DeliveryError, RteaError, SinkError, StackError
 from rtea.job import submit as job
 from rtea.sinks.contract import Sink
-from rtea.sinks.registry import SINKS
+from rtea.sinks.registry import make_sink
 from rtea.stack import jars, local, rest, supervisor
 from rtea.stack.layout import Layout
 
@@ -43,14 +43,13 @@ def own_config(config: Config) -> Config:
     with empty topics and an empty table, and does not touch the user's data.
     """
     root = config.stack.state_dir / "demo"
-    table = f"{config.bigquery.table}_demo_{time.strftime('%Y%m%d_%H%M%S', time.gmtime())}"
+    own = {kind.section: kind.of_demo(getattr(config, kind.section), root) for kind in map(plugins.sink, plugins.names())}
     return config.model_copy(
         update={
             "stack": config.stack.model_copy(update={"state_dir": root}),
             "kafka": config.kafka.model_copy(update={"bootstrap_servers": local.broker_address(config)}),
-            "sink": config.sink.model_copy(update={"duckdb_path": root / "metrics.duckdb"}),
-            "bigquery": config.bigquery.model_copy(update={"table": table, "create": True}),
         }
+        | own
     )
 
 
@@ -67,7 +66,7 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
         raise StackError(f"a demo is running already in {layout.root}: wait for it, or stop it with `{stop}`")
     supervisor.require_no_leftovers(layout)
     layout.clear()
-    table = SINKS[sink_name](config)
+    table = make_sink(config, sink_name)
     with closing(table):  # Find missing credentials or another schema now, not after a minute.
         table.open()
     jars.fetch(config.jars, ("kafka", "flink"))
@@ -83,7 +82,7 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
             monitor.read_progress(sink.stdout)
         monitor.watch_stack()
         monitor.watch_process("sink", sink.pid)
-        return _send(config, minutes, console, monitor, sink, SINKS[sink_name](config))
+        return _send(config, minutes, console, monitor, sink, make_sink(config, sink_name))
 
 
 def _require_a_window(config: Config, minutes: float) -> None:
@@ -192,7 +191,5 @@ def _process(
 
 def whereabouts(config: Config, sink_name: str) -> str:
     """Say where the demo's rows are, and how to look at them."""
-    if sink_name == "bigquery":
-        return f"rows stay in table {config.bigquery.table_id}; drop it when you have seen enough"
-    path = config.sink.duckdb_path
-    return f"rows stay in {path}; look at them with:\n  {shlex.join([sys.argv[0], 'query', '--path', str(path)])}"
+    kind = plugins.sink(sink_name)
+    return kind.whereabouts(getattr(config, kind.section))

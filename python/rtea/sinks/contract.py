@@ -28,7 +28,8 @@ runner.
 
 Each `destination` has its own offsets, so several tables can be filled from the same topic.
 
-A new sink is one module with a subclass of `Sink` and one line in `rtea.sinks.registry`.
+A new sink is one module with a subclass of `Sink` and a `SinkKind`, and one line that registers it: in `rtea.plugins`, or in
+another package as an entry point of `rtea.sinks`.
 """
 
 import threading
@@ -91,7 +92,7 @@ class Sink(ABC):
     """A table that holds the windows' rows."""
 
     name: str
-    """The sink's name in `rtea.sinks.registry`, and in its metrics."""
+    """The sink's name in `rtea.plugins`, and in its metrics."""
 
     limits = Limits()
 

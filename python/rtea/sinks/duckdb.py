@@ -6,6 +6,8 @@ for about 20 ms, and writers and readers retry while another process holds it. W
 
 import functools
 import logging
+import shlex
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,8 @@ from tenacity import (
 
 from rtea import aggregate, money
 from rtea.errors import DiskSpaceError, SinkError
+from rtea.plugins import Option, SinkKind
+from rtea.sections import SinkSection
 from rtea.sinks import queries, result, table
 from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
 from rtea.sinks.metrics import RETRIES
@@ -362,3 +366,18 @@ def _explained(error: duckdb.Error, path: Path) -> SinkError | DiskSpaceError:
     if _is_locked(error):
         return SinkError(f"DuckDB file {path} stays locked by another process: close it there ({first_line})")
     return SinkError(f"DuckDB file {path}: {first_line}")
+
+
+KIND = SinkKind(
+    name="duckdb",
+    summary="Write to a DuckDB file until interrupted.",
+    section="sink",
+    settings=SinkSection,
+    make=lambda section: DuckDbSink(section.duckdb_path, section.table),
+    options=(Option("--path", "duckdb_path", "The DuckDB file."), Option("--table", "table", "The table.")),
+    of_demo=lambda section, root: section.model_copy(update={"duckdb_path": root / "metrics.duckdb"}),
+    whereabouts=lambda section: (
+        f"rows stay in {section.duckdb_path}; look at them with:\n  "
+        f"{shlex.join([sys.argv[0], 'query', '--path', str(section.duckdb_path)])}"
+    ),
+)

@@ -1,20 +1,16 @@
-"""The sinks by name: a new sink is one module and one line here."""
+"""Makes sinks by name, from the list of `rtea.plugins`."""
 
-from collections.abc import Callable
-
+from rtea import plugins
 from rtea.config import Config
 from rtea.sinks.contract import Sink
-from rtea.sinks.duckdb import DuckDbSink
 
 
-def _bigquery(config: Config) -> Sink:
-    # Google's client takes a second to import, so import it only for users of BigQuery.
-    from rtea.sinks.bigquery.sink import BigQuerySink
+def make_sink(config: Config, name: str) -> Sink:
+    """A sink with its settings.
 
-    return BigQuerySink(config.bigquery)
-
-
-SINKS: dict[str, Callable[[Config], Sink]] = {
-    "bigquery": _bigquery,
-    "duckdb": lambda config: DuckDbSink(config.sink.duckdb_path, config.sink.table),
-}
+    Raises:
+        ConfigError: there is no sink of that name.
+    """
+    kind = plugins.sink(name)
+    made: Sink = kind.make(getattr(config, kind.section))
+    return made

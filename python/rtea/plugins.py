@@ -1,0 +1,97 @@
+"""The sinks that are installed: ours, and those of other packages, which name theirs as entry points of `rtea.sinks`.
+
+Commands, settings, docs and the conformance suite are made from this list. It imports a sink's module only when it is
+needed, except for settings that `rtea.config` does not have.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rtea.errors import ConfigError
+from rtea.sections import Section
+
+GROUP = "rtea.sinks"
+
+_OURS = {
+    "bigquery": "rtea.sinks.bigquery:KIND",
+    "duckdb": "rtea.sinks.duckdb:KIND",
+    "parquet": "rtea.sinks.parquet:KIND",
+}
+
+
+class Option(NamedTuple):
+    """An option of `rtea sink NAME`: it sets a key of the sink's settings."""
+
+    flag: str
+    key: str
+    help: str
+    is_flag: bool = False
+
+
+@dataclass(frozen=True)
+class SinkKind:
+    """A kind of sink: its name; what `rtea sink NAME` does; its table in `rtea.toml` and the class of its settings; the sink
+    with these settings (`rtea.sinks.contract.Sink`); options; where its rows are, for people; and its settings in
+    a demo, which keeps its files in a folder and must not touch the user's rows.
+    """
+
+    name: str
+    summary: str
+    section: str
+    settings: type[Section]
+    make: Callable[[Any], Any]
+    options: tuple[Option, ...] = ()
+    whereabouts: Callable[[Any], str] = str
+    of_demo: Callable[[Any, Path], Any] = lambda section, _: section
+
+
+@cache
+def _references() -> dict[str, Callable[[], Any]]:
+    found: dict[str, Callable[[], Any]] = {name: lambda path=path: _imported(path) for name, path in _OURS.items()}
+    for entry in metadata.entry_points(group=GROUP):
+        found.setdefault(entry.name, entry.load)
+    return found
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def names() -> list[str]:
+    """Names of the sinks.
+
+    >>> names()
+    ['bigquery', 'duckdb', 'parquet']
+    """
+    return sorted(_references())
+
+
+@cache
+def sink(name: str) -> SinkKind:
+    """A kind of sink.
+
+    Raises:
+        ConfigError: there is none of that name, or the package that names it is broken.
+    """
+    if name not in _references():
+        raise ConfigError(f"sink {name!r} is unknown: expected one of {', '.join(names())}")
+    try:
+        kind = _references()[name]()
+    except (ImportError, AttributeError) as error:
+        if name in _OURS:
+            raise
+        raise ConfigError(f"sink {name!r} cannot be loaded: {error}: update or remove the package that has it") from error
+    if not isinstance(kind, SinkKind) or kind.name != name:
+        raise ConfigError(f"sink {name!r}: found {kind!r}, expected a SinkKind of that name: update the package that has it")
+    return kind
+
+
+def more_sections(known: set[str]) -> dict[str, type[Section]]:
+    """Settings of sinks that are not among the known sections: those of the sinks whose module has them."""
+    kinds = [sink(name) for name in names() if name not in {"bigquery", "duckdb"}]
+    return {kind.section: kind.settings for kind in kinds if kind.section not in known}
