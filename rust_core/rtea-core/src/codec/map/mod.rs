@@ -15,7 +15,7 @@ mod trie;
 mod walk;
 
 use capture::{Capture, Wanted};
-use rule::{Known, Made, Rule};
+use rule::{Made, Rule};
 
 pub use document::InvalidMap;
 pub use rule::How;
@@ -195,30 +195,19 @@ impl EventMap {
         }
     }
 
-    fn raw<'a>(&'a self, capture: &mut Capture<'a>, mut report: Option<&mut Report>) -> Result<RawEvent<'a>, Stop> {
+    fn raw<'a>(&'a self, capture: &mut Capture<'a>, report: Option<&mut Report>) -> Result<RawEvent<'a>, Stop> {
         let mut raw = RawEvent::default();
-        let mut make = |rule: &'a Rule, name, tokens: &mut [Token<'a>], known: Known<'_>| -> Result<Token<'a>, Stop> {
-            match rule.make(tokens, known) {
-                Made::Value(token, how) => {
-                    if let Some(report) = report.as_deref_mut() {
-                        report.push((name, how));
-                    }
-                    Ok(token)
-                }
-                Made::Skipped => Err(Stop::Skipped),
-                Made::Refused => Err(Reject::of(Reason::InvalidValue, name, "a value that the map lists").into()),
-            }
-        };
+        let mut making = Making { report, event_type: "", digits: 0 };
         // The type comes first: it says whether the event is left out.
-        let event_type = make(&self.event_type, "event_type", capture.event(), Known::NOTHING)?;
+        let event_type = making.make(&self.event_type, "event_type", capture.event())?;
         let currency = match &self.currency {
-            Some(rule) => make(rule, "currency", capture.event(), Known::NOTHING)?,
+            Some(rule) => making.make(rule, "currency", capture.event())?,
             None => Token::Absent,
         };
-        let digits = event::minor_digits(text(&currency).unwrap_or(event::DEFAULT_CURRENCY));
-        let known = Known { event_type: text(&event_type).unwrap_or_default(), digits };
+        making.event_type = text(&event_type).unwrap_or_default();
+        making.digits = event::minor_digits(text(&currency).unwrap_or(event::DEFAULT_CURRENCY));
         for (place, name, rule) in &self.others {
-            let token = make(rule, name, capture.event(), known)?;
+            let token = making.make(rule, name, capture.event())?;
             match place {
                 Place::Event(index) => raw.scalars[*index] = token,
                 Place::Device(index) => {
@@ -227,33 +216,69 @@ impl EventMap {
                 }
             }
         }
-        let list = capture.first_list();
-        let single = self.single_items.iter().position(|rules| has_product(rules, capture.event()));
-        match (list, single) {
-            (list, Some(single)) if list.is_none_or(|list| single < list) => {
-                let mut item = RawItem::default();
-                for (index, rule) in &self.single_items[single] {
-                    item.0[*index] = make(rule, ITEM_NAMES[*index], capture.event(), known)?;
-                }
-                (raw.items_shape, raw.items_are_objects) = (Shape::Found, true);
-                raw.items.push(item);
-            }
-            (Some(list), _) => {
-                (raw.items_shape, raw.items_are_objects) = (Shape::Found, true);
-                for (is_object, tokens) in capture.elements(&self.wanted, list) {
-                    let mut item = RawItem::default();
-                    for (index, rule) in &self.items {
-                        item.0[*index] = make(rule, ITEM_NAMES[*index], tokens, known)?;
-                    }
-                    raw.items_are_objects &= is_object;
-                    raw.items.push(item);
-                }
-            }
-            (None, _) => {}
-        }
+        self.items(&mut making, capture, &mut raw)?;
         raw.scalars[TYPE] = event_type;
         raw.scalars[CURRENCY] = currency;
         Ok(raw)
+    }
+
+    /// Makes the items of the first list that has elements, or of the first object in place of a list.
+    fn items<'a>(
+        &'a self,
+        making: &mut Making<'_>,
+        capture: &mut Capture<'a>,
+        raw: &mut RawEvent<'a>,
+    ) -> Result<(), Stop> {
+        let list = capture.first_list();
+        let single = self.single_items.iter().position(|rules| has_product(rules, capture.event()));
+        if list.is_none() && single.is_none() {
+            return Ok(());
+        }
+        (raw.items_shape, raw.items_are_objects) = (Shape::Found, true);
+        match (list, single) {
+            (Some(list), single) if single.is_none_or(|single| list <= single) => {
+                for (is_object, tokens) in capture.elements(&self.wanted, list) {
+                    raw.items.push(making.item(&self.items, tokens)?);
+                    raw.items_are_objects &= is_object;
+                }
+            }
+            (_, Some(single)) => raw.items.push(making.item(&self.single_items[single], capture.event())?),
+            (_, None) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Makes one field after the other, and reports on each.
+struct Making<'r> {
+    report: Option<&'r mut Report>,
+    /// Our type of the event, when it is known.
+    event_type: &'r str,
+    /// Decimals of its currency.
+    digits: u32,
+}
+
+impl Making<'_> {
+    #[inline]
+    fn make<'a>(&mut self, rule: &'a Rule, name: &'static str, tokens: &mut [Token<'a>]) -> Result<Token<'a>, Stop> {
+        match rule.make(tokens, self.event_type, self.digits) {
+            Made::Value(token, how) => {
+                if let Some(report) = &mut self.report {
+                    report.push((name, how));
+                }
+                Ok(token)
+            }
+            Made::Skipped => Err(Stop::Skipped),
+            Made::Refused => Err(Reject::of(Reason::InvalidValue, name, "a value that the map lists").into()),
+        }
+    }
+
+    fn item<'a>(&mut self, rules: &'a [(usize, Rule)], tokens: &mut [Token<'a>]) -> Result<RawItem<'a>, Stop> {
+        let mut item = RawItem::default();
+        for (index, rule) in rules {
+            item.0[*index] = self.make(rule, ITEM_NAMES[*index], tokens)?;
+        }
+        Ok(item)
     }
 }
 

@@ -60,20 +60,6 @@ pub(super) enum Kind {
     Money(Unit, Option<Rounding>),
 }
 
-/// What is known of an event when its other fields are made.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known<'e> {
-    /// Our type.
-    pub(super) event_type: &'e str,
-    /// Decimals of its currency.
-    pub(super) digits: u32,
-}
-
-impl Known<'_> {
-    /// Nothing yet.
-    pub(super) const NOTHING: Self = Self { event_type: "", digits: 0 };
-}
-
 /// What a rule gives.
 #[derive(Debug, PartialEq)]
 pub(super) enum Made<'a> {
@@ -112,13 +98,14 @@ impl How {
 }
 
 impl Rule {
-    /// Makes the field of the values that were found.
+    /// Makes the field of the values that were found, for an event of our type `event_type` and a currency with so many
+    /// decimals.
     #[inline]
-    pub(super) fn make<'a>(&'a self, tokens: &mut [Token<'a>], event: Known<'_>) -> Made<'a> {
+    pub(super) fn make<'a>(&'a self, tokens: &mut [Token<'a>], event_type: &str, digits: u32) -> Made<'a> {
         if !self.derived.is_empty() {
             return self.derive(tokens);
         }
-        let default = self.default.as_ref().filter(|_| !self.required_by.contains(event.event_type));
+        let default = self.default.as_ref().filter(|_| !self.required_by.contains(event_type));
         let (token, how) = match (self.slots.iter().find(|slot| self.has(&tokens[**slot])), default) {
             (Some(slot), _) => (std::mem::take(&mut tokens[*slot]), How::Found),
             (None, Some(default)) => (Token::Text(Cow::Borrowed(default.as_str())), How::Default),
@@ -129,7 +116,7 @@ impl Rule {
             Kind::Text => return self.text(token),
             Kind::Time(clock) => clock.ms(&token),
             Kind::Whole => whole(&token),
-            Kind::Money(unit, rounding) => unit.minor(&token, event.digits, rounding),
+            Kind::Money(unit, rounding) => unit.minor(&token, digits, rounding),
         };
         match read {
             Some(read) if how == How::Found => Made::Value(read, How::Coerced),
