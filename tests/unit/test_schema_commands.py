@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rtea import cli, maps
+from rtea import maps
+from rtea.cli import root
 from rtea.maps import EventMap, guess, report
 from tests import layouts
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = cli.run(list(arguments))
+    code = root.run(root.cli, list(arguments))
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 

@@ -57,6 +57,8 @@ def settings(config: Config, python: str, submission: Submission, attempts: int 
         "pipeline.global-job-parameters": ",".join(f"{name}:{value}" for name, value in told.items()),
         # Elements are byte arrays that nobody changes, so chained operators need no copies.
         "pipeline.object-reuse": "true",
+        # The default of 100 ms would delay the watermark, and so each window's rows.
+        "execution.buffer-timeout.interval": "20 ms",
         "execution.checkpointing.interval": f"{config.job.checkpoint_interval_ms} ms",
         "execution.checkpointing.timeout": CHECKPOINT_TIMEOUT,
         # A failed checkpoint, for example on a full disk, makes a later recovery slower but is no reason to stop.

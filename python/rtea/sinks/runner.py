@@ -185,7 +185,10 @@ class _Reader:
     def read(self) -> Batch | None:
         """Wait a moment for results; return a batch if one is due."""
         limits = self._sink.limits
-        messages = self._consumer.consume(READ_RECORDS, POLL_SECONDS)
+        # Waiting for several records would delay the first one until the time is over.
+        messages = self._consumer.consume(1, POLL_SECONDS)
+        if messages:
+            messages += self._consumer.consume(READ_RECORDS - 1, 0)
         for message in messages:
             if not _has_arrived(message):
                 continue
