@@ -184,12 +184,15 @@ pub trait Metric: Sized + Clone + std::fmt::Debug {
 }
 
 /// Writes a section as MessagePack.
-fn write(section: &impl Serialize, bytes: &mut Vec<u8>) {
+pub fn write(section: &impl Serialize, bytes: &mut Vec<u8>) {
     let Ok(()) = rmp_serde::encode::write(bytes, section) else { unreachable!("plain fields always serialize") };
 }
 
 /// Reads a section of MessagePack.
-fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, InvalidSection> {
+///
+/// # Errors
+/// [`InvalidSection`] when the bytes are damaged.
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, InvalidSection> {
     rmp_serde::from_slice(bytes).map_err(|error| InvalidSection(error.to_string()))
 }
 
