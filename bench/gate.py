@@ -90,9 +90,11 @@ def judge_instructions(base: Path, head: Path) -> set[str]:
     targets = checkout.TARGET, ROOT / "target"
     counts = [instructions.count(tree, target) for tree, target in zip((base, head), targets, strict=True)]
     measured = instructions.ratios(*counts)
+    mapped = instructions.mapped_ratio(counts[1])
+    print(f"fold_segment: {mapped:.2f} times the instructions of fold_json", flush=True)
     for name, ratio in measured.items():
         print(f"{name}: {ratio:.4f} of the base's instructions", flush=True)
-    return instructions.more(measured)
+    return instructions.more(measured) | ({"fold_segment"} if mapped > instructions.MOST_OF_A_MAPPED_EVENT else set())
 
 
 def merge_base() -> str:

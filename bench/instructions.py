@@ -9,10 +9,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 MOST_RATIO = 1.03
+
+MOST_OF_A_MAPPED_EVENT = 2.5
+"""A Segment event of 700 bytes takes at most so many times the instructions of one of our own, of 350 bytes."""
 
 BENCH = Path("rust_core/rtea-generator/benches/instructions.rs")
 
@@ -25,13 +28,13 @@ def can_count() -> bool:
     return shutil.which("valgrind") is not None
 
 
-def count(tree: Path, target: Path) -> Counts:
-    """Compile the measurements of a tree and count each; empty if the tree has none."""
+def count(tree: Path, target: Path, wanted: Collection[str] = ()) -> Counts:
+    """Compile the measurements of a tree and count each, or the wanted ones; empty if the tree has none."""
     if not (tree / BENCH).exists():
         return {}
     program = _compiled(tree, target)
     names = subprocess.check_output([program], text=True).split()
-    return {name: _run(program, name) for name in names}
+    return {name: _run(program, name) for name in names if not wanted or name in wanted}
 
 
 def _compiled(tree: Path, target: Path) -> str:
@@ -65,3 +68,8 @@ def ratios(base: Mapping[str, int], head: Mapping[str, int]) -> dict[str, float]
 def more(measured: Mapping[str, float]) -> set[str]:
     """The measurements beyond the limit."""
     return {name for name, ratio in measured.items() if ratio > MOST_RATIO}
+
+
+def mapped_ratio(counts: Mapping[str, int]) -> float:
+    """What a mapped event takes, in events of our own."""
+    return counts["fold_segment"] / counts["fold_json"]

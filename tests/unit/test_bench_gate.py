@@ -50,6 +50,15 @@ def test_three_percent_more_instructions_fail() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not instructions.can_count(), reason="Valgrind is missing")
 def test_a_tree_takes_the_same_instructions_in_every_run() -> None:
-    counts = [instructions.count(ROOT, ROOT / "target") for _ in range(2)]
+    names = {"fold_json", "merge_small"}
+    counts = [instructions.count(ROOT, ROOT / "target", names) for _ in range(2)]
     assert counts[0] == counts[1]
+    assert counts[0].keys() == names
     assert min(counts[0].values()) > 100_000
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not instructions.can_count(), reason="Valgrind is missing")
+def test_a_mapped_event_takes_at_most_two_and_a_half_times_the_instructions() -> None:
+    counts = instructions.count(ROOT, ROOT / "target", {"fold_json", "fold_segment"})
+    assert instructions.mapped_ratio(counts) <= instructions.MOST_OF_A_MAPPED_EVENT
