@@ -25,7 +25,7 @@ unexport UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL
 INSTALL := $(UV) sync --quiet --locked --no-install-project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-figures bench-scale bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
+.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-figures bench-scale bench-metrics bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -171,6 +171,9 @@ bench-figures: ## Write README's table and picture of bench-drain from the newes
 
 bench-scale: setup ## Measure how time and state grow with subtasks, partitions, events, visitors and categories.
 	$(BIN)/python -m bench.scale
+
+bench-metrics: setup ## Measure what each metric costs.
+	$(BIN)/python -m bench.metrics
 
 bench-lateness: setup ## Measure what a day of allowed lateness costs; half an hour.
 	$(BIN)/python -m bench.lateness

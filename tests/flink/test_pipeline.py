@@ -9,6 +9,7 @@ import pytest
 
 from rtea import manifest
 from rtea.config import Config
+from rtea.metrics import registry
 from tests.flink import pipeline
 
 pytestmark = pytest.mark.timeout(400)
@@ -26,6 +27,15 @@ def test_every_row_equals_the_manifest(pipeline_config: Config, tmp_path: Path, 
     config = with_job(pipeline_config, python_mode=mode)
     with pipeline.submitted(config), pipeline.sinking(config):
         sent = pipeline.generated(config, tmp_path / "m.jsonl", *SIMULATED, "--duration", "290", "--format", format)
+        pipeline.assert_rows_match(config, sent, least_windows=4)
+
+
+def test_every_row_of_every_metric_equals_the_manifest(pipeline_config: Config, tmp_path: Path) -> None:
+    config = with_job(pipeline_config, metrics=tuple(registry()))
+    with pipeline.submitted(config), pipeline.sinking(config):
+        sent = pipeline.generated(config, tmp_path / "m.jsonl", *SIMULATED, "--duration", "290")
+        series = {row.metric for window in sent.windows for row in window.expected()}
+        assert series == {each.name for described in registry().values() for each in described}
         pipeline.assert_rows_match(config, sent, least_windows=4)
 
 
