@@ -5,20 +5,18 @@
 old rows or the new ones. The file's metadata says how new it is.
 """
 
-import errno
-import os
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtea import money
-from rtea.errors import DiskSpaceError, SinkError
+from rtea.errors import SinkError
 from rtea.sinks import result, table
 from rtea.sinks.contract import Batch, Sink, StoredRow
 from rtea.sinks.parquet import ParquetSection
+from rtea.sinks.parquet.files import replace
 from rtea.sinks.result import WindowResult
 
 if TYPE_CHECKING:
@@ -100,21 +98,7 @@ class ParquetSink(Sink):
         about[LENGTH] = b"%d" % (found.window_end_ms - found.window_start_ms)
         columns = [self._pyarrow.array(values, field.type) for values, field in zip(zip(*rows), self._schema, strict=True)]
         content = self._pyarrow.Table.from_arrays(columns, schema=self._schema.with_metadata(about))
-        half = file.with_suffix(".tmp")
-        try:
-            file.parent.mkdir(exist_ok=True)
-            with open(half, "wb") as output:
-                self._pyarrow.parquet.write_table(content, output, compression=self._compression)
-                output.flush()
-                os.fsync(output.fileno())
-            half.replace(file)
-            _sync(file.parent)
-        except OSError as error:
-            with suppress(OSError):
-                half.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskSpaceError(f"no room on the disk of {file}: free some space and restart the sink") from error
-            raise SinkError(f"{file} cannot be written: {error.strerror}: name another folder with --path") from error
+        replace(file, content, self._compression)
 
     def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
         """Read the rows back, in key order."""
@@ -143,15 +127,6 @@ def _schema(pyarrow: Any) -> "pyarrow.Schema":
     }
     fields = [pyarrow.field(each.name, types[each.kind], not each.required) for each in table.COLUMNS]
     return pyarrow.schema(fields)
-
-
-def _sync(folder: Path) -> None:
-    """Make the renaming in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

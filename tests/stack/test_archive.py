@@ -1,0 +1,77 @@
+"""Promises: the archive has each accepted event once, as it came, with its coordinates, also after a kill between two files
+and in the middle of one; refused events are not in it.
+"""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtea import events, topics
+from rtea.config import Config
+from rtea.errors import InvalidEventError
+from rtea.sinks.parquet import archive
+from rtea.sinks.parquet.archive import Archive
+from tests.flink import pipeline
+
+parquet = pytest.importorskip("pyarrow.parquet")
+
+EVENT = '{{"event_id":"e{0}","event_type":"search","source":"mobile","event_time":{1},"visitor_id":"v{0}"}}'
+START_MS = 1_760_000_000_000
+
+
+def values(first: int, count: int) -> list[bytes]:
+    """Every seventh value is no event."""
+    return [
+        EVENT.format(number, START_MS + number).encode() if number % 7 else b"no event %d" % number
+        for number in range(first, first + count)
+    ]
+
+
+def is_event(value: bytes) -> bool:
+    try:
+        events.decode(value)
+    except InvalidEventError:
+        return False
+    return True
+
+
+def archived(folder: Path) -> list[tuple[int, int, bytes]]:
+    rows: list[dict[str, Any]] = []
+    for file in folder.glob("events/*/partition=*/*.parquet"):
+        rows += parquet.read_table(file, partitioning=None).to_pylist()
+    return sorted((row["partition"], row["offset"], row["value"]) for row in rows)
+
+
+def run_until(config: Config, folder: Path, expected: list[tuple[int, int, bytes]]) -> None:
+    stop = threading.Event()
+    running = threading.Thread(target=Archive(config, folder, "zstd", 0.1).run, args=(stop,))
+    running.start()
+    deadline_s = time.monotonic() + 60
+    try:
+        while archived(folder) != expected and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+    finally:
+        stop.set()
+        running.join()
+    assert archived(folder) == expected
+
+
+def accepted(config: Config) -> list[tuple[int, int, bytes]]:
+    """What is in the topic, by a reader of its own."""
+    found = topics.read(config.kafka, config.kafka.events_topic)
+    records = [(message.partition() or 0, message.offset() or 0, message.value() or b"") for message in found]
+    return sorted(record for record in records if is_event(record[2]))
+
+
+def test_the_archive_has_each_accepted_event_once(
+    pipeline_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "FILE_RECORDS", 100)
+    config = pipeline_config
+    for first, count in ((0, 950), (950, 30), (980, 420)):
+        pipeline.send(config, [(n % 4, START_MS + n, value) for n, value in enumerate(values(first, count))])
+        run_until(config, tmp_path, accepted(config))
+    assert len(list(tmp_path.glob("events/*/partition=0/*.parquet"))) == 4
