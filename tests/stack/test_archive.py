@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from rtea import events, topics
 from rtea.config import Config
@@ -75,3 +77,20 @@ def test_the_archive_has_each_accepted_event_once(
         pipeline.send(config, [(n % 4, START_MS + n, value) for n, value in enumerate(values(first, count))])
         run_until(config, tmp_path, accepted(config))
     assert len(list(tmp_path.glob("events/*/partition=0/*.parquet"))) == 4
+
+
+def test_what_retention_deletes_stays_in_the_archive(
+    pipeline_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose offsets are not all there yet is written again, but the topic has lost its first records."""
+    monkeypatch.setattr(archive, "FILE_RECORDS", 1_000)
+    config = pipeline_config
+    pipeline.send(config, [(0, START_MS, value) for value in values(0, 300)])
+    before = accepted(config)
+    run_until(config, tmp_path, before)
+    admin = AdminClient(topics.connection(config.kafka))
+    for future in admin.delete_records([TopicPartition(config.kafka.events_topic, 0, 200)]).values():
+        future.result()
+    pipeline.send(config, [(0, START_MS, value) for value in values(300, 100)])
+    after = [record for record in accepted(config) if record not in before]
+    run_until(config, tmp_path, [*before, *after])

@@ -34,6 +34,7 @@ class Archive:
     """Writes the events topic to files below a folder, until it is stopped."""
 
     def __init__(self, config: Config, folder: Path, compression: str, interval_s: float) -> None:
+        import pyarrow.compute
         import pyarrow.parquet
 
         self._pyarrow: Any = pyarrow
@@ -95,11 +96,24 @@ class Archive:
             file = None
         if file is None:
             file = self._files[partition] = _File(first)
+            self._keep_older(partition, file, offset)
         value = message.value()
         event = self._accepted(value)
         if event is not None:
             timestamp_ms = message.timestamp()[1]
             file.add(partition, offset, timestamp_ms, event, value or b"")
+
+    def _keep_older(self, partition: int, file: "_File", offset: int) -> None:
+        """Take over what an earlier run wrote of the offsets before this one: retention may have deleted them since."""
+        path = self._path(partition, file)
+        if path.exists():
+            old = self._pyarrow.parquet.read_table(path, partitioning=None)
+            old = old.filter(self._pyarrow.compute.field("offset") < offset)
+            for column, values in zip(file.columns, old.columns, strict=True):
+                column.extend(values.to_pylist())
+
+    def _path(self, partition: int, file: "_File") -> Path:
+        return self._folder / f"partition={partition}" / f"{file.first:020d}.parquet"
 
     def _accepted(self, value: bytes | None) -> Event | None:
         if value is None or len(value) > self._config.job.max_event_bytes:
@@ -136,8 +150,7 @@ class Archive:
             ]
         )
         columns = [pa.array(values, field.type) for values, field in zip(file.columns, schema, strict=True)]
-        path = self._folder / f"partition={partition}" / f"{file.first:020d}.parquet"
-        replace(path, pa.Table.from_arrays(columns, schema=schema), self._compression)
+        replace(self._path(partition, file), pa.Table.from_arrays(columns, schema=schema), self._compression)
         file.is_changed = False
 
 
