@@ -37,6 +37,7 @@ class Folder:
         metrics: Sequence[str],
         top_products: int,
         event_map: str | None,
+        format: str | None,
     ) -> Folder: ...
     def fold(
         self, batch: bytes, now_ms: int

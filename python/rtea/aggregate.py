@@ -41,7 +41,7 @@ class Folder:
     A window keeps `max_dimensions` event types besides the schema's, and as many pairs of currency and
     category: first `event_types`, and `categories` in one of `currencies`, then others by name. With a span
     `[from, to)`, events with other times are left out. `rtea.metrics` lists the metrics. `event_map` is the text of a
-    map for events of another layout (`rtea.maps`).
+    map for events of another layout (`rtea.maps`). Without a `format`, the first byte of an event shows it.
 
     >>> folder = Folder(window_ms=60_000, max_event_bytes=1_000, topic="t")
     >>> folded = folder.fold(pack_records([(5, 7, b"not an event")], partition=2))
@@ -66,6 +66,7 @@ class Folder:
         metrics: Sequence[str] = metrics.DEFAULT,
         top_products: int = 100,
         event_map: str | None = None,
+        format: str | None = None,
     ) -> None:
         self._folder = _core.Folder(
             window_ms=window_ms,
@@ -82,6 +83,7 @@ class Folder:
             metrics=metrics,
             top_products=top_products,
             event_map=event_map,
+            format=format,
         )
 
     def fold(self, batch: bytes, now_ms: int | None = None) -> Folded:

@@ -91,6 +91,9 @@ class EventsSection(Section):
     """Where our fields are in the events: the name of a preset (docs/event_maps.md), or the path of a map, with a `/` or
     the ending `.toml`."""
 
+    format: Literal["auto", "json", "msgpack"] = "auto"
+    """Format of the events; `auto`: the first byte of each event shows it. Events of another format are refused."""
+
     @field_validator("map")
     @classmethod
     def _is_absolute(cls, name: str) -> str:

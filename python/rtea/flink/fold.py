@@ -42,6 +42,7 @@ class Fold(ProcessFunction):
             metrics=job.metrics,
             top_products=job.top_products,
             event_map=self._event_map,
+            format=None if self._config.events.format == "auto" else self._config.events.format,
         )
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:

@@ -47,6 +47,8 @@ def digest(config: Config) -> str:
     event_map = maps.read(config.events.map)
     if event_map is not None:
         values["event_map"] = event_map
+    if config.events.format != "auto":
+        values["format"] = config.events.format
     values |= {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:16]
 

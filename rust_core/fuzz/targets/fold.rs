@@ -21,7 +21,7 @@ const EVENTS: [&[u8]; 4] = [
 fuzz_target!(|data: &[u8]| {
     let policy = Policy { limit: 3, deduplicate_orders: data.len() % 2 == 0, ..Policy::default() };
     let settings =
-        Settings { window_ms: 60_000, max_skew_ms: 100, span_ms: ALL_TIME, max_event_bytes: 10_000, max_letter_bytes: 1 << 20, topic: "t".into(), policy, map: None };
+        Settings { window_ms: 60_000, max_skew_ms: 100, span_ms: ALL_TIME, max_event_bytes: 10_000, max_letter_bytes: 1 << 20, topic: "t".into(), policy, map: None, format: None };
     let _ = fold(data, 0, &settings);
 
     // Each five bytes choose an event and two places where it is changed.

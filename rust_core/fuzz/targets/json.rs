@@ -1,15 +1,32 @@
 //! Fuzzes JSON events. The oracle is `serde_json`, another parser. It must accept what we accept, with the same fields,
 //! and refuse what we call invalid JSON, except for deep nesting. An accepted event must survive encoding in both
-//! formats.
+//! formats. The two readers of event maps must agree.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use rtea_core::codec::map::{EventMap, Scratch};
 use rtea_core::codec::{self, Format};
 use rtea_core::observation::Observation;
 use rtea_core::reject::Reason;
 use serde_json::Value;
 
+thread_local! {
+    static MAPS: Vec<EventMap> = [
+        include_str!("../../../python/rtea/maps/ga4-export.toml"),
+        include_str!("../../../python/rtea/maps/rees46.toml"),
+        include_str!("../../../python/rtea/maps/segment.toml"),
+        include_str!("../../../python/rtea/maps/snowplow.toml"),
+    ]
+    .map(|text| EventMap::parse(text).expect("a preset"))
+    .into();
+}
+
 fuzz_target!(|data: &[u8]| {
+    MAPS.with(|maps| {
+        for map in maps {
+            assert_eq!(map.decode(data, &mut Scratch::default()), map.decode_whole(data));
+        }
+    });
     if Format::of(data) != Format::Json {
         return;
     }

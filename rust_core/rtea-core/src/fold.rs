@@ -11,7 +11,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::aggregate::Partial;
 use crate::codec::map::{EventMap, Mapped, Scratch};
-use crate::codec;
+use crate::codec::{self, Format};
 use crate::dimension::Policy;
 use crate::event::Event;
 use crate::letter;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Where our fields are in the events; `None` for our own layout.
     pub map: Option<EventMap>,
+    /// The format of the events; `None` if each event's first byte shows it.
+    pub format: Option<Format>,
 }
 
 /// The span of a live job: all of it.
@@ -70,8 +72,8 @@ pub struct Folded {
     pub progress: Progress,
 }
 
-/// Reads one event from a value.
-pub type Decode<'a> = fn(&'a [u8]) -> Result<Event<'a>, Reject>;
+/// Reads one event from a value, of one format or of any.
+pub type Decode<'a> = fn(&'a [u8], Option<Format>) -> Result<Event<'a>, Reject>;
 
 /// Folds a batch that is read at `now_ms`. Linear in its bytes; memory with its windows and dimensions.
 ///
@@ -82,7 +84,7 @@ pub type Decode<'a> = fn(&'a [u8]) -> Result<Event<'a>, Reject>;
 /// [`InvalidBatch`] when the layout is broken.
 pub fn fold(batch: &[u8], now_ms: i64, settings: &Settings) -> Result<Folded, InvalidBatch> {
     match &settings.map {
-        None => fold_with(batch, now_ms, settings, codec::decode),
+        None => fold_with(batch, now_ms, settings, codec::decode_as),
         Some(map) => fold_mapped(batch, now_ms, settings, map),
     }
 }
@@ -125,7 +127,7 @@ fn fold_mapped(batch: &[u8], now_ms: i64, settings: &Settings, map: &EventMap) -
     for record in batch {
         let record = record?;
         // A panic changes nothing that is used afterwards: the next event clears the scratch.
-        let mapped = catch_unwind(AssertUnwindSafe(|| map.decode(value(&record, settings)?, &mut scratch)));
+        let mapped = catch_unwind(AssertUnwindSafe(|| map.decode_as(value(&record, settings)?, settings.format, &mut scratch)));
         match mapped.unwrap_or(Err(PANIC)) {
             Ok(Mapped::Event(event)) => folding.add(&Observation::of(&event), &record),
             Ok(Mapped::Skipped) => {
@@ -151,11 +153,11 @@ pub fn window_start(time_ms: i64, window_ms: i64) -> i64 {
 
 /// Whether the record is an event in a common spelling, and valid.
 fn scanned<'a>(record: &Record<'a>, settings: &Settings, found: &mut Observation<'a>) -> bool {
-    record.value.is_some_and(|value| value.len() <= settings.max_event_bytes && codec::scan(value, found))
+    record.value.is_some_and(|value| value.len() <= settings.max_event_bytes && codec::scan_as(value, settings.format, found))
 }
 
 fn decoded<'a>(record: &Record<'a>, settings: &Settings, decode: Decode<'a>) -> Result<Event<'a>, Reject> {
-    decode(value(record, settings)?)
+    decode(value(record, settings)?, settings.format)
 }
 
 /// The record's value, if it has one that is not too long.

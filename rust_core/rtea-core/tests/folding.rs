@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use rtea_core::codec::decode;
+use rtea_core::codec::{decode, Format};
 use rtea_core::dimension::Policy;
 use rtea_core::event::Event;
 use rtea_core::fold::{fold, fold_with, Folded, Settings, ALL_TIME};
@@ -22,6 +22,7 @@ fn settings() -> Settings {
         topic: "events".into(),
         policy: Policy::default(),
         map: None,
+        format: None,
     }
 }
 
@@ -160,7 +161,7 @@ fn a_letter_fits_whatever_the_size_of_the_value() {
 
 #[test]
 fn a_panic_in_the_decoder_costs_one_dead_letter_and_no_neighbour() {
-    fn decoder(value: &[u8]) -> Result<Event<'_>, Reject> {
+    fn decoder(value: &[u8], _: Option<Format>) -> Result<Event<'_>, Reject> {
         assert!(!value.starts_with(b"bang"), "a bug");
         decode(value)
     }

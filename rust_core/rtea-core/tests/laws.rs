@@ -31,6 +31,7 @@ fn settings() -> Settings {
         topic: "events".into(),
         policy: Policy::default(),
         map: None,
+        format: None,
     }
 }
 

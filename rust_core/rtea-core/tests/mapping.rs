@@ -131,6 +131,7 @@ fn skipped_events_are_counted_without_a_dead_letter() {
         topic: "events".into(),
         policy: Policy::default(),
         map: Some(map("segment")),
+        format: None,
     };
     let values = [
         r#"{"type":"identify","anonymousId":"a"}"#,

@@ -18,6 +18,7 @@ use rtea_core::sketch::{self, InvalidSketch, Sketch};
 use rtea_core::state;
 
 use crate::errors::Error;
+use crate::events::format_named;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SKETCH_STANDARD_ERROR", sketch::STANDARD_ERROR)?;
@@ -58,7 +59,7 @@ type FoldedBytes<'py> =
 #[pymethods]
 impl Folder {
     #[new]
-    #[pyo3(signature = (*, window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders, metrics, top_products, event_map))]
+    #[pyo3(signature = (*, window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, max_dimensions, event_types, categories, currencies, deduplicate_orders, metrics, top_products, event_map, format))]
     #[expect(clippy::too_many_arguments, reason = "each is named by its caller")]
     fn new(
         window_ms: i64,
@@ -75,6 +76,7 @@ impl Folder {
         metrics: Vec<String>,
         top_products: u32,
         event_map: Option<&str>,
+        format: Option<&str>,
     ) -> PyResult<Self> {
         if window_ms <= 0 {
             return Err(Error::Argument(format!("window_ms is {window_ms}: expected a positive number")).into());
@@ -92,7 +94,8 @@ impl Folder {
         };
         let span_ms = span_ms.map_or(fold::ALL_TIME, |(from_ms, to_ms)| from_ms..to_ms);
         let map = event_map.map(EventMap::parse).transpose().map_err(Error::Map)?;
-        Ok(Self(Settings { window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, policy, map }))
+        let format = format.map(format_named).transpose()?;
+        Ok(Self(Settings { window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, policy, map, format }))
     }
 
     fn fold<'py>(&self, py: Python<'py>, batch: &[u8], now_ms: i64) -> PyResult<FoldedBytes<'py>> {

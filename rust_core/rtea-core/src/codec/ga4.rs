@@ -6,7 +6,10 @@
 //! Source: Google, "Measurement Protocol (Google Analytics 4)", protocol and event references.
 
 use super::json::{amount, integer, optional, string};
+use super::map::tree::Tree;
+use super::{Codec, NOT_READ};
 use crate::event::{Device, Event, PURCHASE};
+use crate::reject::Reject;
 
 /// GA4's name of an event type: a `product_view` of our schema is a `view_item` there.
 ///
@@ -24,8 +27,31 @@ pub fn event_name(event_type: &str) -> &str {
     }
 }
 
+/// The format of the Measurement Protocol.
+pub(super) struct Ga4Json;
+
+impl Codec for Ga4Json {
+    const NAME: &'static str = "ga4-json";
+
+    fn claims(_: u8) -> bool {
+        false
+    }
+
+    fn decode(_: &[u8]) -> Result<Event<'_>, Reject> {
+        Err(NOT_READ)
+    }
+
+    fn whole(_: &[u8]) -> Result<Tree<'_>, Reject> {
+        Err(NOT_READ)
+    }
+
+    fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+        encode(event, out);
+    }
+}
+
 /// Appends one payload: a JSON object with one event.
-pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"client_id\":");
     string(&event.visitor_id, out);
     optional(b",\"user_id\":", event.user_id.as_deref(), out);

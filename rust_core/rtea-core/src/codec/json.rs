@@ -6,16 +6,45 @@ use sonic_rs::Deserializer;
 use super::fields::RawEvent;
 use super::map::tree::Tree;
 use super::raw::Fill;
-use super::rules;
+use super::{rules, scan, Codec};
 use crate::event::{Device, Event, Item};
+use crate::observation::Observation;
 use crate::reject::{Reason, Reject};
+
+/// The format of JSON.
+pub(super) struct Json;
+
+impl Codec for Json {
+    const NAME: &'static str = "json";
+
+    fn claims(first: u8) -> bool {
+        matches!(first, b'{' | b'[' | b' ' | b'\t' | b'\n' | b'\r')
+    }
+
+    fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
+        decode(value)
+    }
+
+    #[inline]
+    fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<()> {
+        scan::json::scan(std::str::from_utf8(value).ok()?, found)
+    }
+
+    fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
+        whole(value)
+    }
+
+    fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+        encode(event, out);
+    }
+}
 
 /// Decodes and validates one JSON object. If a key is repeated, the last value counts, as in Python's `json`. Nesting
 /// deeper than 128 levels is `invalid_json`.
 ///
 /// # Errors
 /// The [`Reject`] that names the first thing wrong with it.
-pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
+fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     let text = text(value)?;
     let mut reader = Deserializer::from_str(text);
     let mut raw = RawEvent::default();
@@ -45,7 +74,7 @@ fn text(value: &[u8]) -> Result<&str, Reject> {
 }
 
 /// Reads a whole JSON text, for an event map.
-pub(super) fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
+fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
     let mut reader = Deserializer::from_str(text(value)?);
     let tree = Tree::deserialize(&mut reader);
     tree.and_then(|tree| reader.end().map(|()| tree)).map_err(|_| INVALID)
@@ -99,7 +128,7 @@ fn depth(text: &[u8]) -> usize {
 
 /// Appends one JSON object, with its fields in schema order. Absent fields are left out. Prices have the decimals of
 /// their currency.
-pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
     if let Some(event_id) = &event.event_id {
         out.extend_from_slice(b"\"event_id\":");

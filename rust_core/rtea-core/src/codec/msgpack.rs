@@ -10,15 +10,45 @@ use serde::de::{Deserialize, DeserializeSeed};
 use super::fields::RawEvent;
 use super::map::tree::Tree;
 use super::raw::Fill;
-use super::rules;
+use super::{rules, scan, Codec};
 use crate::event::{Device, Event, Item};
+use crate::observation::Observation;
 use crate::reject::{Reason, Reject};
+
+/// The format of MessagePack.
+pub(super) struct Msgpack;
+
+impl Codec for Msgpack {
+    const NAME: &'static str = "msgpack";
+
+    /// The markers of arrays and maps: no JSON text starts with one.
+    fn claims(first: u8) -> bool {
+        matches!(first, 0x80..=0x9f | 0xdc..=0xdf)
+    }
+
+    fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
+        decode(value)
+    }
+
+    #[inline]
+    fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<()> {
+        scan::msgpack::scan(value, found)
+    }
+
+    fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
+        whole(value)
+    }
+
+    fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+        encode(event, out);
+    }
+}
 
 /// Decodes and validates one MessagePack value.
 ///
 /// # Errors
 /// The [`Reject`] that names the first thing wrong with it.
-pub fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
+fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     let mut reader = Deserializer::from_read_ref(value);
     let mut raw = RawEvent::default();
     let shape = Fill::<_, true>(&mut raw).deserialize(&mut reader).map_err(|_| INVALID)?;
@@ -39,14 +69,14 @@ fn end<'de>(reader: &mut Deserializer<ReadRefReader<'de, [u8]>>) -> Result<(), R
 }
 
 /// Reads a whole MessagePack value, for an event map.
-pub(super) fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
+fn whole(value: &[u8]) -> Result<Tree<'_>, Reject> {
     let mut reader = Deserializer::from_read_ref(value);
     let tree = Tree::deserialize(&mut reader).map_err(|_| INVALID)?;
     end(&mut reader).map(|()| tree)
 }
 
 /// Appends one event as an array of 16 elements; absent fields are nil.
-pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
     array(16, out);
     optional(event.event_id.as_deref(), out);
     text(&event.event_type, out);

@@ -108,5 +108,6 @@ pub(crate) fn settings<'a>(metrics: impl IntoIterator<Item = &'a str>) -> FoldSe
         topic: "events".into(),
         policy: Policy { limit: 1_000, metrics: Metrics::bits(metrics).unwrap(), ..Policy::default() },
         map: None,
+        format: None,
     }
 }

@@ -23,7 +23,7 @@ pub use rule::How;
 use super::fields::{RawEvent, RawItem, DEVICE, EVENT, ITEM};
 use super::raw::{Shape, Token};
 use super::rules::{self, Sources};
-use super::{json, msgpack, Format};
+use super::Format;
 use crate::event::{self, Event};
 use crate::reject::{Reason, Reject};
 use crate::source::Source;
@@ -132,7 +132,20 @@ impl EventMap {
     /// # Errors
     /// The [`Reject`] that names the first of our fields that is wrong.
     pub fn decode<'a>(&'a self, value: &'a [u8], scratch: &mut Scratch<'a>) -> Result<Mapped<'a>, Reject> {
-        self.captured(value, &mut scratch.0)?;
+        self.decode_as(value, None, scratch)
+    }
+
+    /// Decodes a value of one format, or of the format that its first byte shows.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_as<'a>(
+        &'a self,
+        value: &'a [u8],
+        format: Option<Format>,
+        scratch: &mut Scratch<'a>,
+    ) -> Result<Mapped<'a>, Reject> {
+        self.captured(value, format, &mut scratch.0)?;
         self.mapped(&mut scratch.0, None)
     }
 
@@ -140,7 +153,7 @@ impl EventMap {
     /// that is wrong.
     pub fn explain<'a>(&'a self, value: &'a [u8]) -> (Result<Mapped<'a>, Reject>, Vec<(&'static str, How)>) {
         let (mut capture, mut report) = (Capture::default(), Vec::new());
-        let mapped = self.captured(value, &mut capture).and_then(|()| self.mapped(&mut capture, Some(&mut report)));
+        let mapped = self.captured(value, None, &mut capture).and_then(|()| self.mapped(&mut capture, Some(&mut report)));
         (mapped, report)
     }
 
@@ -162,26 +175,33 @@ impl EventMap {
     #[doc(hidden)]
     pub fn decode_whole<'a>(&'a self, value: &'a [u8]) -> Result<Mapped<'a>, Reject> {
         let mut capture = Capture::default();
-        self.captured_whole(value, &mut capture)?;
+        self.captured_whole(value, None, &mut capture)?;
         self.mapped(&mut capture, None)
     }
 
-    fn captured<'a>(&self, value: &'a [u8], capture: &mut Capture<'a>) -> Result<(), Reject> {
-        if self.can_walk && Format::of(value) == Format::Json {
+    fn captured<'a>(
+        &self,
+        value: &'a [u8],
+        format: Option<Format>,
+        capture: &mut Capture<'a>,
+    ) -> Result<(), Reject> {
+        if self.can_walk && format.unwrap_or_else(|| Format::of(value)) == Format::Json {
             let walked = std::str::from_utf8(value).ok().and_then(|text| walk::capture(text, &self.wanted, capture));
             if walked.is_some() {
                 return Ok(());
             }
         }
-        self.captured_whole(value, capture)
+        self.captured_whole(value, format, capture)
     }
 
-    fn captured_whole<'a>(&self, value: &'a [u8], capture: &mut Capture<'a>) -> Result<(), Reject> {
+    fn captured_whole<'a>(
+        &self,
+        value: &'a [u8],
+        format: Option<Format>,
+        capture: &mut Capture<'a>,
+    ) -> Result<(), Reject> {
         super::check_frame(value)?;
-        let tree = match Format::of(value) {
-            Format::Msgpack => msgpack::whole(value)?,
-            Format::Json | Format::Ga4Json => json::whole(value)?,
-        };
+        let tree = format.unwrap_or_else(|| Format::of(value)).whole(value)?;
         tree::capture(tree, &self.wanted, capture);
         Ok(())
     }

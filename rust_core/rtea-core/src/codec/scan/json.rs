@@ -8,7 +8,7 @@ use crate::observation::{Device, Line, Observation};
 use crate::source::Source;
 
 /// Fills an observation from the text of an event.
-pub(super) fn scan<'a>(text: &'a str, found: &mut Observation<'a>) -> Option<()> {
+pub(in crate::codec) fn scan<'a>(text: &'a str, found: &mut Observation<'a>) -> Option<()> {
     let mut reader = Reader::of(text);
     let mut draft = Draft::new(found);
     reader.object(|reader, key| match key {

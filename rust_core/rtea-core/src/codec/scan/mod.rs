@@ -6,22 +6,13 @@
 //! The scanners obey one law (`tests/observing.rs`, also fuzzed): if a scanner accepts a value, the general decoder
 //! accepts it with the same observation.
 
-mod json;
-mod msgpack;
+pub(super) mod json;
+pub(super) mod msgpack;
 pub(super) mod reader;
 
-use super::Format;
 use crate::event;
 use crate::observation::{Device, Line, Observation};
 use crate::source::Source;
-
-/// Fills an observation from an event of either format.
-pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<()> {
-    match Format::of(value) {
-        Format::Msgpack => msgpack::scan(value, found),
-        Format::Json | Format::Ga4Json => json::scan(std::str::from_utf8(value).ok()?, found),
-    }
-}
 
 /// Decimals in which prices are held until the event's currency is known; no currency of ISO 4217 has more.
 const PRICE_DIGITS: u32 = 4;

@@ -18,7 +18,7 @@ const NIL: u8 = 0xc0;
 const FLOAT_64: u8 = 0xcb;
 
 /// Fills an observation from the bytes of an event.
-pub(super) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<()> {
+pub(in crate::codec) fn scan<'a>(value: &'a [u8], found: &mut Observation<'a>) -> Option<()> {
     let mut reader = Reader { bytes: value, at: 0 };
     let mut draft = Draft::new(found);
     for field in 0..reader.array(EVENT_FIELDS)? {
