@@ -171,3 +171,14 @@ fn a_panic_in_the_decoder_costs_one_dead_letter_and_no_neighbour() {
     assert_eq!(folded.partials[0].events(), 2);
     assert_eq!(reasons(&folded), ["internal_error"]);
 }
+
+#[test]
+fn with_a_format_in_the_settings_events_of_another_format_are_refused() {
+    let json = event(61_000).into_bytes();
+    let settings = |format| Settings { format: Some(format), ..settings() };
+    let batch = batch_of([(61_000, Some(json.as_slice()))]);
+    assert_eq!(fold(&batch, NOW_MS, &settings(Format::Json)).unwrap().partials.len(), 1);
+    let refused = fold(&batch, NOW_MS, &settings(Format::Msgpack)).unwrap();
+    assert!(refused.partials.is_empty());
+    assert_eq!(refused.refused[0].counts.keys().collect::<Vec<_>>(), ["invalid_msgpack"]);
+}
