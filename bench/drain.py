@@ -4,7 +4,7 @@ It fills a topic of 4 partitions once. Then each contender drains it, alone on a
 programs on a JVM do not count, because the JVM compiles for about 30 s. Each round's rows are compared with the
 manifest. Beside the seconds, it counts the CPU seconds of every process of the stack, and of a contender's own program.
 
-    python -m bench.drain --events 12000000 --rounds 3 --only rtea --only sql
+    python -m bench.drain --events 18000000 --rounds 3 --only rtea --only sql
 
 Promises, as ratios of one run, because machines differ: Flink SQL takes at least 3.3 times the CPU seconds of RTEA, and
 RTEA takes at most 1.3 times those of a bare Rust consumer. The CPU seconds are those of the TaskManager or the program.
@@ -40,7 +40,7 @@ MOST_BARE_RATIO = 1.3
 
 
 @click.command
-@click.option("--events", default=12_000_000, show_default=True, type=click.IntRange(min=1_000_000))
+@click.option("--events", default=18_000_000, show_default=True, type=click.IntRange(min=1_000_000))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--warm-up", default=3, show_default=True, type=click.IntRange(min=0), help="Rounds that do not count.")
 @click.option("--only", multiple=True, type=click.Choice(list(CONTENDERS)), help="One contender; may be repeated.")
