@@ -44,7 +44,7 @@ def table(kept: Record) -> str:
     """What README says of a run: the machine, and a row for each contender, the fastest first."""
     ours = next(each for each in kept.measured if each.name == "rtea")
     lines = [
-        f"{kept.machine}, `{kept.command}`:",
+        f"{kept.events:,} events. {kept.machine}, `{kept.command}`:",
         "",
         "| contender | CPU seconds | times RTEA's | events per second | how its work differs |",
         "| --- | --- | --- | --- | --- |",

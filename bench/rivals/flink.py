@@ -43,7 +43,7 @@ class OnFlink(Contender):
             found = job.metrics(self.config, job_id, vertex["id"], [name])
             records = found[name]["sum"] if name in found else 0.0
             if not first and records > 0:
-                if records > events / 3:
+                if records > events / 2:
                     raise AssertionError("too few events were left when the metrics appeared: give more --events")
                 clock, first = Clock(self.config), records
             elif first and records >= events:
