@@ -1,8 +1,8 @@
 """What each metric costs: time of fold and merge for an event, and bytes of a window's state and result.
 
-It folds and merges a minute of the generator's events at 50,000 events/s, in this process, as the job's operators do: with
-the default metrics, with each other metric besides them, and with all. It compares the counts of events in the rows with
-the number of events.
+It folds and merges a minute of the generator's events at 50,000 events/s, in this process, as the job's operators do:
+with the default metrics, with each other metric besides them, and with all. It compares the counts of events in the
+rows with the number of events.
 
     python -m bench.metrics
 

@@ -5,10 +5,10 @@ went in. The second part drains a full topic on the stack (`bench.drain`) with o
 
     python -m bench.scale [--core-only]
 
-Promises: per event, no window takes more than twice the time of the least one, however many events and visitors it has. Per
-event and name of a batch, a window of many categories takes at most four times the time of one with few: its names do
-not fit into the processor's caches. The state does not grow with events or with visitors beyond two dense sketches, and
-grows in proportion to the categories that it keeps; rows are right.
+Promises: per event, no window takes more than twice the time of the least one, however many events and visitors it has.
+Per event and name of a batch, a window of many categories takes at most four times the time of one with few: its names
+do not fit into the processor's caches. The state does not grow with events or with visitors beyond two dense sketches,
+and grows in proportion to the categories that it keeps; rows are right.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""Naive readings of the samples of every event map: Python's json and Decimal, written from the layouts' documentation and
+"""Naive readings of the samples of every event map: Python's json and Decimal, written from the layouts' documentation
+and
 not from the maps.
 """
 

@@ -37,11 +37,11 @@ def _make(section: CsvSection) -> Any:
         def destination(self) -> str:
             return str(section.path.resolve())
 
-        def open(self, stop: threading.Event | None = None) -> bool:
+        def open(self, stop: threading.Event | None = None) -> bool:  # noqa: ARG002 (it waits for nothing)
             section.path.mkdir(parents=True, exist_ok=True)
             return not any(section.path.glob("*.csv"))
 
-        def write(self, batch: Batch, stop: threading.Event) -> None:
+        def write(self, batch: Batch, stop: threading.Event) -> None:  # noqa: ARG002
             lengths_ms = {row.window_end_ms - row.window_start_ms for row in self.read(0, 2**60)}
             table.require_length(next(iter(lengths_ms), None), batch.results, str(section.path))
             for found in result.newest(batch.results):

@@ -5,10 +5,7 @@ Importing this package needs neither Java nor PyFlink. ARCHITECTURE.md follows o
 """
 
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rtea.reading import read_metrics as read_metrics
+from typing import Any
 
 __version__: str
 

@@ -22,8 +22,8 @@ MOST_FIELD_BYTES = 16_777_216
 
 
 def read(path: Path) -> Iterator[bytes]:
-    """The events of a file, as they would be in Kafka: a line of JSON, or a row of CSV as a JSON object of strings. Empty
-    lines are left out.
+    """The events of a file, as they would be in Kafka: a line of JSON, or a row of CSV as a JSON object of strings.
+    Empty lines are left out.
 
     Raises:
         InputError: the file cannot be read, or its compression or its CSV is broken.
@@ -33,8 +33,8 @@ def read(path: Path) -> Iterator[bytes]:
             yield from _rows(file, path) if ".csv" in path.suffixes else filter(None, map(bytes.strip, file))
     except (OSError, EOFError, zlib.error, zstandard.ZstdError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
-            f"{path} cannot be read: {error}: expected lines of JSON, or CSV in a .csv file, as text or compressed as .gz or "
-            ".zst"
+            f"{path} cannot be read: {error}: expected lines of JSON, or CSV in a .csv file, as text or compressed as "
+            ".gz or .zst"
         ) from error
 
 
@@ -61,5 +61,7 @@ def _rows(file: BinaryIO, path: Path) -> Iterator[bytes]:
         if not row:
             continue
         if len(row) != len(names):
-            raise InputError(f"{path} line {rows.line_num} has {len(row)} fields, its header {len(names)}: mend that line")
+            raise InputError(
+                f"{path} line {rows.line_num} has {len(row)} fields, its header {len(names)}: mend that line"
+            )
         yield msgspec.json.encode(dict(zip(names, row, strict=True)))

@@ -7,7 +7,7 @@ needed, except for settings that `rtea.config` does not have.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +35,8 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True)
 class SinkKind:
-    """A kind of sink: its name; what `rtea sink NAME` does; its table in `rtea.toml` and the class of its settings; the sink
-    with these settings (`rtea.sinks.contract.Sink`); options; what `rtea sink` also runs
+    """A kind of sink: its name; what `rtea sink NAME` does; its table in `rtea.toml` and the class of its settings; the
+    sink with these settings (`rtea.sinks.contract.Sink`); options; what `rtea sink` also runs
     beside it, of the whole configuration, until an event is set; where its rows are, for people; and its settings in
     a demo, which keeps its files in a folder and must not touch the user's rows.
     """
@@ -54,7 +54,7 @@ class SinkKind:
 
 @cache
 def _references() -> dict[str, Callable[[], Any]]:
-    found: dict[str, Callable[[], Any]] = {name: lambda path=path: _imported(path) for name, path in _OURS.items()}
+    found: dict[str, Callable[[], Any]] = {name: partial(_imported, path) for name, path in _OURS.items()}
     for entry in metadata.entry_points(group=GROUP):
         found.setdefault(entry.name, entry.load)
     return found
@@ -88,9 +88,13 @@ def sink(name: str) -> SinkKind:
     except (ImportError, AttributeError) as error:
         if name in _OURS:
             raise
-        raise ConfigError(f"sink {name!r} cannot be loaded: {error}: update or remove the package that has it") from error
+        raise ConfigError(
+            f"sink {name!r} cannot be loaded: {error}: update or remove the package that has it"
+        ) from error
     if not isinstance(kind, SinkKind) or kind.name != name:
-        raise ConfigError(f"sink {name!r}: found {kind!r}, expected a SinkKind of that name: update the package that has it")
+        raise ConfigError(
+            f"sink {name!r}: found {kind!r}, expected a SinkKind of that name: update the package that has it"
+        )
     return kind
 
 

@@ -20,9 +20,9 @@ def read_metrics(
     end: datetime | None = None,
     final_only: bool = False,
 ) -> "pyarrow.Table":
-    """The rows of the windows that start in `[start, end)`, in the order of window, metric, dimension and currency, as an
-    Arrow table with the columns of the table. By default all rows of the file and the table that the settings name. Times
-    without a zone are in UTC. Needs the extra `arrow`.
+    """The rows of the windows that start in `[start, end)`, in the order of window, metric, dimension and currency, as
+    an Arrow table with the columns of the table. By default all rows of the file and the table that the settings name.
+    Times without a zone are in UTC. Needs the extra `arrow`.
 
     Raises:
         ConfigError: a setting is wrong.

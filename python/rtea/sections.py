@@ -88,8 +88,8 @@ class EventsSection(Section):
     """The layout of the events."""
 
     map: str = "rtea"
-    """Where our fields are in the events: the name of a preset (docs/event_maps.md), or the path of a map, with a `/` or
-    the ending `.toml`."""
+    """Where our fields are in the events: the name of a preset (docs/event_maps.md), or the path of a map, with a `/`
+    or the ending `.toml`."""
 
     format: Literal["auto", "json", "msgpack"] = "auto"
     """Format of the events; `auto`: the first byte of each event shows it. Events of another format are refused."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from rtea import exports, maps, topics
+from rtea import exports, topics
 from rtea.config import Config
 from rtea.errors import DeliveryError, InputError, InvalidEventError
 from rtea.maps import EventMap, report
@@ -41,8 +41,8 @@ class Sent:
 def send(
     config: Config, path: Path, *, rate_hz: float | None = None, progress: Callable[[Sent], None] = lambda _: None
 ) -> Sent:
-    """Send the events of a file from the place at which an earlier run stopped, at a rate or as fast as possible. Events
-    keep their bytes; the key is the visitor. The records' timestamps are the time of sending.
+    """Send the events of a file from the place at which an earlier run stopped, at a rate or as fast as possible.
+    Events keep their bytes; the key is the visitor. The records' timestamps are the time of sending.
 
     Raises:
         InputError: the file cannot be read, or the map counts none of its first events.
@@ -80,8 +80,8 @@ def _identify(path: Path, event_map: EventMap) -> str:
     if not tried.counted:
         problem = next(iter(tried.problems), "the map leaves them out")
         raise InputError(
-            f"none of the first {tried.events} events of {path} counts: {problem}: name their layout with --map, and try it "
-            "with `rtea schema check`"
+            f"none of the first {tried.events} events of {path} counts: {problem}: name their layout with --map, and "
+            "try it with `rtea schema check`"
         )
     digest = hashlib.sha256()
     for value in first:
@@ -94,7 +94,7 @@ def _visitor(value: bytes, event_map: EventMap) -> str | None:
         event = event_map.decode(value)
     except InvalidEventError:
         return None
-    return event and event.visitor_id
+    return event.visitor_id if event else None
 
 
 def _committed(group: Consumer, place: TopicPartition, config: Config) -> int:

@@ -4,16 +4,12 @@ bigquery check` finds out whether a server does what we need."""
 import subprocess
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from rtea import aggregate
 from rtea.cli.root import cli
 from rtea.errors import SinkError
 from rtea.sections import BigQuerySection
@@ -21,7 +17,7 @@ from rtea.sinks import queries
 from rtea.sinks.bigquery import check, sql
 from rtea.sinks.bigquery.sink import BigQuerySink
 from rtea.sinks.contract import Batch
-from rtea.sinks.result import Row, WindowResult
+from tests import questions
 from tests.bigquery import emulator
 from tests.bigquery.emulator import Emulator
 from tests.bigquery.proxy import Fault, Proxy
@@ -76,8 +72,7 @@ def filled(bigquery_section: BigQuerySection) -> Iterator[BigQuerySink]:
 
 # The emulator cannot merge BigQuery's sketches; tests/unit/test_queries.py has the queries that do.
 WITHOUT_SKETCHES = sorted(
-    questions.ANSWERS.keys()
-    - {"conversion", "daily_sessions", "daily_uniques", "hourly_sessions", "hourly_uniques"}
+    questions.ANSWERS.keys() - {"conversion", "daily_sessions", "daily_uniques", "hourly_sessions", "hourly_uniques"}
 )
 
 

@@ -78,7 +78,9 @@ def test_late_orders_with_many_lines_become_dead_letters_that_fit(drilled: Confi
         close_window(config)
         close_window(config, 4)
         load.wait_until(
-            lambda: bool(make_sink(config, "duckdb").read(0, load.START_MS + 3 * load.WINDOW_MS)), 60, "a window has fired"
+            lambda: bool(make_sink(config, "duckdb").read(0, load.START_MS + 3 * load.WINDOW_MS)),
+            60,
+            "a window has fired",
         )
         started_ms = load.started_ms(config, job_id)
         load.produce(config, orders, "zstd")

@@ -1,4 +1,5 @@
-"""Promise: events of each preset's layout, sent from a file, give the rows that a naive reading of the file gives; a file
+"""Promise: events of each preset's layout, sent from a file, give the rows that a naive reading of the file gives; a
+file
 that is sent again is in the topic once.
 """
 

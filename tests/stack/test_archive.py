@@ -1,4 +1,5 @@
-"""Promises: the archive has each accepted event once, as it came, with its coordinates, also after a kill between two files
+"""Promises: the archive has each accepted event once, as it came, with its coordinates, also after a kill between two
+files
 and in the middle of one; refused events are not in it.
 """
 

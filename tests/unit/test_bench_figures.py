@@ -1,4 +1,6 @@
-"""Promises: table and picture of bench-drain show medians, spreads and ratios of the record; README shows the newest one."""
+"""Promises: table and picture of bench-drain show medians, spreads and ratios of the record; README shows the newest
+one.
+"""
 
 from xml.etree import ElementTree
 

@@ -1,4 +1,5 @@
-"""Promises: files of events are read alike however they are compressed; CSV rows become JSON objects; what cannot be read
+"""Promises: files of events are read alike however they are compressed; CSV rows become JSON objects; what cannot be
+read
 is one clear line.
 """
 

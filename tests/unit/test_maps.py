@@ -1,4 +1,5 @@
-"""Promises: every preset reads its layout as a naive reader does; a broken map is one line with its place; a map changes
+"""Promises: every preset reads its layout as a naive reader does; a broken map is one line with its place; a map
+changes
 what is counted, so it begins a new generation.
 """
 

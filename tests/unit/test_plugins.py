@@ -1,4 +1,5 @@
-"""Promises: a package adds a sink by an entry point: its command, its settings and the conformance suite know it; a broken
+"""Promises: a package adds a sink by an entry point: its command, its settings and the conformance suite know it; a
+broken
 package is named.
 """
 
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from rtea import plugins
-from rtea.cli.root import cli, run as run_command
+from rtea.cli.root import cli
+from rtea.cli.root import run as run_command
 from rtea.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +44,9 @@ def test_a_package_adds_a_sink(with_example: dict[str, str]) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_example_keeps_the_contract_of_a_sink(with_example: dict[str, str]) -> None:
-    suite = run(with_example, "pytest", "-q", "-p", "no:cacheprovider", "tests/conformance", "-k", "csv and not bigquery")
+    suite = run(
+        with_example, "pytest", "-q", "-p", "no:cacheprovider", "tests/conformance", "-k", "csv and not bigquery"
+    )
     assert suite.returncode == 0, suite.stdout[-3000:]
     assert " passed" in suite.stdout
 

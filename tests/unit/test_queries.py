@@ -1,4 +1,5 @@
-"""Promises: each ready query gives in DuckDB what a naive reading of the results gives; sketches merge and are estimated as
+"""Promises: each ready query gives in DuckDB what a naive reading of the results gives; sketches merge and are
+estimated as
 in BigQuery; the views are there in a table of any name, and no file changes.
 """
 

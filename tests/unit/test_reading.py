@@ -1,4 +1,4 @@
-"""Promises: `rtea.read_metrics` gives the rows of the table; the notebook in examples/ runs, and its numbers are right."""
+"""Promises: `rtea.read_metrics` gives the rows of the table; the notebook in examples/ runs, with the right numbers."""
 
 import json
 import threading
@@ -44,7 +44,9 @@ def test_rows_are_chosen_by_metric_and_time(file: Path) -> None:
     assert {row["metric"] for row in rows} == {"orders"}
     assert len({row["window_start"] for row in rows}) == 6
     without_zone = datetime.fromisoformat(hour.isoformat().removesuffix("+00:00"))
-    assert rtea.read_metrics(file, metric="orders", start=without_zone, end=hour + timedelta(hours=1)).num_rows == len(rows)
+    assert rtea.read_metrics(file, metric="orders", start=without_zone, end=hour + timedelta(hours=1)).num_rows == len(
+        rows
+    )
     assert rtea.read_metrics(file, metric="'; DROP TABLE x; --").num_rows == 0
 
 
@@ -53,10 +55,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         rtea.read_metrics(tmp_path / "missing.duckdb")
 
 
-def test_the_notebook_runs_and_merges_visitors(file: Path) -> None:
-    namespace: dict[str, Any] = {"FILE": file}
+def test_the_notebook_runs_and_merges_visitors(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTEA_SINK__DUCKDB_PATH", str(file))
+    namespace: dict[str, Any] = {}
     for cell in json.loads(NOTEBOOK.read_text())["cells"]:
         if cell["cell_type"] == "code":
-            exec(compile(cell["source"], str(NOTEBOOK), "exec"), namespace)  # noqa: S102
+            exec(compile(cell["source"], str(NOTEBOOK), "exec"), namespace)
     assert namespace["by_type"].num_rows == 10
-    assert namespace["merged"] == len({each for number in range(18) for at in range(2) for each in questions.ids(number, at)})
+    assert namespace["merged"] == len(
+        {each for number in range(18) for at in range(2) for each in questions.ids(number, at)}
+    )

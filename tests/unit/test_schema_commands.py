@@ -1,4 +1,5 @@
-"""Promises: `rtea schema check` tells what a map makes of a sample; `rtea schema guess` finds presets, and proposes maps
+"""Promises: `rtea schema check` tells what a map makes of a sample; `rtea schema guess` finds presets, and proposes
+maps
 that count events of a layout nobody wrote a preset for.
 """
 
@@ -72,7 +73,12 @@ def test_guess_proposes_a_map_that_counts_an_unknown_layout() -> None:
     assert "nothing found" in text
     event_map = EventMap(text)
     found = [event_map.decode(value) for value in sample]
-    assert [event and event.event_type for event in found[:4]] == ["page_view", "product_view", "add_to_cart", "purchase"]
+    assert [event and event.event_type for event in found[:4]] == [
+        "page_view",
+        "product_view",
+        "add_to_cart",
+        "purchase",
+    ]
     first = found[3]
     assert first is not None
     assert first.items is not None

@@ -8,14 +8,16 @@ from rtea.cli import output
 from rtea.cli.root import resolve
 
 
-class _View(click.ParamType):
+class _View(click.ParamType):  # type: ignore[type-arg]
     """A name that is safe between backticks."""
 
     name = "view"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the name."""
-        if not re.fullmatch(r"([a-z][a-z0-9-]{4,28}[a-z0-9]\.)?[A-Za-z0-9_]{1,1024}\.[A-Za-z_][A-Za-z0-9_]{0,255}", value):
+        if not re.fullmatch(
+            r"([a-z][a-z0-9-]{4,28}[a-z0-9]\.)?[A-Za-z0-9_]{1,1024}\.[A-Za-z_][A-Za-z0-9_]{0,255}", value
+        ):
             self.fail(f"{value!r} is not a view: expected DATASET.VIEW", param, ctx)
         return value
 
@@ -67,7 +69,9 @@ def sql(context: click.Context, /, name: str | None, view: str | None, **flags: 
 
 @group.command
 @click.option("--table", "bigquery__table", help="The table, DATASET.TABLE.")
-@click.option("--partition-expiration-days", "bigquery__partition_expiration_days", help="Days after which rows expire.")
+@click.option(
+    "--partition-expiration-days", "bigquery__partition_expiration_days", help="Days after which rows expire."
+)
 @click.pass_context
 def ddl(context: click.Context, /, **flags: object) -> None:
     """Print the statement that makes the table."""

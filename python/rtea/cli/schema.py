@@ -29,7 +29,8 @@ def group(context: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def check(context: click.Context, /, sample: Path, events__map: str | None, as_json: bool) -> int:
-    """Tell what a map makes of the events in SAMPLE (.ndjson or .csv, also .gz and .zst): how many count, how each field was
+    """Tell what a map makes of the events in SAMPLE (.ndjson or .csv, also .gz and .zst): how many count, how each
+    field was
     made, and three examples of what is refused. Exit code 1 if no event counts.
     """
     from rtea import exports

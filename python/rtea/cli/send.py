@@ -14,7 +14,8 @@ from rtea.cli.root import FiniteRange, resolve
 @click.option("--bootstrap-servers", "kafka__bootstrap_servers", help="Brokers, host:port.")
 @click.pass_context
 def command(context: click.Context, /, file: Path, rate: float | None, **flags: object) -> None:
-    """Send the events of FILE to the events topic: lines of JSON, or a .csv file with a header, also compressed as .gz or
+    """Send the events of FILE to the events topic: lines of JSON, or a .csv file with a header, also compressed as .gz
+    or
     .zst. If it is interrupted, run it again: it continues after the last event that was sent.
     """
     from rtea import sending

@@ -46,7 +46,9 @@ def _command(kind: SinkKind) -> click.Command:
     ]
     shared = [
         click.Option(["--bootstrap-servers", "kafka__bootstrap_servers"], help="Brokers, host:port."),
-        click.Option(["--progress"], type=click.Choice(["text", "json"]), default="text", help="Format of the reports."),
+        click.Option(
+            ["--progress"], type=click.Choice(["text", "json"]), default="text", help="Format of the reports."
+        ),
         click.Option(
             ["--metrics-port"], type=click.IntRange(1, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT."
         ),

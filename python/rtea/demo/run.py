@@ -1,7 +1,6 @@
 """Runs the whole pipeline once (stack, job, sink, generator), and stops all of it at the end."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from rtea import config as configuration
-from rtea import manifest, verify
+from rtea import manifest, plugins, verify
 from rtea.config import Config
 from rtea.demo import summary as summaries
 from rtea.demo import view
@@ -43,7 +42,9 @@ def own_config(config: Config) -> Config:
     with empty topics and an empty table, and does not touch the user's data.
     """
     root = config.stack.state_dir / "demo"
-    own = {kind.section: kind.of_demo(getattr(config, kind.section), root) for kind in map(plugins.sink, plugins.names())}
+    own = {
+        kind.section: kind.of_demo(getattr(config, kind.section), root) for kind in map(plugins.sink, plugins.names())
+    }
     return config.model_copy(
         update={
             "stack": config.stack.model_copy(update={"state_dir": root}),

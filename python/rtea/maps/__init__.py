@@ -1,7 +1,7 @@
 """Event maps: where the fields of our events are in events of another layout.
 
-A map is a TOML file; docs/event_maps.md describes it. Presets are in this package, each with a sample of its layout. The
-Rust core compiles and applies maps (`rtea-core`, `codec/map`).
+A map is a TOML file; docs/event_maps.md describes it. Presets are in this package, each with a sample of its layout.
+The Rust core compiles and applies maps (`rtea-core`, `codec/map`).
 """
 
 from pathlib import Path
@@ -52,7 +52,7 @@ def read(name: str) -> str | None:
         InvalidMapError: it is no valid map.
     """
     event_map = load(name)
-    return event_map and event_map.text
+    return event_map.text if event_map else None
 
 
 def load(name: str) -> "EventMap | None":

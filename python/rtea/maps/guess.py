@@ -158,7 +158,9 @@ def _field(name: str, path: str | None, columns: dict[str, Column], events: int)
     column = columns[path]
     comment = f"  # in {column.events} of {events} events, for example {_shown(column.values[0])}"
     if name == "event_time":
-        return [f"event_time = {{ from = {_quoted(path)}, as = {_quoted(time_form(column.values[0]) or 'own')} }}{comment}"]
+        return [
+            f"event_time = {{ from = {_quoted(path)}, as = {_quoted(time_form(column.values[0]) or 'own')} }}{comment}"
+        ]
     if name == "event_type":
         return [f"event_type.from = {_quoted(path)}{comment}", 'event_type.unlisted = "snake_case"', *_types(column)]
     if name == "source":

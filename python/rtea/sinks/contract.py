@@ -28,8 +28,8 @@ runner.
 
 Each `destination` has its own offsets, so several tables can be filled from the same topic.
 
-A new sink is one module with a subclass of `Sink` and a `SinkKind`, and one line that registers it: in `rtea.plugins`, or in
-another package as an entry point of `rtea.sinks`.
+A new sink is one module with a subclass of `Sink` and a `SinkKind`, and one line that registers it: in `rtea.plugins`,
+or in another package as an entry point of `rtea.sinks`.
 """
 
 import threading

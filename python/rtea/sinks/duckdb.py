@@ -230,8 +230,8 @@ class DuckDbSink(Sink):
                 connection.execute(f'CREATE TEMP VIEW "{name}" AS {query}')
 
     def _has_table(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        found = f"SELECT 1 FROM duckdb_columns() WHERE table_name = {_quoted(self._table_name)} AND column_name = 'is_final'"
-        return connection.execute(found).fetchone() is not None
+        columns = f"FROM duckdb_columns() WHERE table_name = {_quoted(self._table_name)} AND column_name = 'is_final'"
+        return connection.execute(columns).fetchone() is not None
 
     def close(self) -> None:
         """Do nothing: the file is open only during calls."""

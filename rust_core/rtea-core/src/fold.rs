@@ -10,7 +10,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use rustc_hash::FxBuildHasher;
 
 use crate::aggregate::Partial;
-use crate::codec::map::{EventMap, Mapped, Scratch};
+use crate::codec::map::{EventMap, Scratch};
 use crate::codec::{self, Format};
 use crate::dimension::Policy;
 use crate::event::Event;
@@ -127,10 +127,11 @@ fn fold_mapped(batch: &[u8], now_ms: i64, settings: &Settings, map: &EventMap) -
     for record in batch {
         let record = record?;
         // A panic changes nothing that is used afterwards: the next event clears the scratch.
-        let mapped = catch_unwind(AssertUnwindSafe(|| map.decode_as(value(&record, settings)?, settings.format, &mut scratch)));
+        let mapped =
+            catch_unwind(AssertUnwindSafe(|| map.decode_as(value(&record, settings)?, settings.format, &mut scratch)));
         match mapped.unwrap_or(Err(PANIC)) {
-            Ok(Mapped::Event(event)) => folding.add(&Observation::of(&event), &record),
-            Ok(Mapped::Skipped) => {
+            Ok(Some(event)) => folding.add(&Observation::of(&event), &record),
+            Ok(None) => {
                 folding.count_refused(SKIPPED, &record, true);
             }
             Err(reject) => folding.refuse(&reject, &record),
@@ -153,7 +154,9 @@ pub fn window_start(time_ms: i64, window_ms: i64) -> i64 {
 
 /// Whether the record is an event in a common spelling, and valid.
 fn scanned<'a>(record: &Record<'a>, settings: &Settings, found: &mut Observation<'a>) -> bool {
-    record.value.is_some_and(|value| value.len() <= settings.max_event_bytes && codec::scan_as(value, settings.format, found))
+    record
+        .value
+        .is_some_and(|value| value.len() <= settings.max_event_bytes && codec::scan_as(value, settings.format, found))
 }
 
 fn decoded<'a>(record: &Record<'a>, settings: &Settings, decode: Decode<'a>) -> Result<Event<'a>, Reject> {

@@ -19,6 +19,8 @@ use rtea_core::result::Submission;
 use rtea_core::source::Source;
 
 mod load;
+#[path = "load/segment.rs"]
+mod segment;
 
 use load::{foreign, packed, settings, DEFAULT, WINDOW_MS};
 
@@ -86,7 +88,7 @@ fn all() -> Settings {
     settings(Metrics::LIST.iter().map(|(name, _)| *name))
 }
 
-fn segment() -> EventMap {
+fn segment_map() -> EventMap {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/rtea/maps/segment.toml");
     EventMap::parse(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -102,7 +104,9 @@ fn main() {
         ("fold_msgpack", || fold(&values(Format::Msgpack, 0), &settings(DEFAULT))),
         ("fold_foreign", || fold(&foreign(&values(Format::Json, 0), 10), &settings(DEFAULT))),
         ("fold_all", || fold(&values(Format::Json, 0), &all())),
-        ("fold_segment", || fold(&load::segment(EVENTS), &Settings { map: Some(segment()), ..settings(DEFAULT) })),
+        ("fold_segment", || {
+            fold(&segment::encoded(EVENTS), &Settings { map: Some(segment_map()), ..settings(DEFAULT) })
+        }),
         ("merge_small", || merge(&partial(0, &settings(DEFAULT)).to_bytes(), &partial(EVENTS, &settings(DEFAULT)))),
         ("merge_dense", || merge(&dense(), &partial(0, &settings(DEFAULT)))),
         ("merge_all", || merge(&partial(0, &all()).to_bytes(), &partial(EVENTS, &all()))),

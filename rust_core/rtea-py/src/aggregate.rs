@@ -95,7 +95,17 @@ impl Folder {
         let span_ms = span_ms.map_or(fold::ALL_TIME, |(from_ms, to_ms)| from_ms..to_ms);
         let map = event_map.map(EventMap::parse).transpose().map_err(Error::Map)?;
         let format = format.map(format_named).transpose()?;
-        Ok(Self(Settings { window_ms, max_skew_ms, span_ms, max_event_bytes, max_letter_bytes, topic, policy, map, format }))
+        Ok(Self(Settings {
+            window_ms,
+            max_skew_ms,
+            span_ms,
+            max_event_bytes,
+            max_letter_bytes,
+            topic,
+            policy,
+            map,
+            format,
+        }))
     }
 
     fn fold<'py>(&self, py: Python<'py>, batch: &[u8], now_ms: i64) -> PyResult<FoldedBytes<'py>> {

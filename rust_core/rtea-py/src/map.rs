@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use rtea_core::codec::map::{self, Mapped, Scratch};
+use rtea_core::codec::map::{self, Scratch};
 use rtea_core::codec::{self, Format};
 
 use crate::errors::Error;
@@ -27,8 +27,8 @@ impl EventMap {
 
     fn transcode<'py>(&self, py: Python<'py>, value: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
         match self.0.decode(value, &mut Scratch::default()).map_err(Error::Event)? {
-            Mapped::Skipped => Ok(None),
-            Mapped::Event(event) => {
+            None => Ok(None),
+            Some(event) => {
                 let mut written = Vec::with_capacity(value.len());
                 codec::encode(&event, Format::Msgpack, &mut written);
                 Ok(Some(PyBytes::new(py, &written)))
@@ -40,7 +40,7 @@ impl EventMap {
         let (mapped, report) = self.0.explain(value);
         let fields = report.into_iter().map(|(field, how)| (field, how.name())).collect();
         match mapped {
-            Ok(mapped) => (mapped == Mapped::Skipped, None, fields),
+            Ok(mapped) => (mapped.is_none(), None, fields),
             Err(reject) => {
                 let places = self.0.places(reject.field).map(|places| format!(" at {places}")).unwrap_or_default();
                 let field = format!("{}{places}", reject.field);

@@ -5,17 +5,16 @@ submits jobs and waits for them, `connect` makes the client and explains its err
 tests a real project. `queries/` has ready SQL for users.
 """
 
-import warnings
-
-# At each start, Google's client warns about Python versions that it will stop supporting in the future.
-warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
-
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 from rtea.plugins import Option, SinkKind
 from rtea.sections import BigQuerySection
+
+# At each start, Google's client warns about Python versions that it will stop supporting in the future.
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
 
 
 def _make(section: BigQuerySection) -> Any:

@@ -1,8 +1,8 @@
 """Keeps the accepted events as they came, so that a metric that is thought of tomorrow can be counted for yesterday.
 
 `events/TOPIC-ID/partition=3/00000000000000100000.parquet` has the events with the offsets from 100,000 to 199,999 of a
-partition. A file is written again as a whole while its offsets fill up, and offsets are committed at the start of a file
-only. So after a crash the same records give the same file, and each event is there once.
+partition. A file is written again as a whole while its offsets fill up, and offsets are committed at the start of a
+file only. So after a crash the same records give the same file, and each event is there once.
 """
 
 import hashlib

@@ -53,7 +53,9 @@ class ParquetSink(Sink):
             for left in self._path.glob("day=*/*.tmp"):
                 left.unlink(missing_ok=True)
         except OSError as error:
-            raise SinkError(f"folder {self._path} cannot be made: {error.strerror}: name another with --path") from error
+            raise SinkError(
+                f"folder {self._path} cannot be made: {error.strerror}: name another with --path"
+            ) from error
         return next(self._files(), None) is None
 
     def write(self, batch: Batch, stop: threading.Event) -> None:  # noqa: ARG002
@@ -78,7 +80,9 @@ class ParquetSink(Sink):
         except FileNotFoundError:
             return {}
         except (OSError, self._pyarrow.ArrowException) as error:
-            raise SinkError(f"{file} cannot be read: {error}: remove it, and restart the sink in an empty folder") from error
+            raise SinkError(
+                f"{file} cannot be read: {error}: remove it, and restart the sink in an empty folder"
+            ) from error
 
     def _age(self, file: Path) -> tuple[int, int, bool]:
         known = self._metadata(file).get(AGE)
@@ -96,9 +100,11 @@ class ParquetSink(Sink):
         generation, revision, is_final = found.age
         about = {AGE: b"%d %d %d" % (generation, revision, is_final)}
         about[LENGTH] = b"%d" % (found.window_end_ms - found.window_start_ms)
-        columns = [self._pyarrow.array(values, field.type) for values, field in zip(zip(*rows), self._schema, strict=True)]
-        content = self._pyarrow.Table.from_arrays(columns, schema=self._schema.with_metadata(about))
-        replace(file, content, self._compression)
+        columns = zip(zip(*rows, strict=True), self._schema, strict=True)
+        arrays = [self._pyarrow.array(values, field.type) for values, field in columns]
+        replace(
+            file, self._pyarrow.Table.from_arrays(arrays, schema=self._schema.with_metadata(about)), self._compression
+        )
 
     def read(self, start_ms: int, end_ms: int) -> list[StoredRow]:
         """Read the rows back, in key order."""

@@ -5,7 +5,6 @@ and `rtea bigquery sql NAME` prints one.
 """
 
 import re
-from collections.abc import Callable
 from importlib import resources
 from typing import NamedTuple
 
@@ -15,8 +14,8 @@ _FOLDER = resources.files("rtea.sinks.queries")
 
 
 class Dialect(NamedTuple):
-    """How a database spells what a query needs: day and hour of a time, the number of distinct ids of several windows, the
-    present, and the time that is a span, such as `1 HOUR`, before another.
+    """How a database spells what a query needs: day and hour of a time, the number of distinct ids of several windows,
+    the present, and the time that is a span, such as `1 HOUR`, before another.
     """
 
     day: str
@@ -66,11 +65,9 @@ def query(name: str, table: str, dialect: Dialect) -> str:
         raise ConfigError(f"query {name!r} is unknown: expected one of {', '.join(names())}")
     text = (_FOLDER / f"{name}.sql").read_text()
     text = text.replace("{table}", table).replace("{merged}", dialect.merged)
-    patterns: dict[str, Callable[[str, str], str]] = {
-        r"(?P<a>day|hour) of (?P<b>[^}]+)": lambda unit, time: (dialect.day if unit == "day" else dialect.hour).format(time),
-        r"since (?P<b>(?P<a>)\d+ [A-Z]+)": lambda _, span: f"window_start >= {dialect.before.format(dialect.now, span)}",
-        r"(?P<a>\w+) - (?P<b>\d+ [A-Z]+)": dialect.before.format,
-    }
-    for pattern, spell in patterns.items():
-        text = re.sub(rf"\{{{pattern}\}}", lambda found, spell=spell: spell(found["a"], found["b"]), text)
-    return text
+    units = {"day": dialect.day, "hour": dialect.hour}
+    text = re.sub(r"\{(day|hour) of ([^}]+)\}", lambda found: units[found[1]].format(found[2]), text)
+    text = re.sub(
+        r"\{since (\d+ [A-Z]+)\}", lambda found: f"window_start >= {dialect.before.format(dialect.now, found[1])}", text
+    )
+    return re.sub(r"\{(\w+) - (\d+ [A-Z]+)\}", lambda found: dialect.before.format(found[1], found[2]), text)

@@ -62,8 +62,7 @@ fn decode(value: &[u8]) -> Result<Event<'_>, Reject> {
     }
 }
 
-const INVALID: Reject =
-    Reject { reason: Reason::InvalidJson, field: "", expected: "one complete JSON object" };
+const INVALID: Reject = Reject { reason: Reason::InvalidJson, field: "", expected: "one complete JSON object" };
 
 fn text(value: &[u8]) -> Result<&str, Reject> {
     let text = std::str::from_utf8(value).map_err(|_| Reject::whole(Reason::InvalidUtf8, "UTF-8 text"))?;

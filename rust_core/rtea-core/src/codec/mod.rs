@@ -46,8 +46,7 @@ trait Codec {
 }
 
 /// A format that is written only.
-const NOT_READ: Reject =
-    Reject { reason: Reason::WrongType, field: "", expected: "an event in a format that is read" };
+const NOT_READ: Reject = Reject { reason: Reason::WrongType, field: "", expected: "an event in a format that is read" };
 
 macro_rules! formats {
     (

@@ -37,7 +37,9 @@ impl Unit {
     pub(super) fn minor<'a>(self, token: &Token<'a>, digits: u32, rounding: Option<Rounding>) -> Option<Token<'a>> {
         let amount = match token {
             Token::Number(_) | Token::Integer(_) if self == Self::Major && rounding.is_none() => return None,
-            Token::Text(text) => Decimal::from_str(text.trim()).or_else(|_| Decimal::from_scientific(text.trim())).ok()?,
+            Token::Text(text) => {
+                Decimal::from_str(text.trim()).or_else(|_| Decimal::from_scientific(text.trim())).ok()?
+            }
             Token::Integer(number) => Decimal::from(*number),
             Token::Number(number) => Decimal::from_str(&number.to_string()).ok()?,
             _ => return None,

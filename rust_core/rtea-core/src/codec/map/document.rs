@@ -19,7 +19,8 @@ use crate::source::Source;
 /// Most sources of a map.
 const MOST_SOURCES: usize = 16;
 
-const FIELDS: &str = "a field of the event: event_id, event_type, source, event_time, visitor_id, session_id, user_id, \
+const FIELDS: &str =
+    "a field of the event: event_id, event_type, source, event_time, visitor_id, session_id, user_id, \
                       page_url, referrer, search_term, campaign, currency, order_id, device, items; or sources";
 
 /// A map that cannot be used: the line in its file, from 1, and what was found and expected there.
@@ -170,7 +171,11 @@ impl Reading<'_> {
                 continue;
             }
             if !ITEM.contains(&field) {
-                return Err(self.invalid(&name.span(), &format!("items.{field}"), &format!("each, {}", ITEM.join(", "))));
+                return Err(self.invalid(
+                    &name.span(),
+                    &format!("items.{field}"),
+                    &format!("each, {}", ITEM.join(", ")),
+                ));
             }
             fields.push((format!("items.{field}"), value));
         }

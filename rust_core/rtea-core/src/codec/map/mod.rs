@@ -1,7 +1,7 @@
 //! Event maps: where the fields of our events are in events of another layout.
 //!
-//! A map is compiled once. For each event, [`walk`] finds the wanted values of a JSON text in one pass; [`tree`] does so
-//! for every other spelling and for MessagePack. Then each [`rule`] makes a field, and the rules of our own events check
+//! A map is compiled once. For each event, `walk` finds the wanted values of a JSON text in one pass; `tree` does so
+//! for every other spelling and for MessagePack. Then each `rule` makes a field, and the rules of our own events check
 //! it: the same values are valid in every layout.
 
 mod amount;
@@ -38,7 +38,7 @@ enum Place {
 /// A compiled event map.
 ///
 /// ```
-/// use rtea_core::codec::map::{EventMap, Mapped, Scratch};
+/// use rtea_core::codec::map::{EventMap, Scratch};
 /// let map = EventMap::parse(r#"
 ///     event_type = "/name"
 ///     event_time = "/at"
@@ -46,7 +46,7 @@ enum Place {
 ///     source = { constant = "website" }
 /// "#).unwrap();
 /// let value = br#"{"name": "search", "at": 1790000000000, "who": 7}"#;
-/// let Ok(Mapped::Event(event)) = map.decode(value, &mut Scratch::default()) else { panic!() };
+/// let Ok(Some(event)) = map.decode(value, &mut Scratch::default()) else { panic!() };
 /// assert_eq!((&*event.event_type, &*event.visitor_id), ("search", "7"));
 /// ```
 #[derive(Debug, Clone)]
@@ -61,15 +61,6 @@ pub struct EventMap {
     /// The same for each alternative list, if it is one object.
     single_items: Vec<Vec<(usize, Rule)>>,
     can_walk: bool,
-}
-
-/// What a value is by the map.
-#[derive(Debug, PartialEq)]
-pub enum Mapped<'a> {
-    /// A valid event.
-    Event(Event<'a>),
-    /// The map leaves it out on purpose.
-    Skipped,
 }
 
 /// Memory that one event after the other uses.
@@ -88,8 +79,8 @@ impl From<Reject> for Stop {
     }
 }
 
-/// What is reported of each field.
-type Report = Vec<(&'static str, How)>;
+/// How each field was made.
+pub type Report = Vec<(&'static str, How)>;
 
 impl EventMap {
     /// Reads and compiles a map in TOML.
@@ -127,11 +118,11 @@ impl EventMap {
         })
     }
 
-    /// Decodes and validates one value. Linear in its length.
+    /// Decodes and validates one value; `None` if the map leaves it out on purpose. Linear in its length.
     ///
     /// # Errors
     /// The [`Reject`] that names the first of our fields that is wrong.
-    pub fn decode<'a>(&'a self, value: &'a [u8], scratch: &mut Scratch<'a>) -> Result<Mapped<'a>, Reject> {
+    pub fn decode<'a>(&'a self, value: &'a [u8], scratch: &mut Scratch<'a>) -> Result<Option<Event<'a>>, Reject> {
         self.decode_as(value, None, scratch)
     }
 
@@ -144,16 +135,17 @@ impl EventMap {
         value: &'a [u8],
         format: Option<Format>,
         scratch: &mut Scratch<'a>,
-    ) -> Result<Mapped<'a>, Reject> {
+    ) -> Result<Option<Event<'a>>, Reject> {
         self.captured(value, format, &mut scratch.0)?;
         self.mapped(&mut scratch.0, None)
     }
 
     /// Decodes a value as [`Self::decode`] does, and tells how each field was made; nothing of fields after the first one
     /// that is wrong.
-    pub fn explain<'a>(&'a self, value: &'a [u8]) -> (Result<Mapped<'a>, Reject>, Vec<(&'static str, How)>) {
+    pub fn explain<'a>(&'a self, value: &'a [u8]) -> (Result<Option<Event<'a>>, Reject>, Report) {
         let (mut capture, mut report) = (Capture::default(), Vec::new());
-        let mapped = self.captured(value, None, &mut capture).and_then(|()| self.mapped(&mut capture, Some(&mut report)));
+        let mapped =
+            self.captured(value, None, &mut capture).and_then(|()| self.mapped(&mut capture, Some(&mut report)));
         (mapped, report)
     }
 
@@ -168,23 +160,18 @@ impl EventMap {
         (!rule.places.is_empty()).then(|| rule.places.join(" or "))
     }
 
-    /// Decodes a value without [`walk`]: for the law that both agree.
+    /// Decodes a value without `walk`: for the law that both agree.
     ///
     /// # Errors
     /// As [`Self::decode`].
     #[doc(hidden)]
-    pub fn decode_whole<'a>(&'a self, value: &'a [u8]) -> Result<Mapped<'a>, Reject> {
+    pub fn decode_whole<'a>(&'a self, value: &'a [u8]) -> Result<Option<Event<'a>>, Reject> {
         let mut capture = Capture::default();
         self.captured_whole(value, None, &mut capture)?;
         self.mapped(&mut capture, None)
     }
 
-    fn captured<'a>(
-        &self,
-        value: &'a [u8],
-        format: Option<Format>,
-        capture: &mut Capture<'a>,
-    ) -> Result<(), Reject> {
+    fn captured<'a>(&self, value: &'a [u8], format: Option<Format>, capture: &mut Capture<'a>) -> Result<(), Reject> {
         if self.can_walk && format.unwrap_or_else(|| Format::of(value)) == Format::Json {
             let walked = std::str::from_utf8(value).ok().and_then(|text| walk::capture(text, &self.wanted, capture));
             if walked.is_some() {
@@ -206,11 +193,15 @@ impl EventMap {
         Ok(())
     }
 
-    fn mapped<'a>(&'a self, capture: &mut Capture<'a>, report: Option<&mut Report>) -> Result<Mapped<'a>, Reject> {
+    fn mapped<'a>(
+        &'a self,
+        capture: &mut Capture<'a>,
+        report: Option<&mut Report>,
+    ) -> Result<Option<Event<'a>>, Reject> {
         let named = |name: &str| self.sources.iter().copied().find(|source| source.name() == name);
         match self.raw(capture, report) {
-            Ok(raw) => rules::check(raw, Sources { named: &named, expected: "one of the map's sources" }).map(Mapped::Event),
-            Err(Stop::Skipped) => Ok(Mapped::Skipped),
+            Ok(raw) => rules::check(raw, Sources { named: &named, expected: "one of the map's sources" }).map(Some),
+            Err(Stop::Skipped) => Ok(None),
             Err(Stop::Refused(reject)) => Err(reject),
         }
     }
@@ -230,10 +221,11 @@ impl EventMap {
             let token = making.make(rule, name, capture.event())?;
             match place {
                 Place::Event(index) => raw.scalars[*index] = token,
-                Place::Device(index) => {
+                Place::Device(index) if token != Token::Absent => {
                     raw.device_shape = Shape::Found;
                     raw.device.0[*index] = token;
                 }
+                Place::Device(_) => {}
             }
         }
         self.items(&mut making, capture, &mut raw)?;

@@ -175,9 +175,10 @@ impl Rule {
         match self.unlisted {
             Unlisted::Keep => Made::Value(Token::Text(text), how),
             Unlisted::SnakeCase => Made::Value(Token::Text(Cow::Owned(snake_case(&text))), How::Coerced),
-            Unlisted::Default => {
-                Made::Value(self.default.as_deref().map_or(Token::Absent, |text| Token::Text(text.into())), How::Default)
-            }
+            Unlisted::Default => Made::Value(
+                self.default.as_deref().map_or(Token::Absent, |text| Token::Text(text.into())),
+                How::Default,
+            ),
             Unlisted::Refuse => Made::Refused,
             Unlisted::Skip => Made::Skipped,
         }

@@ -141,4 +141,3 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Object(members))
     }
 }
-

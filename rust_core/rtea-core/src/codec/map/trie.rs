@@ -86,7 +86,8 @@ impl Node {
     /// This place and all below it.
     pub(super) fn all(&self) -> Vec<&Self> {
         let below = self.keys.iter().map(|(_, node)| node).chain(self.each.as_deref());
-        let below = below.chain(self.selected.iter().flat_map(|selected| selected.choices.iter().map(|(_, node)| node)));
+        let below =
+            below.chain(self.selected.iter().flat_map(|selected| selected.choices.iter().map(|(_, node)| node)));
         std::iter::once(self).chain(below.flat_map(Self::all)).collect()
     }
 }
