@@ -53,15 +53,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 def _rows(file: BinaryIO, path: Path) -> Iterator[bytes]:
     csv.field_size_limit(MOST_FIELD_BYTES)
-    rows = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
-    names = next(rows, None)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"{path} has no header with different names: put the columns' names into its first line")
-    for row in rows:
-        if not row:
-            continue
-        if len(row) != len(names):
-            raise InputError(
-                f"{path} line {rows.line_num} has {len(row)} fields, its header {len(names)}: mend that line"
-            )
-        yield msgspec.json.encode(dict(zip(names, row, strict=True)))
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        rows = csv.reader(text)
+        names = next(rows, None)
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"{path} has no header with different names: put the columns' names into its first line")
+        for row in filter(None, rows):
+            if len(row) != len(names):
+                raise InputError(
+                    f"{path} line {rows.line_num} has {len(row)} fields, its header {len(names)}: correct that line"
+                )
+            yield msgspec.json.encode(dict(zip(names, row, strict=True)))

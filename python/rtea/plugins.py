@@ -24,6 +24,10 @@ _OURS = {
 }
 
 
+_WITH_KNOWN_SETTINGS = {"bigquery", "duckdb"}
+"""Sinks whose settings are in `rtea.sections`: their modules are imported only when they are used."""
+
+
 class Option(NamedTuple):
     """An option of `rtea sink NAME`: it sets a key of the sink's settings."""
 
@@ -98,7 +102,25 @@ def sink(name: str) -> SinkKind:
     return kind
 
 
+def problems() -> list[str]:
+    """What is wrong with sinks of other packages, a line for each that cannot be used."""
+    return [problem for _, problem in _loaded() if problem]
+
+
 def more_sections(known: set[str]) -> dict[str, type[Section]]:
     """Settings of sinks that are not among the known sections: those of the sinks whose module has them."""
-    kinds = [sink(name) for name in names() if name not in {"bigquery", "duckdb"}]
+    kinds = [kind for kind, _ in _loaded() if kind]
     return {kind.section: kind.settings for kind in kinds if kind.section not in known}
+
+
+@cache
+def _loaded() -> list[tuple[SinkKind | None, str]]:
+    """Each sink that brings its own settings, or why it cannot be used."""
+    loaded: list[tuple[SinkKind | None, str]] = []
+    for name in names():
+        if name not in _WITH_KNOWN_SETTINGS:
+            try:
+                loaded.append((sink(name), ""))
+            except ConfigError as error:
+                loaded.append((None, str(error)))
+    return loaded

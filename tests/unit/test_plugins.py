@@ -56,10 +56,14 @@ def test_a_broken_package_is_one_line(tmp_path: Path) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[rtea.sinks]\nbroken = no_such_module:KIND\n")
-    shown = run(os.environ | {"PYTHONPATH": str(tmp_path)}, "rtea", "config", "show")
-    assert shown.returncode == ConfigError.exit_code
-    assert shown.stderr.startswith("error: sink 'broken' cannot be loaded: ")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    shown = run(environment, "rtea", "config", "show")
+    assert shown.returncode == 0, "everything else still works"
+    assert shown.stderr.startswith("warning: sink 'broken' cannot be loaded: ")
     assert shown.stderr.count("\n") == 1
+    used = run(environment, "rtea", "sink", "broken")
+    assert used.returncode == ConfigError.exit_code
+    assert used.stderr.splitlines()[-1].startswith("error: sink 'broken' cannot be loaded: ")
 
 
 def test_an_unknown_sink_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

