@@ -52,6 +52,17 @@ def check(context: click.Context, /, sample: Path, events__map: str | None, as_j
 
 
 @group.command
+@click.argument("preset")
+def sample(preset: str) -> None:
+    """Print events in the layout of PRESET, one in each line."""
+    from rtea import maps
+
+    if preset not in maps.presets():
+        raise InputError(f"preset {preset!r} is unknown: expected one of {', '.join(maps.presets())}")
+    click.echo(maps.sample(preset).read_text(encoding="utf-8"), nl=False)
+
+
+@group.command
 @SAMPLE
 def guess(sample: Path) -> None:
     """Propose an event map for the events in SAMPLE, with a comment on each line."""

@@ -123,10 +123,18 @@ pub fn fold_with<'a>(
 fn fold_mapped(batch: &[u8], now_ms: i64, settings: &Settings, map: &EventMap) -> Result<Folded, InvalidBatch> {
     let batch = Batch::of(batch)?;
     let mut folding = Folding::new(batch.partition, now_ms, settings);
-    let mut scratch = Scratch::default();
+    let (mut scratch, mut observation) = (Scratch::default(), Observation::blank());
     for record in batch {
         let record = record?;
-        // A panic changes nothing that is used afterwards: the next event clears the scratch.
+        // A panic changes nothing that is used afterwards: the next event overwrites both.
+        let observed = catch_unwind(AssertUnwindSafe(|| {
+            value(&record, settings)
+                .is_ok_and(|value| map.observe(value, settings.format, &mut scratch, &mut observation))
+        }));
+        if observed.unwrap_or(false) {
+            folding.add(&observation, &record);
+            continue;
+        }
         let mapped =
             catch_unwind(AssertUnwindSafe(|| map.decode_as(value(&record, settings)?, settings.format, &mut scratch)));
         match mapped.unwrap_or(Err(PANIC)) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use time::format_description::well_known::Rfc3339;
-use time::OffsetDateTime;
+use time::{Date, Month, OffsetDateTime};
 
 use super::fields::{RawDevice, RawEvent, RawItem};
 use super::raw::{Shape, Token};
@@ -141,7 +141,7 @@ fn source(token: Token<'_>, sources: Sources<'_>) -> Result<Source, Reject> {
     (sources.named)(&found).ok_or(Reject::of(Reason::InvalidValue, "source", sources.expected))
 }
 
-fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
+pub(super) fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
     const EXPECTED: &str = "an integer of ms since the epoch, or RFC 3339 like 2026-10-09T08:53:27.920Z";
     let found = match token {
         Token::Text(text) => date_time_ms(&text).ok_or(Reject::of(Reason::InvalidValue, "event_time", EXPECTED)),
@@ -162,11 +162,42 @@ fn event_time_ms(token: Token<'_>) -> Result<i64, Reject> {
 /// Reads a time of RFC 3339, in ms. The parser takes more separators between date and time than the RFC allows, so this
 /// checks the separator first.
 pub(super) fn date_time_ms(text: &str) -> Option<i64> {
+    if let Some(time_ms) = common_date_time_ms(text.as_bytes()) {
+        return Some(time_ms);
+    }
     if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
         return None;
     }
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
+}
+
+/// The spelling of most producers, `2026-10-09T08:53:27.920Z`, perhaps without a fraction. The law, below:
+/// what it accepts, the general parser accepts with the same time.
+fn common_date_time_ms(text: &[u8]) -> Option<i64> {
+    let (time, ms) = match text.len() {
+        20 => (text, 0),
+        24 if text[19] == b'.' => (text, digits(&text[20..23])?),
+        _ => return None,
+    };
+    if [time[4], time[7], time[10], time[13], time[16], text[text.len() - 1]] != *b"--T::Z" {
+        return None;
+    }
+    let month = Month::try_from(u8::try_from(digits(&time[5..7])?).ok()?).ok()?;
+    let day = u8::try_from(digits(&time[8..10])?).ok()?;
+    let date = Date::from_calendar_date(i32::try_from(digits(&time[..4])?).ok()?, month, day).ok()?;
+    let (hour, minute, second) = (digits(&time[11..13])?, digits(&time[14..16])?, digits(&time[17..19])?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let days = i64::from(date.to_julian_day() - UNIX_EPOCH_JULIAN_DAY);
+    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + ms)
+}
+
+const UNIX_EPOCH_JULIAN_DAY: i32 = 2_440_588;
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
 /// A whole number in any notation: 2, 2.0 and 2e0 are equal.
@@ -250,31 +281,32 @@ pub(super) const INVALID_PRICE: Reject = Reject { reason: Reason::InvalidValue, 
 
 /// A price in minor units. Most decimals have no exact binary form, so a float is accepted if it is at most a few
 /// floats away from a whole number of minor units: 19.989999999999998 is 19.99.
-fn price_minor(token: &Token<'_>, digits: u32) -> Result<i64, Reject> {
+pub(super) fn price_minor(token: &Token<'_>, digits: u32) -> Result<i64, Reject> {
     let invalid = INVALID_PRICE;
     let limited = |minor| if minor <= event::MAX_PRICE_MINOR { Ok(minor) } else { Err(invalid) };
     let unit = 10_i64.pow(digits);
     match token {
         Token::Minor(minor) if *minor >= 0 => limited(*minor),
         Token::Integer(major) if (0..=event::MAX_PRICE).contains(major) => limited(major * unit),
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-        Token::Number(major) if (0.0..=event::MAX_PRICE as f64).contains(major) => {
-            let unit = unit as f64;
-            let minor = (major * unit).round();
-            let is_near = (major - minor / unit).abs() <= 2.0 * f64::EPSILON * major;
-            if is_near {
-                limited(minor as i64)
-            } else {
-                Err(invalid)
-            }
-        }
-        Token::Integer(_) | Token::Number(_) | Token::Minor(_) => Err(invalid),
+        Token::Number(major) => minor_units(*major, unit).map_or(Err(invalid), limited),
+        Token::Integer(_) | Token::Minor(_) => Err(invalid),
         Token::Absent => Err(Reject::of(Reason::MissingField, "items.price", PRICE)),
         _ => Err(Reject::of(Reason::WrongType, "items.price", PRICE)),
     }
 }
 
-fn quantity_of(token: &Token<'_>) -> Result<i64, Reject> {
+/// Minor units of a price, if it is a few floats away from a whole number of them.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+pub(super) fn minor_units(major: f64, unit: i64) -> Option<i64> {
+    if !(0.0..=event::MAX_PRICE as f64).contains(&major) {
+        return None;
+    }
+    let minor = (major * unit as f64).round();
+    let is_near = (major - minor / unit as f64).abs() <= 2.0 * f64::EPSILON * major;
+    is_near.then_some(minor as i64)
+}
+
+pub(super) fn quantity_of(token: &Token<'_>) -> Result<i64, Reject> {
     const EXPECTED: &str = "an integer from 1 to 10^6";
     if *token == Token::Absent {
         return Ok(1);
@@ -282,4 +314,44 @@ fn quantity_of(token: &Token<'_>) -> Result<i64, Reject> {
     let found = whole(token, "items.quantity", EXPECTED)?;
     let invalid = Reject::of(Reason::InvalidValue, "items.quantity", EXPECTED);
     Some(found).filter(|quantity| (1..=event::MAX_QUANTITY).contains(quantity)).ok_or(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn by_the_general_parser(text: &str) -> Option<i64> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
+    }
+
+    proptest! {
+        #[test]
+        fn the_common_spelling_of_a_time_is_read_as_the_general_parser_reads_it(
+            (year, month, day) in (0..10_000_u32, 0..14_u32, 0..33_u32),
+            (hour, minute, second, ms) in (0..26_u32, 0..62_u32, 0..62_u32, 0..1_000_u32),
+            (place, byte) in (0..24_usize, any::<u8>()),
+        ) {
+            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z");
+            let without_fraction = format!("{}Z", &text[..19]);
+            let mut changed = text.clone().into_bytes();
+            changed[place] = byte;
+            for text in [Some(text.as_str()), Some(&without_fraction), std::str::from_utf8(&changed).ok()].into_iter().flatten() {
+                if let Some(found) = common_date_time_ms(text.as_bytes()) {
+                    prop_assert_eq!(Some(found), by_the_general_parser(text), "{}", text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn valid_times_are_read_in_the_common_way() {
+        for text in
+            ["2026-10-09T08:53:27.920Z", "1970-01-01T00:00:00Z", "2000-02-29T23:59:59.999Z", "0001-01-01T00:00:00Z"]
+        {
+            assert_eq!(common_date_time_ms(text.as_bytes()), by_the_general_parser(text));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Events of another layout, for the bench of event maps.
 
-/// Events in Segment's layout, 700 bytes on average, as its library for browsers writes them.
+/// Events in Segment's layout, 650 bytes on average, as its library for browsers writes them.
 pub(crate) fn encoded(events: u64) -> Vec<Vec<u8>> {
     let product = |number: u64| {
         format!(

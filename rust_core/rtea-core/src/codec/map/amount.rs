@@ -5,6 +5,7 @@ use std::str::FromStr;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::super::raw::Token;
+use super::super::rules;
 
 /// The unit of a foreign amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,9 @@ impl Unit {
     /// The amount in minor units of a currency with so many decimals. `None` leaves it to the rules of our own events: a
     /// number in major units, and what is no amount.
     pub(super) fn minor<'a>(self, token: &Token<'a>, digits: u32, rounding: Option<Rounding>) -> Option<Token<'a>> {
+        let unit = 10_i64.pow(digits);
         let amount = match token {
+            Token::Number(major) if self == Self::Major && rules::minor_units(*major, unit).is_some() => return None,
             Token::Number(_) | Token::Integer(_) if self == Self::Major && rounding.is_none() => return None,
             Token::Text(text) => {
                 Decimal::from_str(text.trim()).or_else(|_| Decimal::from_scientific(text.trim())).ok()?
@@ -45,9 +48,9 @@ impl Unit {
             _ => return None,
         };
         let scale = match self {
-            Self::Major => Decimal::from(10_i64.pow(digits)),
+            Self::Major => Decimal::from(unit),
             Self::Minor => Decimal::ONE,
-            Self::Micro => Decimal::new(10_i64.pow(digits), 6),
+            Self::Micro => Decimal::new(unit, 6),
         };
         let minor = amount.checked_mul(scale)?;
         let whole = match rounding {

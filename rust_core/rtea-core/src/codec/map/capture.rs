@@ -32,8 +32,16 @@ impl<'a> Capture<'a> {
     /// Forgets everything, for another event.
     #[inline]
     pub(super) fn clear(&mut self, wanted: &Wanted) {
-        self.tokens.clear();
-        self.tokens.resize(wanted.event_slots, Token::Absent);
+        self.tokens.truncate(wanted.event_slots);
+        // Most values of the event before were taken, or were not there.
+        for token in &mut self.tokens {
+            if *token != Token::Absent {
+                *token = Token::Absent;
+            }
+        }
+        if self.tokens.len() < wanted.event_slots {
+            self.tokens.resize(wanted.event_slots, Token::Absent);
+        }
         self.elements.clear();
     }
 

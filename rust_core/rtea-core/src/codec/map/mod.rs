@@ -8,6 +8,7 @@ mod amount;
 mod capture;
 mod document;
 mod moment;
+mod observe;
 mod path;
 mod rule;
 pub(super) mod tree;
@@ -25,6 +26,7 @@ use super::raw::{Shape, Token};
 use super::rules::{self, Sources};
 use super::Format;
 use crate::event::{self, Event};
+use crate::observation::Observation;
 use crate::reject::{Reason, Reject};
 use crate::source::Source;
 
@@ -61,6 +63,8 @@ pub struct EventMap {
     /// The same for each alternative list, if it is one object.
     single_items: Vec<Vec<(usize, Rule)>>,
     can_walk: bool,
+    /// Whether the map has counted fields only.
+    counts_all: bool,
 }
 
 /// Memory that one event after the other uses.
@@ -105,7 +109,10 @@ impl EventMap {
         let numbers: Vec<_> = items.iter().map(|(index, _)| *index).collect();
         let single_items = document.lists.into_iter().map(|rules| numbers.iter().copied().zip(rules).collect());
         let can_walk = walk::can_walk(&document.wanted);
-        let (wanted, sources) = (document.wanted, document.sources);
+        let counts_all = others.iter().all(|(place, ..)| observe::is_counted(*place));
+        let (mut wanted, sources) = (document.wanted, document.sources);
+        wanted.event.index();
+        wanted.item.index();
         Ok(Self {
             wanted,
             sources,
@@ -115,6 +122,7 @@ impl EventMap {
             items,
             single_items: single_items.collect(),
             can_walk,
+            counts_all,
         })
     }
 
@@ -138,6 +146,18 @@ impl EventMap {
     ) -> Result<Option<Event<'a>>, Reject> {
         self.captured(value, format, &mut scratch.0)?;
         self.mapped(&mut scratch.0, None)
+    }
+
+    /// Fills an observation from an event in a common spelling, faster than [`Self::decode_as`]. Returns whether it
+    /// succeeded. If it did not, decode the value, and do not use the observation.
+    pub fn observe<'a>(
+        &'a self,
+        value: &'a [u8],
+        format: Option<Format>,
+        scratch: &mut Scratch<'a>,
+        found: &mut Observation<'a>,
+    ) -> bool {
+        self.counts_all && self.walked(value, format, &mut scratch.0) && self.observed(&mut scratch.0, found).is_some()
     }
 
     /// Decodes a value as [`Self::decode`] does, and tells how each field was made; nothing of fields after the first one
@@ -172,13 +192,16 @@ impl EventMap {
     }
 
     fn captured<'a>(&self, value: &'a [u8], format: Option<Format>, capture: &mut Capture<'a>) -> Result<(), Reject> {
-        if self.can_walk && format.unwrap_or_else(|| Format::of(value)) == Format::Json {
-            let walked = std::str::from_utf8(value).ok().and_then(|text| walk::capture(text, &self.wanted, capture));
-            if walked.is_some() {
-                return Ok(());
-            }
+        if self.walked(value, format, capture) {
+            return Ok(());
         }
         self.captured_whole(value, format, capture)
+    }
+
+    fn walked<'a>(&self, value: &'a [u8], format: Option<Format>, capture: &mut Capture<'a>) -> bool {
+        self.can_walk
+            && format.unwrap_or_else(|| Format::of(value)) == Format::Json
+            && std::str::from_utf8(value).is_ok_and(|text| walk::capture(text, &self.wanted, capture).is_some())
     }
 
     fn captured_whole<'a>(
@@ -198,7 +221,7 @@ impl EventMap {
         capture: &mut Capture<'a>,
         report: Option<&mut Report>,
     ) -> Result<Option<Event<'a>>, Reject> {
-        let named = |name: &str| self.sources.iter().copied().find(|source| source.name() == name);
+        let named = |name: &str| self.source(name);
         match self.raw(capture, report) {
             Ok(raw) => rules::check(raw, Sources { named: &named, expected: "one of the map's sources" }).map(Some),
             Err(Stop::Skipped) => Ok(None),
@@ -228,36 +251,42 @@ impl EventMap {
                 Place::Device(_) => {}
             }
         }
-        self.items(&mut making, capture, &mut raw)?;
+        raw.items_are_objects = true;
+        self.each_item(&mut making, capture, |item, is_object| {
+            raw.items_shape = Shape::Found;
+            raw.items_are_objects &= is_object;
+            raw.items.push(item);
+        })?;
         raw.scalars[TYPE] = event_type;
         raw.scalars[CURRENCY] = currency;
         Ok(raw)
     }
 
-    /// Makes the items of the first list that has elements, or of the first object in place of a list.
-    fn items<'a>(
+    /// Makes the items of the first list that has elements, or of the first object in place of a list; `take` gets each,
+    /// and whether it is an object.
+    fn each_item<'a>(
         &'a self,
         making: &mut Making<'_>,
         capture: &mut Capture<'a>,
-        raw: &mut RawEvent<'a>,
+        mut take: impl FnMut(RawItem<'a>, bool),
     ) -> Result<(), Stop> {
         let list = capture.first_list();
         let single = self.single_items.iter().position(|rules| has_product(rules, capture.event()));
-        if list.is_none() && single.is_none() {
-            return Ok(());
-        }
-        (raw.items_shape, raw.items_are_objects) = (Shape::Found, true);
         match (list, single) {
             (Some(list), single) if single.is_none_or(|single| list <= single) => {
                 for (is_object, tokens) in capture.elements(&self.wanted, list) {
-                    raw.items.push(making.item(&self.items, tokens)?);
-                    raw.items_are_objects &= is_object;
+                    take(making.item(&self.items, tokens)?, is_object);
                 }
             }
-            (_, Some(single)) => raw.items.push(making.item(&self.single_items[single], capture.event())?),
+            (_, Some(single)) => take(making.item(&self.single_items[single], capture.event())?, true),
             (_, None) => {}
         }
         Ok(())
+    }
+
+    /// The source of that name, if it is one of the map's.
+    fn source(&self, name: &str) -> Option<Source> {
+        self.sources.iter().copied().find(|source| source.name() == name)
     }
 }
 

@@ -9,6 +9,7 @@ use super::super::raw::Token;
 use super::amount::{Rounding, Unit};
 use super::moment::Clock;
 use super::trie::Slot;
+use crate::event::is_event_type;
 
 /// How a field is made.
 #[derive(Debug, Clone, Default)]
@@ -105,11 +106,14 @@ impl Rule {
         if !self.derived.is_empty() {
             return self.derive(tokens);
         }
-        let default = self.default.as_ref().filter(|_| !self.required_by.contains(event_type));
-        let (token, how) = match (self.slots.iter().find(|slot| self.has(&tokens[**slot])), default) {
-            (Some(slot), _) => (std::mem::take(&mut tokens[*slot]), How::Found),
-            (None, Some(default)) => (Token::Text(Cow::Borrowed(default.as_str())), How::Default),
-            (None, None) => return Made::Value(Token::Absent, How::Lacked),
+        let (token, how) = match self.slots.iter().find(|slot| self.has(&tokens[**slot])) {
+            Some(slot) => (std::mem::take(&mut tokens[*slot]), How::Found),
+            None => match &self.default {
+                Some(default) if !self.required_by.contains(event_type) => {
+                    (Token::Text(Cow::Borrowed(default.as_str())), How::Default)
+                }
+                _ => return Made::Value(Token::Absent, How::Lacked),
+            },
         };
         let read = match self.kind {
             Kind::Text if how == How::Default => None,
@@ -166,14 +170,17 @@ impl Rule {
             Token::Number(number) if number.is_finite() => (Cow::Owned(number.to_string()), How::Coerced),
             other => return Made::Value(other, How::Found),
         };
-        if self.skipped.contains(&*text) {
+        if !self.skipped.is_empty() && self.skipped.contains(&*text) {
             return Made::Skipped;
         }
-        if let Some(ours) = self.values.get(&*text) {
-            return Made::Value(Token::Text(Cow::Borrowed(ours)), How::Coerced);
+        if !self.values.is_empty() {
+            if let Some(ours) = self.values.get(&*text) {
+                return Made::Value(Token::Text(Cow::Borrowed(ours)), How::Coerced);
+            }
         }
         match self.unlisted {
             Unlisted::Keep => Made::Value(Token::Text(text), how),
+            Unlisted::SnakeCase if is_event_type(&text) => Made::Value(Token::Text(text), how),
             Unlisted::SnakeCase => Made::Value(Token::Text(Cow::Owned(snake_case(&text))), How::Coerced),
             Unlisted::Default => Made::Value(
                 self.default.as_deref().map_or(Token::Absent, |text| Token::Text(text.into())),

@@ -5,6 +5,12 @@ use super::path::Step;
 /// Number of a value that is looked for.
 pub(super) type Slot = usize;
 
+/// Lengths of names that are told apart; longer ones share the last.
+const LENGTHS: usize = 32;
+
+/// Most keys of a node that have a bit.
+const MOST_BITS: usize = 64;
+
 /// What is looked for at one place of an event, and below it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
@@ -13,6 +19,8 @@ pub(super) struct Node {
     /// Which of the alternative lists of items is an array here.
     pub(super) items: Option<usize>,
     keys: Vec<(String, Node)>,
+    /// For each length of a name, a bit for each of the first 64 keys of that length: most names of an event are no key.
+    by_length: [u64; LENGTHS],
     each: Option<Box<Node>>,
     selected: Vec<Selected>,
 }
@@ -53,8 +61,32 @@ impl Node {
     /// Number and place of a member of an object.
     #[inline]
     pub(super) fn member(&self, key: &[u8]) -> Option<(usize, &Self)> {
-        let place = self.keys.iter().position(|(name, _)| name.as_bytes() == key)?;
-        Some((place, &self.keys[place].1))
+        if self.keys.len() > MOST_BITS {
+            let place = self.keys.iter().position(|(name, _)| name.as_bytes() == key)?;
+            return Some((place, &self.keys[place].1));
+        }
+        let mut candidates = self.by_length[key.len().min(LENGTHS - 1)];
+        while candidates != 0 {
+            let place = candidates.trailing_zeros() as usize;
+            let (name, node) = &self.keys[place];
+            if name.as_bytes() == key {
+                return Some((place, node));
+            }
+            candidates &= candidates - 1;
+        }
+        None
+    }
+
+    /// Fills the tables for [`Self::member`], here and below, when all paths are there.
+    pub(super) fn index(&mut self) {
+        for (place, (name, node)) in self.keys.iter_mut().enumerate() {
+            node.index();
+            if place < MOST_BITS {
+                self.by_length[name.len().min(LENGTHS - 1)] |= 1 << place;
+            }
+        }
+        self.each.iter_mut().for_each(|node| node.index());
+        self.selected.iter_mut().flat_map(|selected| &mut selected.choices).for_each(|(_, node)| node.index());
     }
 
     /// How many members are looked for.

@@ -85,7 +85,7 @@ fn within(number: i64, least: i64, most: i64) -> Option<i64> {
 /// A string that identifies something. The general decoder handles a leading blank, and more bytes than the maximum
 /// number of characters.
 #[inline]
-fn identity(text: &str, max_bytes: usize) -> Option<&str> {
+pub(super) fn identity(text: &str, max_bytes: usize) -> Option<&str> {
     is_identity(text.as_bytes(), max_bytes).map(|()| text)
 }
 

@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips white space and returns the next byte without reading it.
-    #[inline]
+    #[inline(always)]
     pub(in crate::codec) fn peek(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.at)?;
         if byte > b' ' {
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, wanted: u8) -> Option<()> {
         (self.peek()? == wanted).then(|| self.at += 1)
     }
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes on to the next byte that a plain string cannot hold, and returns it.
-    #[inline]
+    #[inline(always)]
     fn find_stop(&mut self) -> Option<u8> {
         while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
             match stops(*chunk) {
@@ -211,21 +211,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A string without escapes.
-    #[inline]
+    #[inline(always)]
     pub(in crate::codec) fn string(&mut self) -> Option<&'a str> {
         let place = self.plain()?;
         self.text.get(place)
     }
 
     /// The bytes of a string without escapes.
-    #[inline]
+    #[inline(always)]
     pub(in crate::codec) fn bytes(&mut self) -> Option<&'a [u8]> {
         let place = self.plain()?;
         self.bytes.get(place)
     }
 
     /// Where the content of a string without escapes is.
-    #[inline]
+    #[inline(always)]
     fn plain(&mut self) -> Option<Range<usize>> {
         self.expect(b'"')?;
         let start = self.at;
