@@ -15,8 +15,8 @@ from pathlib import Path
 MOST_RATIO = 1.03
 
 MOST_OF_A_MAPPED_EVENT = 3.0
-"""A Segment event of 650 bytes takes at most so many times the instructions of one of our own, of 350 bytes: that is 2.5
-times its time (docs/performance.md)."""
+"""A Segment event of 650 bytes takes at most so many times the instructions of one of our own, of 350 bytes: that is
+2.5 times its time (docs/performance.md)."""
 
 BENCH = Path("rust_core/rtea-generator/benches/instructions.rs")
 

@@ -174,7 +174,7 @@ proptest! {
 
 #[test]
 fn most_events_of_the_samples_are_observed_without_making_the_whole_event() {
-    // The others have fields that are not counted, or make ids anew.
+    // The others have fields that are not counted, or make new ids.
     for preset in ["rees46", "segment", "shopify-pixel", "snowplow"] {
         let (map, lines) = (map(preset), sample(preset));
         let observed = lines

@@ -1,6 +1,6 @@
 //! Observations of mapped events in a common spelling: without making the whole event.
 //!
-//! It returns `None` for everything else: what is refused, what is left out, and values that a rule had to write anew. The
+//! It returns `None` for everything else: what is refused, what is left out, and values that a rule had to rewrite. The
 //! law (`tests/mapping.rs`): what it accepts, [`super::EventMap::decode`] accepts with the same observation.
 
 use std::borrow::Cow;
