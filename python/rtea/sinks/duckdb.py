@@ -189,7 +189,7 @@ class DuckDbSink(Sink):
         """
 
         def run(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[object, ...]]]:
-            self._prepare(connection)
+            self._prepare(connection, statement)
             found = connection.execute(statement)
             return [column[0] for column in found.description or []], found.fetchall()
 
@@ -216,18 +216,22 @@ class DuckDbSink(Sink):
 
         return self._with_file(fetch, read_only=True)
 
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Add functions and views, for this connection only: other programs cannot call our functions."""
-        connection.create_function("hll_count_extract", aggregate.estimate_sketch, ["BLOB"], "BIGINT")
-        connection.create_function("rtea_merge_estimate", _merge_estimate, ["BLOB[]"], "BIGINT")
-        connection.execute(
-            "CREATE TEMP MACRO hll_count_merge(sketches) AS "
-            "rtea_merge_estimate(coalesce(list(sketches) FILTER (WHERE sketches IS NOT NULL), []::BLOB[]))"
-        )
-        if self._has_table(connection):
-            for name in queries.names():
-                query = queries.query(name, self._table, queries.DUCKDB).rstrip().rstrip(";")
-                connection.execute(f'CREATE TEMP VIEW "{name}" AS {query}')
+    def _prepare(self, connection: duckdb.DuckDBPyConnection, statement: str) -> None:
+        """Add the functions and views that a statement names, for this connection only: other programs cannot call our
+        functions.
+        """
+        views = [name for name in queries.names() if name in statement] if self._has_table(connection) else []
+        texts = {name: queries.query(name, self._table, queries.DUCKDB).rstrip().rstrip(";") for name in views}
+        # To make a function, DuckDB imports pandas if it is installed, which takes two seconds.
+        if any("hll_count" in text.lower() for text in (statement, *texts.values())):
+            connection.create_function("hll_count_extract", aggregate.estimate_sketch, ["BLOB"], "BIGINT")
+            connection.create_function("rtea_merge_estimate", _merge_estimate, ["BLOB[]"], "BIGINT")
+            connection.execute(
+                "CREATE TEMP MACRO hll_count_merge(sketches) AS "
+                "rtea_merge_estimate(coalesce(list(sketches) FILTER (WHERE sketches IS NOT NULL), []::BLOB[]))"
+            )
+        for name, text in texts.items():
+            connection.execute(f'CREATE TEMP VIEW "{name}" AS {text}')
 
     def _has_table(self, connection: duckdb.DuckDBPyConnection) -> bool:
         columns = f"FROM duckdb_columns() WHERE table_name = {_quoted(self._table_name)} AND column_name = 'is_final'"
