@@ -48,10 +48,10 @@ class Config(Section):
     jars: JarsSection = JarsSection()
 
 
-if more := plugins.more_sections(set(Config.model_fields)):
-    # Settings of sinks that bring their own.
-    fields: dict[str, Any] = {name: (section, section()) for name, section in more.items()}
-    Config = create_model("Config", __base__=Config, __module__=__name__, **fields)  # type: ignore[misc]
+if _more := plugins.more_sections(set(Config.model_fields)):
+    # Settings of sinks that bring their own; type checkers see the class above.
+    _sections: dict[str, Any] = {name: (section, section()) for name, section in _more.items()}
+    globals()["Config"] = create_model("Config", __base__=Config, __module__=__name__, **_sections)
 
 _DEFAULTS = Config()
 
