@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rtea import maps
+from rtea import maps, topics
 from rtea.cli import root
+from rtea.errors import InputError
 from rtea.maps import EventMap, guess, report
 from tests import layouts
 
@@ -84,3 +85,39 @@ def test_guess_proposes_a_map_that_counts_an_unknown_layout() -> None:
     assert first.items is not None
     assert (first.event_time, first.source, first.visitor_id) == (1_790_000_003_000, "mobile", "c3")
     assert (first.currency, first.order_id, first.items[0].price, first.items[0].quantity) == ("EUR", "o3", 12.5, 2)
+
+
+def test_sample_prints_a_layout(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "schema", "sample", "segment")
+    assert (code, out.encode().splitlines()) == (0, layouts.sample("segment"))
+    code, _, err = run(capsys, "schema", "sample", "nope")
+    assert code == InputError.exit_code
+    assert "expected one of ga4-export" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"", "has no events"), (b'{"a": 1}\n', "none of the first 1 events"), (None, "cannot be read")],
+)
+def test_send_refuses_a_file_of_which_nothing_counts(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+    problem: str,
+) -> None:
+    """Before it asks Kafka for anything but the topic's id."""
+    monkeypatch.setattr(topics, "find_id", lambda *_: "an-id")
+    if content is not None:
+        (tmp_path / "x.ndjson").write_bytes(content)
+    code, _, err = run(capsys, "send", str(tmp_path / "x.ndjson"), "--map", "segment")
+    assert code == InputError.exit_code
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+def test_the_statement_of_a_view_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "bigquery", "sql", "daily_uniques", "--table", "d.t", "--view", "d.my_view")
+    assert code == 0
+    assert out.startswith("CREATE OR REPLACE VIEW `d.my_view` AS\n-- Unique visitors by day")
+    assert run(capsys, "bigquery", "sql", "daily_uniques", "--view", "x`; DROP TABLE y")[0] == 2
