@@ -55,7 +55,7 @@ def own_config(config: Config) -> Config:
 
 
 def run(config: Config, sink_name: str, minutes: float, console: Console) -> Summary:
-    """Run the demo with a sink of `rtea.sinks.registry`; `config` comes from `own_config`.
+    """Run the demo with a sink of `rtea.plugins`; `config` comes from `own_config`.
 
     Raises:
         RteaError: a part did not start or failed; everything is stopped.
