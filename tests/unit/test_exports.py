@@ -22,6 +22,7 @@ VALUES = [b'{"a": 1}', b'{"a": "\xc3\xa4"}', b'{"a": 3}']
     [
         ("x.ndjson", LINES),
         ("x.jsonl", LINES),
+        ("x.csv.ndjson", b"\xef\xbb\xbf" + LINES),
         ("x.ndjson.gz", gzip.compress(LINES[:12]) + gzip.compress(LINES[12:])),
         ("x.ndjson.zst", zstandard.compress(LINES[:12]) + zstandard.compress(LINES[12:])),
     ],
@@ -50,6 +51,9 @@ def test_rows_of_csv_become_objects(suffix: str, tmp_path: Path) -> None:
         ("x.ndjson.gz", gzip.compress(LINES)[:-9], "cannot be read"),
         ("x.ndjson.gz", b"plain", "cannot be read"),
         ("x.ndjson.zst", b"plain", "cannot be read"),
+        ("x.ndjson.zst", zstandard.compress(LINES)[:-1], "cut off"),
+        ("x.ndjson.zst", zstandard.compress(LINES) + zstandard.compress(LINES)[:9], "cut off"),
+        ("x.csv", b'a,b\n1,"never ends\n2,3\n', "cannot be read"),
         ("missing.ndjson", None, "No such file"),
     ],
 )

@@ -67,6 +67,14 @@ def test_the_map_of_our_own_layout_reads_what_the_decoder_reads() -> None:
         (LEAST + "sources = ['Kiosk']", 5, "[a-z]"),
         (LEAST + f"sources = {[f's{n}' for n in range(17)]}", 5, "17 names"),
         (LEAST + "[device]\nram = '/x'", 6, "device.ram"),
+        (LEAST + "campaign = { constant = 'c', from = '/s' }", 5, "`constant` alone"),
+        (LEAST + "session_id = { derive = ['/a'], default = 'z' }", 5, "`derive` alone"),
+        (LEAST + "campaign = []", 5, "`from` or `constant`"),
+        (LEAST + "currency = { constant = 'eur' }", 5, "a valid currency"),
+        (LEAST + "campaign = '" + "/a" * 200 + "'", 5, "more than 128 steps"),
+        (LEAST + "[items]\neach = '/o/*/items'\nproduct_id = '/p'\nprice = '/m'", 6, "a list at a fixed place"),
+        (LEAST + "[items]\neach = []\nproduct_id = '/p'\nprice = '/m'", 6, "at least one path"),
+        (LEAST.replace("'mobile'", "'nope'").replace('"mobile"', '"nope"'), 1, "one of the sources mobile, website"),
         ("event_type = '/t'", 1, "[event_time]"),
         ("event_type = ", 1, ""),
     ],
@@ -116,7 +124,7 @@ def test_amounts_are_read_in_their_unit(
     assert Decimal(str(event.items[0].price)) == Decimal(expected)
 
 
-@pytest.mark.parametrize("written", ["19.999", 19.999, "-1", "1,299.00", "€ 5", "", True, "1e99"])
+@pytest.mark.parametrize("written", ["19.999", 19.999, "-1", "1,299.00", "€ 5", "", True, "1e99", "5000000000"])
 def test_an_amount_that_cannot_be_read_is_refused(written: object) -> None:
     text = '[items]\neach = "/i"\nproduct_id = "/p"\ncategory = { constant = "x" }\nprice = "/m"\n'
     with pytest.raises(InvalidEventError, match=r"items\.price"):
@@ -160,6 +168,33 @@ def test_the_first_place_that_has_something_counts() -> None:
     assert decoded(text, list=[{}, {"y": "5"}]).campaign == "5"
     assert decoded(text, named=[{"k": "m", "v": "6"}, {"v": "7", "k": "n"}]).campaign == "7"
     assert decoded(text).campaign is None
+
+
+def test_a_rounding_makes_no_price_of_a_negative_amount() -> None:
+    text = (
+        '[items]\neach = "/i"\nproduct_id = "/p"\ncategory = { constant = "x" }\n'
+        '[items.price]\nfrom = "/m"\nunit = "micro"\nrounding = "half_up"'
+    )
+    for amount in ("-5", -5, -0.004):
+        with pytest.raises(InvalidEventError, match=r"items\.price"):
+            decoded(text, i=[{"p": "a", "m": amount}])
+
+
+def test_blank_texts_do_not_hide_later_elements() -> None:
+    assert decoded('campaign = "/a/*/x"', a=[{"x": " "}, {"x": None}, {"x": "y"}]).campaign == "y"
+
+
+def test_a_default_does_not_count_for_types_that_require_the_field() -> None:
+    text = 'currency = { from = "/c", default = "EUR", required_by = "search" }'
+    assert decoded(text, c="GBP").currency == "GBP"
+    assert decoded(text).currency is None
+    assert decoded(text, t="page_view").currency == "EUR"
+    unlisted = (
+        'campaign = { from = "/x", default = "d", unlisted = "default", values = { a = "b" }, required_by = "search" }'
+    )
+    assert decoded(unlisted, t="page_view", x="z").campaign == "d"
+    with pytest.raises(InvalidEventError, match="campaign"):
+        decoded(unlisted, x="z")
 
 
 def test_sources_have_the_names_of_the_map() -> None:

@@ -121,3 +121,29 @@ def test_the_statement_of_a_view_names_it(capsys: pytest.CaptureFixture[str]) ->
     assert code == 0
     assert out.startswith("CREATE OR REPLACE VIEW `d.my_view` AS\n-- Unique visitors by day")
     assert run(capsys, "bigquery", "sql", "daily_uniques", "--view", "x`; DROP TABLE y")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "buy \U0001f389", "ts": 1_790_000_000, "client_id": "a", "\x7f": "\x7f"},
+        {"event": "buy", "ts": 10**400, "client_id": "a"},
+        {
+            "event": "buy",
+            "ts": "2026-10-09T10:00",
+            "a[0]": {"campaign": "y"},
+            "*": {"session_id": "s"},
+            "client_id": "a",
+        },
+        {"event": "buy", "\ud800": {"campaign": "x"}, "client_id": "a", "list": [[1], [[{"price": 1, "sku": 2}]]]},
+    ],
+)
+def test_guess_proposes_valid_toml_for_odd_names_and_values(event: dict[str, object]) -> None:
+    text = guess.propose([json.dumps(event).encode()])
+    for needed in ("event_type", "event_time", "visitor_id"):
+        text = text.replace(f'# {needed} = "/..."', f'{needed} = "/added"')
+    EventMap(text)
+
+
+def test_guess_survives_lines_that_nest_too_deep() -> None:
+    assert "check each line" in guess.propose([b'{"a":' * 3_000 + b"1" + b"}" * 3_000, b"[1]", b"\xff"])

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 from rtea import maps
 from rtea.maps import EventMap, report
 
+MOST_STEPS = 60
+"""Deepest place that is looked at."""
+
 IS_A_PRESET = 0.5
 """A preset is proposed if it counts at least this share of a sample."""
 
@@ -83,7 +86,7 @@ def propose(values: Iterable[bytes]) -> str:
 def _object(value: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
 
@@ -100,14 +103,22 @@ def _columns(events: list[dict[str, Any]]) -> dict[str, Column]:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if path.count("/") > MOST_STEPS:
+        return
     if isinstance(value, dict):
         for name, part in value.items():
-            yield from _leaves(part, f"{path}/{name.replace('~', '~0').replace('/', '~1')}")
+            if _can_be_named(name):
+                yield from _leaves(part, f"{path}/{name.replace('~', '~0').replace('/', '~1')}")
     elif isinstance(value, list):
         for part in value:
             yield from _leaves(part, f"{path}/*")
     elif value not in (None, ""):
         yield path, value
+
+
+def _can_be_named(name: str) -> bool:
+    """A path cannot name `*`, or what looks like a selection; surrogates are no text."""
+    return name != "*" and not name.endswith("]") and not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _plain(name: str) -> str:
@@ -140,11 +151,14 @@ def time_form(value: Any) -> str | None:
     >>> time_form(1_790_000_000), time_form("2026-09-21 14:13:20 UTC"), time_form("blue")
     ('s', 'utc', None)
     """
-    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", value):
-        return "own" if re.search(r"(Z|[+-]\d\d:\d\d)$", value) else "utc"
+    date_time = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?"
+    if isinstance(value, str) and re.fullmatch(date_time + r"(Z|[+-]\d\d:\d\d)", value):
+        return "own"
+    if isinstance(value, str) and re.fullmatch(date_time + "( UTC)?", value):
+        return "utc"
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     forms = [("s", 1e9, 1e11), ("ms", 1e11, 1e14), ("us", 1e14, 1e17), ("ns", 1e17, 1e20)]
     return next((form for form, least, most in forms if least <= number < most), None)
@@ -210,8 +224,9 @@ def _items(columns: dict[str, Column], lists: set[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text)
+    """A string of TOML: as in JSON, but TOML knows no surrogates, and escapes one character more."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value)[:60]
+    return json.dumps(value)[:60].replace("\x7f", " ")

@@ -5,6 +5,7 @@
 old rows or the new ones. The file's metadata says how new it is.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -26,6 +27,8 @@ AGE = b"rtea.age"
 """Key of the metadata with generation, revision and 0 or 1 for `is_final`."""
 
 LENGTH = b"rtea.window_ms"
+
+_NAME = re.compile(r"\d+-(events|refused)\.parquet")
 
 
 class ParquetSink(Sink):
@@ -67,7 +70,17 @@ class ParquetSink(Sink):
                 self._replace(file, each)
 
     def _files(self) -> Iterator[Path]:
-        return self._path.glob("day=*/*.parquet")
+        return (file for file in self._path.glob("day=*/*.parquet") if _NAME.fullmatch(file.name))
+
+    def _content(self, file: Path) -> list[dict[str, Any]]:
+        try:
+            # Without `partitioning`, the folder's name would become a column.
+            rows: list[dict[str, Any]] = self._pyarrow.parquet.read_table(file, partitioning=None).to_pylist()
+        except (OSError, self._pyarrow.ArrowException) as error:
+            raise SinkError(
+                f"{file} cannot be read: {error}: remove it, and restart the sink in an empty folder"
+            ) from error
+        return rows
 
     def _file(self, found: WindowResult) -> Path:
         day = datetime.fromtimestamp(found.window_start_ms / 1000, timezone.utc).date()
@@ -100,8 +113,8 @@ class ParquetSink(Sink):
         generation, revision, is_final = found.age
         about = {AGE: b"%d %d %d" % (generation, revision, is_final)}
         about[LENGTH] = b"%d" % (found.window_end_ms - found.window_start_ms)
-        columns = zip(zip(*rows, strict=True), self._schema, strict=True)
-        arrays = [self._pyarrow.array(values, field.type) for values, field in columns]
+        columns = [[row[place] for row in rows] for place in range(len(self._schema))]
+        arrays = [self._pyarrow.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
         replace(
             file, self._pyarrow.Table.from_arrays(arrays, schema=self._schema.with_metadata(about)), self._compression
         )
@@ -113,9 +126,7 @@ class ParquetSink(Sink):
         found = []
         for file in self._files():
             if start_ms <= int(file.name.partition("-")[0]) < end_ms:
-                # Without `partitioning`, the folder's name would become a column.
-                content = self._pyarrow.parquet.read_table(file, partitioning=None)
-                found += [_stored(row) for row in content.to_pylist()]
+                found += [_stored(row) for row in self._content(file)]
         return sorted(found, key=lambda row: (row.window_start_ms, row.metric, row.dimension, row.currency))
 
     def close(self) -> None:

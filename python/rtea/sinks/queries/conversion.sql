@@ -14,11 +14,11 @@ FROM (
   SELECT
     day,
     source,
-    MAX(CASE WHEN step = 'product_view' THEN sessions END) AS product_views,
-    MAX(CASE WHEN step = 'add_to_cart' THEN sessions END) AS carts,
-    MAX(CASE WHEN step = 'begin_checkout' THEN sessions END) AS checkouts,
-    MAX(CASE WHEN step = 'add_payment_info' THEN sessions END) AS payments,
-    MAX(CASE WHEN step = 'purchase' THEN sessions END) AS purchases
+    COALESCE(MAX(CASE WHEN step = 'product_view' THEN sessions END), 0) AS product_views,
+    COALESCE(MAX(CASE WHEN step = 'add_to_cart' THEN sessions END), 0) AS carts,
+    COALESCE(MAX(CASE WHEN step = 'begin_checkout' THEN sessions END), 0) AS checkouts,
+    COALESCE(MAX(CASE WHEN step = 'add_payment_info' THEN sessions END), 0) AS payments,
+    COALESCE(MAX(CASE WHEN step = 'purchase' THEN sessions END), 0) AS purchases
   FROM (
     SELECT
       {day of window_start} AS day,

@@ -12,7 +12,7 @@ FROM (
     SUM(CASE WHEN window_start < {hour_end - 1 HOUR} THEN event_count ELSE 0 END) AS hour_before
   FROM {table}
   CROSS JOIN (
-    SELECT {hour of MAX(window_end)} AS hour_end FROM {table} WHERE metric = 'event_count' AND {since 2 DAY}
+    SELECT {hour of MAX(window_end)} AS hour_end FROM {table} WHERE metric = 'event_count' AND COALESCE(is_final, TRUE) AND {since 2 DAY}
   ) AS newest
   WHERE metric = 'event_count'
     AND {since 3 DAY}

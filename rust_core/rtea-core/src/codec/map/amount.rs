@@ -6,6 +6,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::super::raw::Token;
 use super::super::rules;
+use crate::event;
 
 /// The unit of a foreign amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,9 @@ impl Unit {
             Token::Number(number) => Decimal::from_str(&number.to_string()).ok()?,
             _ => return None,
         };
+        if amount.is_sign_negative() && !amount.is_zero() {
+            return Some(REFUSED);
+        }
         let scale = match self {
             Self::Major => Decimal::from(unit),
             Self::Minor => Decimal::ONE,
@@ -58,7 +62,8 @@ impl Unit {
             Some(rounding) => minor.round_dp_with_strategy(0, rounding.strategy()),
             None => return Some(REFUSED),
         };
-        Some(i64::try_from(whole).map_or(REFUSED, Token::Minor))
+        let highest = event::MAX_PRICE.saturating_mul(unit);
+        Some(i64::try_from(whole).ok().filter(|minor| *minor <= highest).map_or(REFUSED, Token::Minor))
     }
 }
 

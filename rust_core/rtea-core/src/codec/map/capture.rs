@@ -45,11 +45,11 @@ impl<'a> Capture<'a> {
         self.elements.clear();
     }
 
-    /// Keeps a value, if there is none yet: the first element of an array that has it wins.
+    /// Keeps a value, if there is none yet: the first element of an array that has something wins.
     #[inline]
     pub(super) fn set(&mut self, base: Base, slot: Slot, token: Token<'a>) {
         let place = &mut self.tokens[base + slot];
-        if *place == Token::Absent {
+        if !is_something(place) {
             *place = token;
         }
     }
@@ -78,5 +78,15 @@ impl<'a> Capture<'a> {
         let values = self.tokens[wanted.event_slots..].chunks_mut(wanted.item_slots.max(1));
         let elements = self.elements.iter().zip(values).filter(move |((of, _), _)| *of == list);
         elements.map(|((_, is_object), values)| (*is_object, values))
+    }
+}
+
+/// Whether a value is neither null nor a blank text: many systems write those for what they do not know.
+#[inline]
+pub(super) fn is_something(token: &Token<'_>) -> bool {
+    match token {
+        Token::Absent => false,
+        Token::Text(text) => text.bytes().any(|byte| !byte.is_ascii_whitespace()),
+        _ => true,
     }
 }

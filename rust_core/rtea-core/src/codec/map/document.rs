@@ -93,6 +93,13 @@ pub(super) fn parse(text: &str) -> Result<Document, InvalidMap> {
     if let Some(items) = items {
         reading.items(items, &mut document)?;
     }
+    let known: Vec<_> = document.sources.iter().map(|source| source.name()).collect();
+    for (_, rule) in document.rules.iter().filter(|(field, _)| field == "source") {
+        if let Some(other) = rule.values.values().chain(&rule.default).find(|name| !known.contains(&name.as_str())) {
+            let problem = format!("[source] gives {other:?}: expected one of the sources {}", known.join(", "));
+            return Err(InvalidMap { line: 1, problem });
+        }
+    }
     for needed in ["event_type", "event_time", "visitor_id", "source"] {
         if !document.rules.iter().any(|(field, _)| field == needed) {
             let problem = format!("there is no table [{needed}]: expected one with `from` or `constant`");
@@ -188,10 +195,17 @@ impl Reading<'_> {
         for (field, value) in &fields {
             document.rules.push((field.clone(), self.rule(field, value, item, item_slots)?));
         }
-        for (number, (list, place)) in self.strings(lists)?.into_iter().enumerate() {
+        let paths = self.strings(lists)?;
+        if paths.is_empty() {
+            return Err(self.invalid(&lists.span(), "no list", "at least one path"));
+        }
+        for (number, (list, place)) in paths.into_iter().enumerate() {
             let mut steps = self.path(list, &place)?;
             while steps.last() == Some(&Step::Each) {
                 steps.pop();
+            }
+            if steps.iter().any(|step| !matches!(step, Step::Key(_))) {
+                return Err(self.invalid(&place, &format!("{list:?}"), "a list at a fixed place"));
             }
             let node = event.at(&steps);
             if node.items.replace(number).is_some() {
@@ -224,7 +238,9 @@ impl Reading<'_> {
         // `field = "/path"` is short for a table with `from` only.
         if value.get_ref().is_str() || value.get_ref().is_array() {
             let slots = look(value)?;
-            return Ok(Rule { slots, places, kind: kind(field), ..Rule::default() });
+            let rule = Rule { slots, places, kind: kind(field), ..Rule::default() };
+            self.check(field, &rule, value)?;
+            return Ok(rule);
         }
         let table = self.table(value)?;
         let mut rule = Rule { kind: kind(field), ..Rule::default() };
@@ -253,6 +269,23 @@ impl Reading<'_> {
     }
 
     fn check(&self, field: &str, rule: &Rule, value: Value<'_, '_>) -> Result<(), InvalidMap> {
+        let table = value.get_ref().as_table();
+        let says = |key: &str| table.is_some_and(|table| table.keys().any(|name| name.get_ref() == key));
+        if says("constant") && ["from", "default", "required_by", "derive"].into_iter().any(says) {
+            return Err(self.invalid(&value.span(), &format!("{field} with a constant and more"), "`constant` alone"));
+        }
+        if says("derive") && ["from", "default"].into_iter().any(says) {
+            return Err(self.invalid(&value.span(), &format!("{field} with derive and more"), "`derive` alone"));
+        }
+        let ours = rule.values.values().chain(&rule.default);
+        let is_valid: fn(&str) -> bool = match field {
+            "event_type" => crate::event::is_event_type,
+            "currency" => crate::event::is_currency,
+            _ => |_| true,
+        };
+        if let Some(invalid) = ours.into_iter().find(|name| !is_valid(name)) {
+            return Err(self.invalid(&value.span(), &format!("{invalid:?}"), &format!("a valid {field} of ours")));
+        }
         let has_place = !rule.slots.is_empty() || !rule.derived.is_empty();
         if !has_place && rule.default.is_none() {
             return Err(self.invalid(&value.span(), &format!("{field} without a place"), "`from` or `constant`"));

@@ -234,11 +234,11 @@ impl EventMap {
         let mut making = Making { report, event_type: "", digits: 0 };
         // The type comes first: it says whether the event is left out.
         let event_type = making.make(&self.event_type, "event_type", capture.event())?;
+        making.event_type = text(&event_type).unwrap_or_default();
         let currency = match &self.currency {
             Some(rule) => making.make(rule, "currency", capture.event())?,
             None => Token::Absent,
         };
-        making.event_type = text(&event_type).unwrap_or_default();
         making.digits = event::minor_digits(text(&currency).unwrap_or(event::DEFAULT_CURRENCY));
         for (place, name, rule) in &self.others {
             let token = making.make(rule, name, capture.event())?;

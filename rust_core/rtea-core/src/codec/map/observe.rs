@@ -36,6 +36,7 @@ impl EventMap {
         if !event::is_event_type(found.event_type) {
             return None;
         }
+        making.event_type = found.event_type;
         let currency = match &self.currency {
             Some(rule) => optional(making.make(rule, "currency", capture.event()).ok()?)?,
             None => None,
@@ -44,7 +45,7 @@ impl EventMap {
         if !event::is_currency(found.currency) {
             return None;
         }
-        (making.event_type, making.digits) = (found.event_type, event::minor_digits(found.currency));
+        making.digits = event::minor_digits(found.currency);
         (found.session_id, found.campaign, found.order_id, found.country) = (None, None, None, None);
         let (mut os, mut has_device) = (None, false);
         for (place, name, rule) in &self.others {

@@ -14,6 +14,9 @@ pub(super) enum Step {
     Where { member: String, text: String },
 }
 
+/// Most steps of a path.
+const MOST_STEPS: usize = 128;
+
 /// Reads a path; the empty one is the whole event.
 ///
 /// # Errors
@@ -25,6 +28,9 @@ pub(super) fn parse(path: &str) -> Result<Vec<Step>, String> {
     let Some(path) = path.strip_prefix('/') else {
         return Err(format!("path {path:?}: expected a JSON Pointer, which is empty or starts with /"));
     };
+    if path.split('/').count() > MOST_STEPS {
+        return Err(format!("a path of more than {MOST_STEPS} steps: expected fewer, events nest at most as deep"));
+    }
     let mut steps = Vec::new();
     for token in path.split('/') {
         if token == "*" {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::raw::Token;
 use super::amount::{Rounding, Unit};
+use super::capture::is_something;
 use super::moment::Clock;
 use super::trie::Slot;
 use crate::event::is_event_type;
@@ -117,7 +118,7 @@ impl Rule {
         };
         let read = match self.kind {
             Kind::Text if how == How::Default => None,
-            Kind::Text => return self.text(token),
+            Kind::Text => return self.text(token, event_type),
             Kind::Time(clock) => clock.ms(&token),
             Kind::Whole => whole(&token),
             Kind::Money(unit, rounding) => unit.minor(&token, digits, rounding),
@@ -134,17 +135,11 @@ impl Rule {
         self.slots.iter().any(|slot| self.has(&tokens[*slot]))
     }
 
-    /// Whether there is a value. Null and blank texts are none: many systems write them for what they do not know.
+    /// Whether there is a value.
     #[inline]
     fn has(&self, token: &Token<'_>) -> bool {
-        match token {
-            Token::Absent => false,
-            Token::Text(text) => {
-                text.bytes().any(|byte| !byte.is_ascii_whitespace())
-                    && (self.absent.is_empty() || !self.absent.contains(&**text))
-            }
-            _ => true,
-        }
+        let is_absent = |text: &str| !self.absent.is_empty() && self.absent.contains(text);
+        is_something(token) && !matches!(token, Token::Text(text) if is_absent(text))
     }
 
     /// An id of 32 hexadecimal digits, the same for equal values.
@@ -154,7 +149,7 @@ impl Rule {
             match &tokens[*slot] {
                 Token::Text(text) if self.has(&tokens[*slot]) => hash.update(text.as_bytes()),
                 Token::Integer(number) => hash.update(number.to_string()),
-                Token::Number(number) => hash.update(number.to_string()),
+                Token::Number(number) => hash.update((number + 0.0).to_string()),
                 _ => return Made::Value(Token::Absent, How::Lacked),
             }
             hash.update([0]);
@@ -163,11 +158,12 @@ impl Rule {
         Made::Value(Token::Text(Cow::Owned(digits)), How::Coerced)
     }
 
-    fn text<'a>(&'a self, token: Token<'a>) -> Made<'a> {
+    fn text<'a>(&'a self, token: Token<'a>, event_type: &str) -> Made<'a> {
         let (text, how) = match token {
             Token::Text(text) => (text, How::Found),
             Token::Integer(number) => (Cow::Owned(number.to_string()), How::Coerced),
-            Token::Number(number) if number.is_finite() => (Cow::Owned(number.to_string()), How::Coerced),
+            // Adding zero makes -0 equal to 0.
+            Token::Number(number) if number.is_finite() => (Cow::Owned((number + 0.0).to_string()), How::Coerced),
             other => return Made::Value(other, How::Found),
         };
         if !self.skipped.is_empty() && self.skipped.contains(&*text) {
@@ -182,6 +178,7 @@ impl Rule {
             Unlisted::Keep => Made::Value(Token::Text(text), how),
             Unlisted::SnakeCase if is_event_type(&text) => Made::Value(Token::Text(text), how),
             Unlisted::SnakeCase => Made::Value(Token::Text(Cow::Owned(snake_case(&text))), How::Coerced),
+            Unlisted::Default if self.required_by.contains(event_type) => Made::Refused,
             Unlisted::Default => Made::Value(
                 self.default.as_deref().map_or(Token::Absent, |text| Token::Text(text.into())),
                 How::Default,
