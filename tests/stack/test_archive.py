@@ -49,16 +49,24 @@ def archived(folder: Path) -> list[tuple[int, int, bytes]]:
 
 
 def run_until(config: Config, folder: Path, expected: list[tuple[int, int, bytes]]) -> None:
-    stop = threading.Event()
-    running = threading.Thread(target=Archive(config, folder, "zstd", 0.1).run, args=(stop,))
+    stop, errors = threading.Event(), []
+
+    def run() -> None:
+        try:
+            Archive(config, folder, "zstd", 0.1).run(stop)
+        except BaseException as error:
+            errors.append(error)
+
+    running = threading.Thread(target=run)
     running.start()
     deadline_s = time.monotonic() + 60
     try:
-        while archived(folder) != expected and time.monotonic() < deadline_s:
+        while archived(folder) != expected and not errors and time.monotonic() < deadline_s:
             time.sleep(0.1)
     finally:
         stop.set()
         running.join()
+    assert not errors, errors
     assert archived(folder) == expected
 
 

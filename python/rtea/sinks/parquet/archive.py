@@ -20,6 +20,7 @@ from rtea.config import Config
 from rtea.errors import BrokerError, InvalidEventError
 from rtea.events import Event
 from rtea.sinks.parquet.files import replace
+from rtea.sinks.runner import UNAVAILABLE
 
 FILE_RECORDS = 100_000
 """Offsets of one file."""
@@ -83,8 +84,8 @@ class Archive:
     def _take(self, message: Message, consumer: Consumer) -> None:
         error = message.error()
         if error:
-            if error.code() in (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
-                return
+            if error.code() in UNAVAILABLE:
+                return  # The consumer waits for the brokers.
             raise BrokerError(f"events topic cannot be read: {error.str()}")
         partition, offset = message.partition() or 0, message.offset() or 0
         first = offset // FILE_RECORDS * FILE_RECORDS
