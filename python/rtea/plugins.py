@@ -86,7 +86,7 @@ def sink(name: str) -> SinkKind:
         raise ConfigError(f"sink {name!r} is unknown: expected one of {', '.join(names())}")
     try:
         kind = _references()[name]()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # The code of another package may fail in any way.
         if name in _OURS:
             raise
         raise ConfigError(

@@ -22,11 +22,8 @@ from rtea.maps import EventMap, report
 BATCH = 10_000
 """Most events in one transaction."""
 
-TRIED = 10_000
-"""Events that are tried with the map before anything is sent."""
-
 IDENTIFIED_BY = 10_000
-"""Events by which a file is known again."""
+"""Events by which a file is known again; they are tried with the map before anything is sent."""
 
 
 @dataclass
@@ -76,7 +73,7 @@ def _identify(path: Path, event_map: EventMap) -> str:
     first = list(islice(exports.read(path), IDENTIFIED_BY))
     if not first:
         raise InputError(f"{path} has no events: expected lines of JSON, or rows of CSV")
-    tried = report.examine(first[:TRIED], event_map)
+    tried = report.examine(first, event_map)
     if not tried.counted:
         problem = next(iter(tried.problems), "the map leaves them out")
         raise InputError(

@@ -51,19 +51,22 @@ def test_the_example_keeps_the_contract_of_a_sink(with_example: dict[str, str]) 
     assert " passed" in suite.stdout
 
 
-def test_a_broken_package_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [None, "1 / 0", "KIND = 7", "KIND ="])
+def test_a_broken_package_is_one_line(tmp_path: Path, code: str | None) -> None:
+    if code is not None:
+        (tmp_path / "broken_sink.py").write_text(code)
     info = tmp_path / "broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rtea.sinks]\nbroken = no_such_module:KIND\n")
+    (info / "entry_points.txt").write_text("[rtea.sinks]\nbroken = broken_sink:KIND\n")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     shown = run(environment, "rtea", "config", "show")
     assert shown.returncode == 0, "everything else still works"
-    assert shown.stderr.startswith("warning: sink 'broken' cannot be loaded: ")
+    assert shown.stderr.startswith("warning: sink 'broken'")
     assert shown.stderr.count("\n") == 1
     used = run(environment, "rtea", "sink", "broken")
     assert used.returncode == ConfigError.exit_code
-    assert used.stderr.splitlines()[-1].startswith("error: sink 'broken' cannot be loaded: ")
+    assert used.stderr.splitlines()[-1].startswith("error: sink 'broken'")
 
 
 def test_an_unknown_sink_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

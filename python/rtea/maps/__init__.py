@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rtea.errors import ConfigError, InvalidMapError
 from rtea.events import Event, of_array
+from rtea.sections import is_map_file
 
 IDENTITY = "rtea"
 """The preset for our own events, which needs no map."""
@@ -38,9 +39,8 @@ def find(name: str) -> Path:
     """
     if name in presets():
         return _FOLDER / f"{name}.toml"
-    path = Path(name)
-    if path.suffix == ".toml" or "/" in name:
-        return path
+    if is_map_file(name):
+        return Path(name)
     raise ConfigError(f"events.map is {name!r}: expected one of {', '.join(presets())}, or a path of a .toml file")
 
 
