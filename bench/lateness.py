@@ -27,6 +27,7 @@ from bench import machine
 from rtea import config as configuration
 from rtea import manifest, verify
 from rtea.config import Config
+from rtea.job import cluster
 from rtea.job import submit as job
 from rtea.sinks.registry import make_sink
 from rtea.stack import local, rest
@@ -113,7 +114,7 @@ def _recover(config: Config, job_id: str) -> float:
 
     def runs_again() -> bool:
         try:
-            details = job.describe(config, job_id)
+            details = cluster.describe(config, job_id)
         except Exception:  # The JobManager answers again in a moment.
             return False
         states = [(vertex["status"], vertex["start-time"] / 1_000) for vertex in details["vertices"]]

@@ -16,6 +16,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from bench.rivals import java, sql_job
 from bench.rivals.answer import Answer, Row, differences, without_all_visitors
 from bench.rivals.contender import Clock, Contender, Drained
+from rtea.job import cluster
 from rtea.job import submit as job
 from rtea.sinks import result
 from rtea.sinks.result import WindowResult
@@ -34,13 +35,13 @@ class OnFlink(Contender):
 
     def watch(self, job_id: str) -> Drained:
         """Wait until the source has read all events."""
-        vertex = next(v for v in job.describe(self.config, job_id)["vertices"] if v["name"].startswith("Source: "))
+        vertex = next(v for v in cluster.describe(self.config, job_id)["vertices"] if v["name"].startswith("Source: "))
         name = self._source_metric(job_id, vertex["id"])
         events = self.sent.end.events
         deadline_s = time.monotonic() + DRAIN_LIMIT_SECONDS
         clock, first = Clock(self.config), 0.0
         while time.monotonic() < deadline_s:
-            found = job.metrics(self.config, job_id, vertex["id"], [name])
+            found = cluster.metrics(self.config, job_id, vertex["id"], [name])
             records = found[name]["sum"] if name in found else 0.0
             if not first and records > 0:
                 if records > events / 2:

@@ -18,6 +18,7 @@ from rtea import plugins
 from rtea.errors import ConfigError
 from rtea.sections import (
     BigQuerySection,
+    DashboardSection,
     EventsSection,
     FaultsSection,
     GeneratorSection,
@@ -45,6 +46,7 @@ class Config(Section):
     generator: GeneratorSection = GeneratorSection()
     faults: FaultsSection = FaultsSection()
     stack: StackSection = StackSection()
+    dashboard: DashboardSection = DashboardSection()
     jars: JarsSection = JarsSection()
 
 

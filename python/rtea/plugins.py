@@ -4,6 +4,7 @@ Commands, settings, docs and the conformance suite are made from this list. It i
 needed, except for settings that `rtea.config` does not have.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -39,7 +40,8 @@ class Option(NamedTuple):
 @dataclass(frozen=True)
 class SinkKind:
     """A kind of sink: its name; what `rtea sink NAME` does; its table in `rtea.toml` and the class of its settings; the
-    sink with these settings (`rtea.sinks.contract.Sink`); options; where its rows are, for people; and its settings in
+    sink with these settings (`rtea.sinks.contract.Sink`); options; what `rtea sink` also runs
+    beside it, of the whole configuration, until an event is set; where its rows are, for people; and its settings in
     a demo, which keeps its files in a folder and must not touch the user's rows.
     """
 
@@ -49,6 +51,7 @@ class SinkKind:
     settings: type[Section]
     make: Callable[[Any], Any]
     options: tuple[Option, ...] = ()
+    beside: Callable[[Any], Callable[[threading.Event], None] | None] = lambda _: None
     whereabouts: Callable[[Any], str] = str
     of_demo: Callable[[Any, Path], Any] = lambda section, _: section
 

@@ -364,6 +364,19 @@ class StackSection(Section):
     """Free disk space below which the stack does not start."""
 
 
+class DashboardSection(Section):
+    """The live page of `rtea dashboard` and `rtea demo`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Another one than the loopback needs a token."""
+    port: int = Field(8050, ge=0, le=65535)
+    """Port; 0: any free one."""
+    token: SecretStr | None = None
+    """What a browser must present once, as `?token=`: best set as RTEA_DASHBOARD__TOKEN. RTEA never prints it."""
+    manifest: Path | None = None
+    """The manifest of a `rtea-gen` run: the page shows how many of its windows equal the table's."""
+
+
 def user_jar_cache() -> Path:
     """Where jars lie by default. Without a home directory it begins with "~"."""
     return platformdirs.user_cache_path("rtea") / "jars"

@@ -133,7 +133,7 @@ def end_offsets(kafka: KafkaSection, topic: str) -> dict[int, int]:
         BrokerError: no broker answers.
         MissingTopicError: the topic does not exist.
     """
-    return {partition: end for partition, (_, end) in _bounds(kafka, topic).items()}
+    return {partition: end for partition, (_, end) in bounds(kafka, topic).items()}
 
 
 def start_offsets(kafka: KafkaSection, topic: str, from_ms: int) -> dict[int, int]:
@@ -144,15 +144,21 @@ def start_offsets(kafka: KafkaSection, topic: str, from_ms: int) -> dict[int, in
         BrokerError: no broker answers.
         MissingTopicError: the topic does not exist.
     """
-    bounds = _bounds(kafka, topic)
+    first_and_end = bounds(kafka, topic)
     with _consumer(kafka, topic) as consumer:
-        wanted = [TopicPartition(topic, partition, max(from_ms, 0)) for partition in bounds]
+        wanted = [TopicPartition(topic, partition, max(from_ms, 0)) for partition in first_and_end]
         found = _retry_until_leader(_timeout_s(kafka), consumer.offsets_for_times, wanted)
     starts = {place.partition: place.offset for place in found}
-    return {number: starts[number] if starts[number] >= 0 else first for number, (first, _) in bounds.items()}
+    return {number: starts[number] if starts[number] >= 0 else first for number, (first, _) in first_and_end.items()}
 
 
-def _bounds(kafka: KafkaSection, topic: str) -> dict[int, tuple[int, int]]:
+def bounds(kafka: KafkaSection, topic: str) -> dict[int, tuple[int, int]]:
+    """The first offset of each partition, and its end (`end_offsets`).
+
+    Raises:
+        BrokerError: no broker answers.
+        MissingTopicError: the topic does not exist.
+    """
     partitions = list_partitions(kafka).get(topic)
     if partitions is None:
         raise missing(kafka, topic)

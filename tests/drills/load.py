@@ -32,7 +32,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from rtea import config as configuration
 from rtea import dead_letters, topics
 from rtea.config import Config
-from rtea.job import submit as job
+from rtea.job import cluster
 from rtea.manifest import Manifest
 from rtea.sinks import result
 from rtea.sinks.registry import make_sink
@@ -217,7 +217,7 @@ def wait_until(true: Callable[[], bool], seconds: float, what: str) -> float:
 def is_running(config: Config, job_id: str) -> bool:
     """Whether every task of the job runs."""
     try:
-        details = job.describe(config, job_id)
+        details = cluster.describe(config, job_id)
     except Exception:  # The JobManager may be away, or not know the job yet.
         return False
     return details["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in details["vertices"])
@@ -225,7 +225,7 @@ def is_running(config: Config, job_id: str) -> bool:
 
 def started_ms(config: Config, job_id: str) -> int:
     """When the job's tasks were started last; -1 while they are not."""
-    return min(int(vertex["start-time"]) for vertex in job.describe(config, job_id)["vertices"])
+    return min(int(vertex["start-time"]) for vertex in cluster.describe(config, job_id)["vertices"])
 
 
 def runs_since(config: Config, job_id: str, time_ms: int) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from rtea import manifest
 from rtea.config import Config
 from rtea.errors import DiskSpaceError
-from rtea.job import submit as job
+from rtea.job import cluster
 from rtea.sinks.registry import make_sink
 from rtea.stack import jars, local
 from rtea.stack.layout import Layout
@@ -97,16 +97,18 @@ def test_a_full_disk_under_the_checkpoints_changes_no_row(tmp_path: Path, undist
             with load.loaded(config, tmp_path / "m.jsonl", SECONDS):
                 with full(disk):
                     load.wait_until(
-                        lambda: job.checkpoint_status(config, job_id).failed_checkpoints >= 2, 60, "checkpoints fail"
+                        lambda: cluster.checkpoint_status(config, job_id).failed_checkpoints >= 2,
+                        60,
+                        "checkpoints fail",
                     )
                     before_ms = load.started_ms(config, job_id)
                     pipeline.kill(config, "taskmanager")
                     load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
-                done = job.checkpoint_status(config, job_id).completed_checkpoints
+                done = cluster.checkpoint_status(config, job_id).completed_checkpoints
                 load.wait_until(
-                    lambda: job.checkpoint_status(config, job_id).completed_checkpoints > done, 60, "they succeed"
+                    lambda: cluster.checkpoint_status(config, job_id).completed_checkpoints > done, 60, "they succeed"
                 )
-            assert job.checkpoint_status(config, job_id).last_failure
+            assert cluster.checkpoint_status(config, job_id).last_failure
             # State is small, so the JobManager may be the one that writes it.
             logs = Layout.of(root).logs.glob("flink--*")
             assert any("No space left on device" in log.read_text(errors="replace") for log in logs)

@@ -18,6 +18,7 @@ from rtea import config as configuration
 from rtea import dead_letters, topics
 from rtea.config import Config
 from rtea.errors import ConfigError, JobError, MissingTopicError
+from rtea.job import cluster
 from rtea.job import submit as job
 from rtea.sinks import identity, result, runner
 from rtea.sinks.registry import make_sink
@@ -173,12 +174,12 @@ def test_a_job_refuses_its_recreated_topic_with_the_remedy(drilled: Config) -> N
     with pipeline.submitted(drilled) as job_id:
         load.produce(drilled, [event(event_id=str(n)) for n in range(400)])
         load.wait_until(
-            lambda: job.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept"
+            lambda: cluster.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept"
         )
         make_again(drilled, drilled.kafka.events_topic, 4)
         load.produce(drilled, [event(event_id=str(n)) for n in range(2_000)])
-        load.wait_until(lambda: "recreated" in job.root_cause(drilled, job_id), 60, "the job fails")
-        cause = job.root_cause(drilled, job_id)
+        load.wait_until(lambda: "recreated" in cluster.root_cause(drilled, job_id), 60, "the job fails")
+        cause = cluster.root_cause(drilled, job_id)
     assert f"topic {drilled.kafka.events_topic} was deleted and recreated" in cause
     assert "submit the job without a savepoint" in cause
 
@@ -186,7 +187,9 @@ def test_a_job_refuses_its_recreated_topic_with_the_remedy(drilled: Config) -> N
 def test_a_savepoint_of_another_topic_is_refused_with_the_remedy(drilled: Config) -> None:
     job_id = job.submit(drilled)
     load.produce(drilled, [event(event_id=str(n)) for n in range(400)])
-    load.wait_until(lambda: job.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept")
+    load.wait_until(
+        lambda: cluster.checkpoint_status(drilled, job_id).completed_checkpoints > 2, 60, "offsets are kept"
+    )
     savepoint = job.stop(drilled, job_id)
     make_again(drilled, drilled.kafka.events_topic, 4)
     load.produce(drilled, [event(event_id=str(n)) for n in range(2_000)])

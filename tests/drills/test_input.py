@@ -13,6 +13,8 @@ from confluent_kafka import Producer
 
 from rtea import dead_letters, topics
 from rtea.config import Config
+from rtea.metrics import registry
+from rtea.sinks.contract import StoredRow
 from rtea.sinks.registry import make_sink
 from tests.drills import load
 from tests.drills.conftest import SECONDS
@@ -132,6 +134,47 @@ def test_a_million_categories_in_a_minute_hide_no_known_row(drilled: Config, tmp
     assert len(revenue) == limit + 1
     assert counts["(other)_mobile"] == NAMES // 2 - limit
     assert revenue["(other)", "USD"] == NAMES // 2 - (limit - len(true_revenue))
+
+
+def test_a_million_products_campaigns_and_sessions_stay_bounded(drilled: Config) -> None:
+    """Every metric is on. What has no row of its own is in `(other)`, so that the sums are exact."""
+    config = load.drill_config(drilled, window_ms=60_000, metrics=list(registry()))
+    start_ms = load.START_MS // 60_000 * 60_000
+    producer = Producer(topics.connection(config.kafka) | {"linger.ms": 20, "queue.buffering.max.messages": NAMES})
+    with pipeline.submitted(config) as job_id, pipeline.sinking(config):
+        started_ms = load.started_ms(config, job_id)
+        for number in range(NAMES):
+            item = {"product_id": f"p{number}", "category": "toys", "price": 1.0}
+            names = {"visitor_id": f"v{number}", "session_id": f"s{number}", "campaign": f"c{number}"}
+            value = event(event_id=str(number), event_time=start_ms, event_type="product_view", items=[item], **names)
+            if number % 10 == 0:
+                value = value.replace(b'"product_view"', b'"purchase"')
+            producer.produce(config.kafka.events_topic, value, partition=number % 4, timestamp=start_ms + number // 100)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+
+        def counted() -> bool:
+            rows = make_sink(config, "duckdb").read(start_ms, start_ms + 1)
+            return any(row.revision == NAMES and row.is_final for row in rows)
+
+        load.wait_until(counted, 120, "the window counts every event")
+        rows = make_sink(config, "duckdb").read(start_ms, start_ms + 1)
+        assert load.started_ms(config, job_id) == started_ms, "the job was restarted"
+
+    def of(metric: str, prefix: str = "") -> list[StoredRow]:
+        return [row for row in rows if row.metric == metric and row.dimension.startswith(prefix)]
+
+    sales = NAMES // 10
+    assert sum(row.event_count or 0 for row in of("product_views")) == NAMES - sales
+    assert sum(row.event_count or 0 for row in of("product_units")) == sales
+    assert sum(row.revenue or 0 for row in of("product_revenue")) == sales
+    assert sum(row.event_count or 0 for row in of("audience_events", "campaign:")) == NAMES
+    assert sum(row.revenue or 0 for row in of("audience_revenue", "campaign:")) == sales
+    assert all(len(of(f"product_{series}")) == config.job.top_products + 1 for series in ("views", "units", "revenue"))
+    assert len(of("audience_events", "campaign:")) <= 301
+    (sessions,) = [row for row in of("sessions") if row.dimension == "all"]
+    assert abs((sessions.unique_visitors or 0) - NAMES) < 3 * 0.00575 * NAMES
+    assert len(rows) < 3_000
 
 
 @pytest.mark.quick

@@ -12,7 +12,7 @@ import pytest
 
 from rtea import manifest
 from rtea.config import Config
-from rtea.job import submit as job
+from rtea.job import cluster
 from tests.drills import load
 from tests.drills.conftest import SECONDS
 from tests.flink import pipeline
@@ -125,4 +125,4 @@ def test_a_sink_killed_at_random_moments(drilled: Config, tmp_path: Path, undist
             assert generator.wait() == 0
         with pipeline.sinking(drilled):
             load.assert_undisturbed(drilled, manifest.read(tmp_path / "m.jsonl"), undisturbed)
-    assert job.jobs(drilled)
+    assert cluster.jobs(drilled)

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from rtea import manifest, topics
 from rtea.config import Config
 from rtea.errors import ConfigError, JobError
+from rtea.job import cluster
 from rtea.job import submit as job
 from rtea.sinks import runner
 from rtea.sinks.registry import make_sink
@@ -122,7 +123,7 @@ def test_a_stack_that_is_stopped_and_started_again_continues_its_job(tmp_path: P
         job_id = job.submit(config)
         first = pipeline.generated(config, tmp_path / "1.jsonl", *load.arguments(30, speed="0"))
         load.wait_until(
-            lambda: job.checkpoint_status(config, job_id).completed_checkpoints > 2, 60, "checkpoints are made"
+            lambda: cluster.checkpoint_status(config, job_id).completed_checkpoints > 2, 60, "checkpoints are made"
         )
         local.down(config)
         local.up(config)

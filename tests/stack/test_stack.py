@@ -17,6 +17,7 @@ from rtea import config as configuration
 from rtea import topics
 from rtea.config import Config
 from rtea.errors import BrokerError, ConfigError, JobError, MissingTopicError, PortInUseError, StackError
+from rtea.job import cluster
 from rtea.job import submit as job
 from rtea.stack import kafka, local, supervisor
 from rtea.stack.layout import Layout
@@ -118,7 +119,7 @@ def test_a_job_that_needs_more_slots_than_there_are_is_refused_with_its_cause(
     )
     with pytest.raises(JobError, match=r"slots|resource"):
         job.submit(greedy)
-    assert {entry.state for entry in job.jobs(stack)} <= {"CANCELED", "FAILED", "FINISHED"}, "it was left behind"
+    assert {entry.state for entry in cluster.jobs(stack)} <= {"CANCELED", "FAILED", "FINISHED"}, "it was left behind"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -234,7 +235,7 @@ def test_stopping_removes_a_stack_whose_supervisor_was_killed(tmp_path: Path) ->
     with pytest.raises(BrokerError, match="no Kafka broker answers"):
         topics.list_partitions(config.kafka.model_copy(update={"timeout_ms": 500}))
     with pytest.raises(StackError, match="no Flink cluster answers"):
-        job.jobs(config)
+        cluster.jobs(config)
     assert local.down(config) is False
 
 

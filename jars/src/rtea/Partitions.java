@@ -97,6 +97,18 @@ final class Partitions {
         return states;
     }
 
+    /** Number, next offset, event time of each partition, and 1 if it is idle. */
+    List<long[]> shown() {
+        List<long[]> shown = new ArrayList<>();
+        partitions.forEach(
+                (number, partition) ->
+                        shown.add(
+                                new long[] {
+                                    number, partition.nextOffset, partition.eventTimeMs, isIdle(partition) ? 1 : 0
+                                }));
+        return shown;
+    }
+
     /** Notes a batch: {@code eventTimeMs} is the least number when it has no valid event. */
     void add(int number, long nextOffset, long eventTimeMs, long nowMs) {
         watchClock(nowMs);

@@ -8,10 +8,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Properties;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
@@ -48,6 +50,11 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
     static final String SPREAD_GAUGE = "partitionSpreadMs";
     static final String LOOK_AGE_GAUGE = "topicLookAgeMs";
 
+    /** The group of gauges for each partition, and their names. */
+    static final String PARTITION_GROUP = "partition";
+
+    private static final List<String> PARTITION_GAUGES = List.of("nextOffset", "eventTimeMs", "isIdle");
+
     private final String topic;
     private final String group;
     private final Properties properties;
@@ -67,6 +74,7 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
     private transient volatile long lookedAtMs;
     private transient volatile int slowest;
     private transient volatile long spreadMs;
+    private transient Map<Integer, long[]> shown;
     private transient boolean isEmitted;
     private transient boolean hasEnded;
 
@@ -131,6 +139,7 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
     public void open() throws Exception {
         super.open();
         risenAtMs = clockMs();
+        shown = new ConcurrentHashMap<>();
         getMetricGroup().gauge(SLOWEST_GAUGE, () -> slowest);
         getMetricGroup().gauge(HELD_GAUGE, () -> Math.max(0, clockMs() - risenAtMs));
         getMetricGroup().gauge(SPREAD_GAUGE, () -> spreadMs);
@@ -174,8 +183,21 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
         OptionalLong reachedMs = partitions.eventTimeMs(nowMs);
         slowest = partitions.slowest();
         spreadMs = partitions.spreadMs();
+        partitions.shown().forEach(this::show);
         if (reachedMs.isPresent() && !hasEnded) {
             emit(reachedMs.getAsLong() - delayMs);
+        }
+    }
+
+    /** Keeps what gauges show of a partition, and makes them when it is new. */
+    private void show(long[] state) {
+        int number = (int) state[0];
+        if (shown.put(number, state) == null) {
+            MetricGroup group = getMetricGroup().addGroup(PARTITION_GROUP, Integer.toString(number));
+            for (int place = 0; place < PARTITION_GAUGES.size(); place++) {
+                int at = place + 1;
+                group.gauge(PARTITION_GAUGES.get(place), () -> shown.get(number)[at]);
+            }
         }
     }
 

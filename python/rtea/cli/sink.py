@@ -3,7 +3,8 @@
 import logging
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 import msgspec
@@ -65,8 +66,32 @@ def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> 
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     stop: threading.Event = runner.stop_on_signals()
-    with exporter.serving(metrics_port):
+    with exporter.serving(metrics_port), _running_beside(plugins.sink(name).beside(config), stop):
         runner.run(config, make_sink(config, name), stop, _report_json if progress == "json" else _report_text)
+
+
+@contextmanager
+def _running_beside(work: Callable[[threading.Event], None] | None, stop: threading.Event) -> Iterator[None]:
+    """Run something in a thread for a block. If it fails, the block is asked to stop, and its error is raised."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            if work:
+                work(stop)
+        except BaseException as error:
+            errors.append(error)
+            stop.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _report_text(results: Sequence[WindowResult], readable_at_ms: int) -> None:

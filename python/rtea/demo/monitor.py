@@ -3,19 +3,16 @@
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 import psutil
 
 from rtea.config import Config
 from rtea.errors import JobError, StackError
-from rtea.job import submit as job
+from rtea.job import cluster, progress
+from rtea.job.progress import PENDING, RECORDS_OUT, WATERMARK
 from rtea.stack import local
-
-SOURCE = "Source__events"
-RECORDS_OUT, PENDING = f"{SOURCE}.deserializer.numRecordsPacked", f"{SOURCE}.pendingRecords"
-WATERMARK = "watermarks.currentOutputWatermark"
 
 RATE_SECONDS = 5.0
 """The rate is the average over so long."""
@@ -88,13 +85,13 @@ class Monitor:
             self.cpu_seconds[name] = max(self.cpu_seconds[name], used)
         try:
             if not self._watermarks_id:
-                vertices = job.describe(self.config, self.job_id)["vertices"]
-                self._source_id = _find(vertices, "Source: events")
-                self._watermarks_id = _find(vertices, "watermarks")
-            found = job.metrics(self.config, self.job_id, self._source_id, [RECORDS_OUT, PENDING])
-            found |= job.metrics(self.config, self.job_id, self._watermarks_id, [WATERMARK])
+                vertices = cluster.describe(self.config, self.job_id)["vertices"]
+                self._source_id = progress.find_vertex(vertices, progress.SOURCE)
+                self._watermarks_id = progress.find_vertex(vertices, progress.WATERMARKS)
+            found = cluster.metrics(self.config, self.job_id, self._source_id, [RECORDS_OUT, PENDING])
+            found |= cluster.metrics(self.config, self.job_id, self._watermarks_id, [WATERMARK])
             sample = Sample(time.time(), found[RECORDS_OUT]["sum"], found[PENDING]["sum"], found[WATERMARK]["min"])
-        except (StackError, JobError, KeyError, StopIteration):
+        except (StackError, JobError, KeyError):
             return None
         self.samples.append(sample)
         return sample
@@ -120,11 +117,6 @@ class Monitor:
             if written.is_final:
                 first.setdefault(written.window_start_ms, written)
         return [self.freshness_s(first[start_ms]) for start_ms in sorted(first)]
-
-
-def _find(vertices: list[dict[str, Any]], name: str) -> str:
-    """The id of the vertex with this operator. With a parallelism of 1, Flink chains more operators in a vertex."""
-    return next(str(vertex["id"]) for vertex in vertices if name in vertex["name"])
 
 
 def _tree_seconds(process: psutil.Process) -> float:

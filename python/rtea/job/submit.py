@@ -9,9 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -21,6 +19,7 @@ from rtea import topics
 from rtea.config import Config
 from rtea.errors import ConfigError, JobError
 from rtea.flink import jar
+from rtea.job import cluster
 from rtea.job import generation as generations
 from rtea.job.generation import Known
 from rtea.job.names import GENERATION, JOB_NAME, LIVE, SETTINGS, written_topics
@@ -31,18 +30,7 @@ START_SECONDS = 90
 
 STOP_SECONDS = 300
 
-ENDED = ("CANCELED", "FAILED", "FINISHED")
-
 ENTRY = Path(__file__).with_name("main.py")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job on the cluster; `state` is Flink's, for example RUNNING."""
-
-    id: str
-    name: str
-    state: str
 
 
 def submit(config: Config, *, savepoint: str | None = None, another: bool = False) -> str:
@@ -113,7 +101,7 @@ def _one_at_a_time(config: Config) -> Iterator[None]:
 def _require_alone(config: Config) -> None:
     """Check that no other live job writes one of this job's topics."""
     wanted = written_topics(config).items()
-    for job, told in _running(config):
+    for job, told in cluster.running(config):
         shared = [topic for name, topic in wanted if told.get(name) == topic]
         if shared and job.name == JOB_NAME:
             raise JobError(
@@ -125,14 +113,8 @@ def _require_alone(config: Config) -> None:
 def _running_generations(config: Config) -> list[Known]:
     """The generations of the jobs that write this job's results topic, even if they have written nothing yet."""
     (name, topic), *_ = written_topics(config).items()
-    told_by = (told for _, told in _running(config) if told.get(name) == topic)
+    told_by = (told for _, told in cluster.running(config) if told.get(name) == topic)
     return [Known(int(told[GENERATION]), told[SETTINGS]) for told in told_by if GENERATION in told and SETTINGS in told]
-
-
-def _running(config: Config) -> list[tuple[Job, dict[str, str]]]:
-    """The jobs that have not ended, with their parameters (`rtea.job.names`)."""
-    alive = [job for job in jobs(config) if job.state not in ENDED]
-    return [(job, _get(config, f"/jobs/{job.id}/config")["execution-config"]["user-config"]) for job in alive]
 
 
 def backfill(config: Config, from_ms: int, to_ms: int, *, replace: bool = False) -> str:
@@ -164,9 +146,9 @@ def backfill(config: Config, from_ms: int, to_ms: int, *, replace: bool = False)
         job_id = launch(config, ENTRY, str(generation), writer, str(from_ms), str(to_ms))
 
     def has_ended() -> bool:
-        state = describe(config, job_id)["state"]
+        state = cluster.describe(config, job_id)["state"]
         if state in ("FAILED", "CANCELED"):
-            raise JobError(f"backfill {job_id} {state.lower()}: {root_cause(config, job_id)}")
+            raise JobError(f"backfill {job_id} {state.lower()}: {cluster.root_cause(config, job_id)}")
         return bool(state == "FINISHED")
 
     try:
@@ -191,7 +173,7 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
         StackError: no cluster answers.
         JobError: Flink refused the job.
     """
-    jobs(config)
+    cluster.jobs(config)
     layout = Layout.of(config.stack.state_dir)
     python = flink.interpreter()
     start = ["-s", _address(savepoint, layout)] if savepoint else []
@@ -211,23 +193,17 @@ def launch(config: Config, entry: Path, *program_arguments: str, savepoint: str 
         log = layout.logs / "submit.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(ran.stdout + ran.stderr)
-        raise JobError(f"Flink refused the job: {_cause(ran.stdout + ran.stderr)} (see {log})")
+        raise JobError(f"Flink refused the job: {cluster.cause(ran.stdout + ran.stderr)} (see {log})")
     return found[1]
-
-
-def _cause(output: str) -> str:
-    """The most useful line of the output: the last one that names an exception."""
-    causes = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception)\b.*:", line)]
-    return causes[-1].removeprefix("Caused by: ") if causes else "no reason given"
 
 
 def _wait_until_running(config: Config, job_id: str, *, restored: bool) -> None:
     def running() -> bool:
-        details = describe(config, job_id)
-        if restored and _exceptions(config, job_id):
-            raise JobError(f"job {job_id} cannot continue from the savepoint: {root_cause(config, job_id)}")
+        details = cluster.describe(config, job_id)
+        if restored and cluster.exceptions(config, job_id):
+            raise JobError(f"job {job_id} cannot continue from the savepoint: {cluster.root_cause(config, job_id)}")
         if details["state"] in ("FAILED", "CANCELED"):
-            raise JobError(f"job {job_id} {details['state'].lower()}: {root_cause(config, job_id)}")
+            raise JobError(f"job {job_id} {details['state'].lower()}: {cluster.root_cause(config, job_id)}")
         tasks = [vertex["status"] for vertex in details["vertices"]]
         return details["state"] == "RUNNING" and all(status == "RUNNING" for status in tasks)
 
@@ -236,7 +212,7 @@ def _wait_until_running(config: Config, job_id: str, *, restored: bool) -> None:
             retry=retry_if_result(lambda done: not done), stop=stop_after_delay(START_SECONDS), wait=wait_fixed(0.2)
         )(running)
     except RetryError:
-        reason = root_cause(config, job_id)
+        reason = cluster.root_cause(config, job_id)
         raise JobError(f"job {job_id} did not run within {START_SECONDS} s: {reason}") from None
 
 
@@ -244,10 +220,10 @@ def _wait_until_it_goes_on(config: Config, job_id: str) -> None:
     """Wait for the first checkpoint of a job that started from a savepoint: it proves that the job reads on."""
 
     def goes_on() -> bool:
-        if checkpoint_status(config, job_id).completed_checkpoints:
+        if cluster.checkpoint_status(config, job_id).completed_checkpoints:
             return True
-        if _exceptions(config, job_id):
-            raise JobError(f"job {job_id} cannot continue from the savepoint: {root_cause(config, job_id)}")
+        if cluster.exceptions(config, job_id):
+            raise JobError(f"job {job_id} cannot continue from the savepoint: {cluster.root_cause(config, job_id)}")
         return False
 
     try:
@@ -256,74 +232,6 @@ def _wait_until_it_goes_on(config: Config, job_id: str) -> None:
         )(goes_on)
     except RetryError:
         raise JobError(f"job {job_id} made no checkpoint within {START_SECONDS} s: see Flink's web page") from None
-
-
-def _get(config: Config, path: str) -> Any:
-    return rest.get(config, path)
-
-
-def jobs(config: Config) -> list[Job]:
-    """Every job the cluster knows.
-
-    Raises:
-        StackError: no cluster answers.
-    """
-    return [Job(job["jid"], job["name"], job["state"]) for job in _get(config, "/jobs/overview")["jobs"]]
-
-
-def describe(config: Config, job_id: str) -> dict[str, Any]:
-    """Flink's description of a job.
-
-    Raises:
-        StackError: no cluster answers.
-    """
-    details: dict[str, Any] = _get(config, f"/jobs/{job_id}")
-    return details
-
-
-@dataclass(frozen=True)
-class CheckpointStatus:
-    """The checkpoints of a job since this JobManager started, and why the last failed one failed."""
-
-    completed_checkpoints: int
-    failed_checkpoints: int
-    last_failure: str
-
-
-def checkpoint_status(config: Config, job_id: str) -> CheckpointStatus:
-    """Read the health of a job.
-
-    Raises:
-        StackError: no cluster answers.
-    """
-    checkpoints = _get(config, f"/jobs/{job_id}/checkpoints")
-    counts = checkpoints["counts"]
-    failed = checkpoints["latest"]["failed"] or {}
-    return CheckpointStatus(counts["completed"], counts["failed"], failed.get("failure_message", ""))
-
-
-def root_cause(config: Config, job_id: str) -> str:
-    """The innermost cause of the exception that failed a job last, in one line."""
-    history = _exceptions(config, job_id)
-    return _cause(history[0]["stacktrace"]) if history else "no exception is known"
-
-
-def _exceptions(config: Config, job_id: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = (
-        _get(config, f"/jobs/{job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
-    )
-    return entries
-
-
-def metrics(config: Config, job_id: str, vertex_id: str, names: list[str]) -> dict[str, dict[str, float]]:
-    """Aggregated metrics of a vertex: by name, then `min`, `max`, `sum`, `avg`.
-
-    Raises:
-        StackError: no cluster answers.
-    """
-    query = ",".join(names)
-    found = _get(config, f"/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics?get={query}")
-    return {entry.pop("id"): entry for entry in found}
 
 
 def stop(config: Config, job_id: str) -> str:
@@ -344,12 +252,14 @@ def stop(config: Config, job_id: str) -> str:
             retry=retry_if_result(lambda answer: answer["status"]["id"] != "COMPLETED"),
             stop=stop_after_delay(STOP_SECONDS),
             wait=wait_fixed(0.2),
-        )(_get, config, path)
+        )(rest.get, config, path)
     except RetryError:
         raise JobError(f"the savepoint of job {job_id} is not done after {STOP_SECONDS} s: see Flink's page") from None
     operation = done["operation"]
     if "location" not in operation:
-        raise JobError(f"the savepoint of job {job_id} failed: {_cause(operation['failure-cause']['stack-trace'])}")
+        raise JobError(
+            f"the savepoint of job {job_id} failed: {cluster.cause(operation['failure-cause']['stack-trace'])}"
+        )
     _wait_until_ended(config, job_id)
     location: str = operation["location"]
     root = str(Layout.of(config.stack.state_dir).root)
@@ -358,7 +268,7 @@ def stop(config: Config, job_id: str) -> str:
 
 def _known(config: Config, job_id: str) -> str:
     """The id of the only job whose id begins with these characters."""
-    found = [job.id for job in jobs(config) if job_id and job.id.startswith(job_id)]
+    found = [job.id for job in cluster.jobs(config) if job_id and job.id.startswith(job_id)]
     if len(found) != 1:
         problem = f"means {len(found)} jobs of the cluster" if found else "is unknown to the cluster"
         raise JobError(f"job {job_id} {problem}: `rtea job status` lists its jobs")
@@ -381,9 +291,9 @@ def cancel(config: Config, job_id: str) -> str:
 def _wait_until_ended(config: Config, job_id: str) -> None:
     try:
         Retrying(
-            retry=retry_if_result(lambda state: state not in ENDED),
+            retry=retry_if_result(lambda state: state not in cluster.ENDED),
             stop=stop_after_delay(START_SECONDS),
             wait=wait_fixed(0.2),
-        )(lambda: describe(config, job_id)["state"])
+        )(lambda: cluster.describe(config, job_id)["state"])
     except RetryError:
         raise JobError(f"job {job_id} did not end within {START_SECONDS} s: see Flink's web page") from None

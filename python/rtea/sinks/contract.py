@@ -37,6 +37,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from rtea.sinks.result import WindowResult
 
@@ -58,6 +59,16 @@ class StoredRow:
     updated_at_ms: int
     generation: int
     is_final: bool
+
+
+class Total(NamedTuple):
+    """The sum of a row's counts, or of its revenue in major units, over the windows of a bucket."""
+
+    bucket_start_ms: int
+    metric: str
+    dimension: str
+    currency: str
+    value: float
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,21 @@ class Sink(ABC):
         Raises:
             SinkError: the table cannot be read.
         """
+
+    def totals(self, start_ms: int, end_ms: int, bucket_ms: int) -> list[Total]:
+        """Sums of counts and revenue of the windows that start in `[start_ms, end_ms)`, by bucket. A table with a query
+        language should let it add up.
+
+        Raises:
+            SinkError: the table cannot be read.
+        """
+        sums: dict[tuple[int, str, str, str], float] = {}
+        for row in self.read(start_ms, end_ms):
+            value = row.event_count if row.revenue is None else float(row.revenue)
+            if value is not None:
+                key = (row.window_start_ms // bucket_ms * bucket_ms, row.metric, row.dimension, row.currency)
+                sums[key] = sums.get(key, 0.0) + value
+        return [Total(*key, value) for key, value in sums.items()]
 
     @abstractmethod
     def close(self) -> None:

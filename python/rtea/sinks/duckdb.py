@@ -33,7 +33,7 @@ from rtea.errors import DiskSpaceError, SinkError
 from rtea.plugins import Option, SinkKind
 from rtea.sections import SinkSection
 from rtea.sinks import queries, result, table
-from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow
+from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow, Total
 from rtea.sinks.metrics import RETRIES
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
 
@@ -177,6 +177,20 @@ class DuckDbSink(Sink):
             later = ("generation", "is_final")
             chosen = query.format(**{name: name if name in present else "NULL" for name in later})
             return [StoredRow(*row) for row in connection.execute(chosen).fetchall()]
+
+        return self._with_file(fetch, read_only=True)
+
+    def totals(self, start_ms: int, end_ms: int, bucket_ms: int) -> list[Total]:
+        """Sums by bucket, added up by DuckDB."""
+        query = (
+            f"SELECT epoch_ms(window_start) // {bucket_ms} * {bucket_ms} AS bucket, metric, dimension, currency, "
+            f"coalesce(sum(event_count)::DOUBLE, sum(revenue)::DOUBLE) AS value FROM {self._table} "
+            f"WHERE window_start >= {_time(start_ms)} AND window_start < {_time(end_ms)} "
+            f"GROUP BY ALL HAVING value IS NOT NULL"
+        )
+
+        def fetch(connection: duckdb.DuckDBPyConnection) -> list[Total]:
+            return [Total(*row) for row in connection.execute(query).fetchall()]
 
         return self._with_file(fetch, read_only=True)
 

@@ -1,4 +1,4 @@
-"""Checks that the results topic was not recreated: the sink's offsets belong to the old one."""
+"""Checks that a topic was not recreated: what a sink knows of its offsets belongs to the old one."""
 
 import logging
 import threading
@@ -14,15 +14,16 @@ LOOK_SECONDS = 5.0
 
 
 class TopicIdentity:
-    """Watches the id of the results topic, and logs when Kafka does not answer. In a recreated topic, the old offsets
-    would skip records. A thread of its own does this, because the consumer's calls wait for Kafka silently.
+    """Watches the id of a topic, and logs when Kafka does not answer. In a recreated topic, the old offsets would skip
+    records; `advice` tells the user what to do then. A thread of its own does this, because the consumer's calls wait
+    for Kafka silently.
 
     Raises:
-        BrokerError, MissingTopicError: the results topic cannot be read.
+        BrokerError, MissingTopicError: the topic cannot be read.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, topic: str, advice: str) -> None:
+        self._config, self._topic, self._advice = config, topic, advice
         self.id = self._found = self._ask()
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="topic identity", daemon=True).start()
@@ -61,11 +62,9 @@ class TopicIdentity:
             MissingTopicError: the ids differ.
         """
         if found != self.id:
-            kafka, group = self._config.kafka, self._config.sink.group_id
             raise MissingTopicError(
-                f"topic {kafka.results_topic} was deleted and recreated: the sink's offsets are of the old topic. To "
-                f"read the new one from its start, choose another sink.group_id than {group}"
+                f"topic {self._topic} was deleted and recreated: the sink's offsets are of the old one: {self._advice}"
             )
 
     def _ask(self) -> str:
-        return topics.find_id(self._config.kafka, self._config.kafka.results_topic)
+        return topics.find_id(self._config.kafka, self._topic)

@@ -70,7 +70,8 @@ def run(config: Config, sink: Sink, stop: threading.Event, observe: Observer | N
         SinkError: the sink cannot write; the next run reads what was not written again.
     """
     topic = config.kafka.results_topic
-    identity = TopicIdentity(config)
+    group = config.sink.group_id
+    identity = TopicIdentity(config, topic, f"to read the new one, choose another sink.group_id than {group}")
     with ExitStack() as ending:
         ending.callback(identity.close)
         ending.callback(sink.close)

@@ -67,14 +67,14 @@ def up(config: Config) -> bool:
         return False
     supervisor.require_no_leftovers(layout)
     _require_disk_space(config, layout)
-    supervisor.require_free_ports(_ports(config), kafka.LOOPBACK)
+    supervisor.require_free_ports(ports(config), kafka.LOOPBACK)
     try:
         layout.make()
         commands = {"kafka": kafka.prepare(config, layout)}
         commands |= {role: flink.command(role, layout) for role in FLINK_ROLES}
         flink.prepare(config, layout)
         supervisor.write(layout, commands)
-        layout.ports.write_bytes(msgspec.json.encode(_ports(config)))
+        layout.ports.write_bytes(msgspec.json.encode(ports(config)))
     except OSError as error:
         kind = DiskSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SystemRefusalError
         raise kind(
@@ -92,7 +92,8 @@ def up(config: Config) -> bool:
     return True
 
 
-def _ports(config: Config) -> dict[str, int]:
+def ports(config: Config) -> dict[str, int]:
+    """The stack's ports by the names of their settings."""
     stack = config.stack
     return {
         "stack.kafka_port": stack.kafka_port,
@@ -120,7 +121,7 @@ def _require_same_ports(config: Config, layout: Layout) -> None:
     if not layout.ports.exists():
         return
     used: dict[str, int] = msgspec.json.decode(layout.ports.read_bytes())
-    differing = {name: port for name, port in _ports(config).items() if used.get(name, port) != port}
+    differing = {name: port for name, port in ports(config).items() if used.get(name, port) != port}
     if differing:
         listed = ", ".join(f"{name} {used[name]} instead of {port}" for name, port in differing.items())
         raise ConfigError(

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
@@ -148,8 +149,9 @@ struct Slot<V> {
 #[derive(Debug, Clone)]
 pub struct Bounded<V> {
     limit: usize,
-    /// By group, then name.
-    held: BTreeMap<String, BTreeMap<String, Slot<V>>>,
+    /// By group, then name. Names stay in the order in which they came: what is read from state bytes is sorted already,
+    /// so that to sort it again takes one pass. The hashes have random keys: names come from producers.
+    held: BTreeMap<String, IndexMap<String, Slot<V>>>,
     length: usize,
     /// By group. At most one for each of the 17,576 codes.
     others: BTreeMap<String, V>,
@@ -186,7 +188,8 @@ impl<V: Amount> Bounded<V> {
         others.into_iter().collect()
     }
 
-    /// Adds to a dimension. Calls `is_protected` only if the dimension is new. Logarithmic in the number of dimensions.
+    /// Adds to a dimension. Calls `is_protected` only if the dimension is new. Constant time on average, but a dimension
+    /// beyond the limit takes logarithmic time.
     ///
     /// ```
     /// use rtea_core::dimension::Bounded;
@@ -200,19 +203,7 @@ impl<V: Amount> Bounded<V> {
         if name == OTHER {
             return self.add_other(group, amount);
         }
-        match self.held(group, name) {
-            Some(slot) => slot.amount.add(amount),
-            None => self.insert(group, name, Slot { is_protected: is_protected(), amount: amount.clone() }),
-        }
-    }
-
-    fn insert(&mut self, group: &str, name: &str, slot: Slot<V>) {
-        // Before the new dimension, which must not be dropped while it is changed.
-        if self.length >= 2 * self.limit {
-            self.shrink();
-        }
-        self.held.entry(group.to_owned()).or_default().insert(name.to_owned(), slot);
-        self.length += 1;
+        self.slot(group, name, is_protected).add(amount);
     }
 
     /// The amount of a dimension, to change it; nothing yet if the dimension is new. Otherwise like [`Self::add`].
@@ -220,21 +211,36 @@ impl<V: Amount> Bounded<V> {
         if name == OTHER {
             return self.others.entry(group.to_owned()).or_default();
         }
-        if self.held(group, name).is_none() {
-            self.insert(group, name, Slot { is_protected: is_protected(), amount: V::default() });
+        let place = self.held.get(group).and_then(|names| names.get_index_of(name));
+        let place = place.unwrap_or_else(|| {
+            self.insert(group, name, Slot { is_protected: is_protected(), amount: V::default() })
+        });
+        let slot = self.held.get_mut(group).and_then(|names| names.get_index_mut(place));
+        match slot {
+            Some((_, slot)) => &mut slot.amount,
+            None => unreachable!("it was found or inserted above"),
         }
-        match self.held(group, name) {
-            Some(slot) => &mut slot.amount,
-            None => unreachable!("it was inserted above"),
+    }
+
+    /// Inserts a new dimension, and gives its place in its group.
+    fn insert(&mut self, group: &str, name: &str, slot: Slot<V>) -> usize {
+        // Before the new dimension, which must not be dropped while it is changed.
+        if self.length >= 2 * self.limit {
+            self.shrink();
+        }
+        self.length += 1;
+        if !self.held.contains_key(group) {
+            self.held.insert(group.to_owned(), IndexMap::new());
+        }
+        match self.held.get_mut(group) {
+            Some(names) => names.insert_full(name.to_owned(), slot).0,
+            None => unreachable!("the group was inserted above"),
         }
     }
 
     /// Adds to the amounts that did not fit.
     pub fn add_other(&mut self, group: &str, amount: &V) {
-        match self.others.get_mut(group) {
-            Some(sum) => sum.add(amount),
-            None => drop(self.others.insert(group.to_owned(), amount.clone())),
-        }
+        add_to(&mut self.others, group, amount);
     }
 
     /// Adds every amount of another set. The smaller of the two limits applies.
@@ -242,13 +248,13 @@ impl<V: Amount> Bounded<V> {
         self.limit = self.limit.min(other.limit);
         for (group, names) in &other.held {
             for (name, theirs) in names {
-                match self.held(group, name) {
+                match self.held.get_mut(group).and_then(|names| names.get_mut(name)) {
                     Some(mine) => {
                         mine.amount.add(&theirs.amount);
                         // Before a restart, the settings may have protected fewer dimensions.
                         mine.is_protected |= theirs.is_protected;
                     }
-                    None => self.insert(group, name, theirs.clone()),
+                    None => drop(self.insert(group, name, theirs.clone())),
                 }
             }
         }
@@ -284,43 +290,69 @@ impl<V: Amount> Bounded<V> {
         Some((first, of(second)))
     }
 
-    fn held(&mut self, group: &str, name: &str) -> Option<&mut Slot<V>> {
-        self.held.get_mut(group)?.get_mut(name)
-    }
-
-    /// The dimensions that are kept, and those that are not. Linear in the number of held dimensions.
+    /// The dimensions that are kept, and those that are not, sorted by group and name.
     fn split(&self) -> (Vec<Entry<'_, V>>, Vec<Entry<'_, V>>) {
-        let all = self.held.iter().flat_map(|(group, names)| {
-            names.iter().map(move |(name, Slot { is_protected, amount })| Entry {
+        let mut all = Vec::with_capacity(self.length);
+        for (group, names) in &self.held {
+            let start = all.len();
+            all.extend(names.iter().map(|(name, Slot { is_protected, amount })| Entry {
                 group,
                 name,
                 is_protected: *is_protected,
                 amount,
-            })
-        });
-        if self.length <= self.limit {
-            return (all.collect(), Vec::new());
+            }));
+            // The stable sort uses what is in order already.
+            all[start..].sort_by_key(|entry| entry.name);
         }
-        let mut protected = self.held.values().flat_map(BTreeMap::values).filter(|slot| slot.is_protected).count();
-        protected = protected.min(self.limit);
-        let mut room = [self.limit - protected, protected];
-        all.partition(|entry| {
-            let room = &mut room[usize::from(entry.is_protected)];
-            let fits = *room > 0;
-            *room -= usize::from(fits);
-            fits
-        })
+        if self.length <= self.limit {
+            return (all, Vec::new());
+        }
+        let mut room = self.room();
+        all.into_iter().partition(|entry| room.take(entry.is_protected))
+    }
+
+    fn room(&self) -> Room {
+        let slots = self.held.values().flat_map(IndexMap::values);
+        let protected = slots.filter(|slot| slot.is_protected).count().min(self.limit);
+        Room { protected, others: self.limit - protected }
     }
 
     fn shrink(&mut self) {
-        let dropped: Vec<_> =
-            self.split().1.iter().map(|entry| (entry.group.to_owned(), entry.name.to_owned())).collect();
-        for (group, name) in dropped {
-            if let Some(slot) = self.held.get_mut(&group).and_then(|names| names.remove(&name)) {
-                self.length -= 1;
-                self.add_other(&group, &slot.amount);
-            }
+        let mut room = self.room();
+        for (group, names) in &mut self.held {
+            names.sort_keys();
+            names.retain(|_, slot| {
+                let stays = room.take(slot.is_protected);
+                if !stays {
+                    add_to(&mut self.others, group, &slot.amount);
+                }
+                stays
+            });
         }
         self.held.retain(|_, names| !names.is_empty());
+        self.length = self.held.values().map(IndexMap::len).sum();
+    }
+}
+
+fn add_to<V: Amount>(others: &mut BTreeMap<String, V>, group: &str, amount: &V) {
+    match others.get_mut(group) {
+        Some(sum) => sum.add(amount),
+        None => drop(others.insert(group.to_owned(), amount.clone())),
+    }
+}
+
+/// How many dimensions still fit.
+struct Room {
+    protected: usize,
+    others: usize,
+}
+
+impl Room {
+    /// Takes the place of one dimension, if there is one.
+    fn take(&mut self, is_protected: bool) -> bool {
+        let room = if is_protected { &mut self.protected } else { &mut self.others };
+        let fits = *room > 0;
+        *room -= usize::from(fits);
+        fits
     }
 }

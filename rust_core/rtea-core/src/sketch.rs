@@ -57,6 +57,28 @@ const BYTES_OR_STRING: i32 = 11;
 const RHO_BITS: u32 = 6;
 const MARK: u32 = 1 << (PRECISION as u32 + RHO_BITS);
 
+/// A value as a sketch counts it.
+///
+/// ```
+/// use rtea_core::sketch::{Hashed, Sketch};
+/// let visitor = Hashed::of(b"visitor-1");
+/// let (mut of_germany, mut of_phones) = (Sketch::new(), Sketch::new());
+/// of_germany.add_hashed(visitor);
+/// of_phones.add_hashed(visitor);
+/// of_phones.add(b"visitor-1");
+/// assert_eq!((of_germany.estimate(), of_phones.estimate()), (1, 1));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashed(u32);
+
+impl Hashed {
+    /// Hashes a value.
+    #[must_use]
+    pub fn of(value: &[u8]) -> Self {
+        Self(sparse_form(fingerprint2011(value)))
+    }
+}
+
 /// Values that wait before they go into the sketch together.
 const MOST_WAITING: usize = 8_192;
 
@@ -105,7 +127,12 @@ impl Sketch {
 
     /// Adds one value, byte for byte.
     pub fn add(&mut self, value: &[u8]) {
-        self.waiting.push(sparse_form(fingerprint2011(value)));
+        self.add_hashed(Hashed::of(value));
+    }
+
+    /// Adds one value that may go into several sketches.
+    pub fn add_hashed(&mut self, Hashed(value): Hashed) {
+        self.waiting.push(value);
         if self.waiting.len() == MOST_WAITING {
             self.count_waiting();
         }

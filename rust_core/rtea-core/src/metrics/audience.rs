@@ -8,7 +8,7 @@ use crate::dimension::{Amount, Bounded, Policy, OTHER};
 use crate::event::PURCHASE;
 use crate::metrics::{read, write, InvalidSection, Metric, Part, Row, Series, Unit, Value};
 use crate::observation::Observation;
-use crate::sketch::Sketch;
+use crate::sketch::{Hashed, Sketch};
 
 /// Most groups that a window keeps; the rest, by name, is added up. Each may hold a sketch of 32 KiB.
 const MOST_GROUPS: u32 = 300;
@@ -99,6 +99,7 @@ impl Metric for Audience {
     #[inline]
     fn add(&mut self, event: &Observation<'_>, part: Part, _: &Policy) {
         let class = event.device.class(event.source);
+        let visitor = Hashed::of(event.visitor_id.as_bytes());
         let kinds = [("campaign", event.campaign), ("country", event.country), ("device", class)];
         for (kind, name) in kinds {
             let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
@@ -107,7 +108,7 @@ impl Metric for Audience {
                 group.events += 1;
             }
             if part.has_event() {
-                group.visitors.add(event.visitor_id.as_bytes());
+                group.visitors.add_hashed(visitor);
             }
             if part.has_order() && event.event_type == PURCHASE {
                 let minor: i128 = event.lines.iter().map(|line| i128::from(line.revenue_minor())).sum();
