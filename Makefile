@@ -25,7 +25,7 @@ unexport UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL
 INSTALL := $(UV) sync --quiet --locked --no-install-project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-figures bench-scale bench-metrics bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
+.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e browser screenshots drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-figures bench-scale bench-metrics bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -113,8 +113,15 @@ test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest supported 
 		$(BIN)/python -c 'import duckdb; print("DuckDB", duckdb.__version__); assert duckdb.__version__ == "1.4.0"' && \
 		$(BIN)/pytest tests/conformance tests/unit/test_duckdb.py tests/unit/test_cli.py -m "not bigquery"
 
-test-e2e: setup ## Tests and quick drills on a real Kafka and a real Flink cluster.
+test-e2e: browser ## Tests and quick drills on a real Kafka and a real Flink cluster.
 	$(BIN)/pytest tests/stack tests/flink tests/drills -m "quick or not drill"
+
+# The tests of the dashboard need Chromium besides, which `.ci/run` installs; elsewhere they are skipped without it.
+browser: setup
+	@$(INSTALL) --python "$(PYTHON)" --inexact --only-group browser
+
+screenshots: browser ## Take the pictures of the dashboard (needs Chromium); four minutes.
+	$(BIN)/python -m tests.stack.screenshots docs/pictures
 
 emulator: setup ## Install the BigQuery emulator into the user's cache, if it is not there.
 	$(BIN)/python -m tests.bigquery.emulator

@@ -193,7 +193,7 @@ def _first_problem(error: ValidationError, file: Path | None) -> str:
         return f"setting {name!r} is unknown: docs/configuration.md lists every setting (file: {file or 'none'})"
     if problem["type"] == "value_error":
         return f"setting {name}: {problem['ctx']['error']}"
-    found = "not valid" if "password" in name else f"{problem['input']!r}"
+    found = "not valid" if "password" in name or "token" in name else f"{problem['input']!r}"
     return f"setting {name} is {found}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
@@ -215,6 +215,7 @@ def _revealed(config: Config) -> dict[str, dict[str, Any]]:
         values["kafka"]["sasl_password"] = config.kafka.sasl_password.get_secret_value()
     properties = config.stack.kafka_properties.items()
     values["stack"]["kafka_properties"] = {name: value.get_secret_value() for name, value in properties}
+    del values["dashboard"]["token"]  # Only the dashboard itself needs it.
     return values
 
 

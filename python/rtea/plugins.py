@@ -40,9 +40,9 @@ class Option(NamedTuple):
 @dataclass(frozen=True)
 class SinkKind:
     """A kind of sink: its name; what `rtea sink NAME` does; its table in `rtea.toml` and the class of its settings; the
-    sink with these settings (`rtea.sinks.contract.Sink`); options; what `rtea sink` also runs
-    beside it, of the whole configuration, until an event is set; where its rows are, for people; and its settings in
-    a demo, which keeps its files in a folder and must not touch the user's rows.
+    sink with these settings (`rtea.sinks.contract.Sink`); options; what `rtea sink` also runs beside it, of the whole
+    configuration, until an event is set; where its rows are, for people; whether the settings suffice to ask for them;
+    and its settings in a demo, which keeps its files in a folder and must not touch the user's rows.
     """
 
     name: str
@@ -53,6 +53,7 @@ class SinkKind:
     options: tuple[Option, ...] = ()
     beside: Callable[[Any], Callable[[threading.Event], None] | None] = lambda _: None
     whereabouts: Callable[[Any], str] = str
+    is_set_up: Callable[[Any], bool] = lambda _: True
     of_demo: Callable[[Any, Path], Any] = lambda section, _: section
 
 

@@ -1,16 +1,19 @@
-"""`rtea config`: shows and documents the settings."""
+"""`rtea config`: shows, documents and writes the settings."""
 
 import json
+import textwrap
+from pathlib import Path
 
 import click
 
 from rtea.cli.root import resolve
 from rtea.config import Config
+from rtea.errors import ConfigError
 
 
 @click.group
 def group() -> None:
-    """Show and document the settings."""
+    """Show, document and write the settings."""
 
 
 @group.command
@@ -18,6 +21,52 @@ def group() -> None:
 def show(context: click.Context) -> None:
     """Print the resolved configuration as JSON."""
     click.echo(resolve(context).model_dump_json(indent=2))
+
+
+@group.command
+@click.option("--path", type=click.Path(path_type=Path), default=Path("rtea.toml"), show_default=True, help="The file.")
+def init(path: Path) -> None:
+    """Write a file with every setting, its default and its meaning, all commented out. Replaces no file.
+
+    Example: rtea config init --path shop/rtea.toml
+    """
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(template())
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists: name another file with --path, or remove it") from error
+    click.echo(f"{path} written: remove the # of a setting to change it")
+
+
+def template() -> str:
+    """The text of a configuration file in which every setting is commented out.
+
+    >>> import tomllib
+    >>> sorted(tomllib.loads(template())) == sorted(Config.model_fields)
+    True
+    """
+    lines = ["# RTEA's settings. Each line that begins with # shows a default."]
+    defaults = Config()
+    for name in Config.model_fields:
+        section = type(getattr(defaults, name))
+        lines += ["", f"[{name}]  # {' '.join((section.__doc__ or '').split())}"]
+        for key, setting in section.model_fields.items():
+            lines += textwrap.wrap(
+                " ".join((setting.description or "").split()), 100, initial_indent="# ", subsequent_indent="# "
+            )
+            lines.append(f"# {key} = {_toml(setting.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A default as TOML; empty quotes for a setting without one."""
+    if value is None:
+        return '""'
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, Path):
+        return json.dumps(str(value))
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 @group.command

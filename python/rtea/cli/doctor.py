@@ -1,17 +1,15 @@
 """`rtea doctor`: says why there is no window."""
 
-import sys
-
 import click
-import msgspec
 
+from rtea.cli import output
 from rtea.cli.root import resolve
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 @click.command
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@output.json_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> int:
     """Check everything on an event's way, from the broker to the table, and say what is wrong and what to do. Exit code
@@ -30,8 +28,7 @@ def command(context: click.Context, as_json: bool) -> int:
     conclusion = examination.conclude(config, findings)
     if as_json:
         found = {"findings": findings, "conclusion": conclusion}
-        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
-        sys.stdout.buffer.flush()
+        output.show_json(found)
     else:
         click.echo(f"\n{conclusion}")
     return 1 if any(finding.state == "failed" for finding in findings) else 0

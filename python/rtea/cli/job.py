@@ -52,8 +52,9 @@ def submit(
 
 
 @group.command
+@output.json_option
 @click.pass_context
-def status(context: click.Context) -> int:
+def status(context: click.Context, as_json: bool) -> int:
     """List the cluster's jobs with their checkpoints and problems; exit code 1 if none runs."""
     from rtea.job import cluster
 
@@ -66,7 +67,11 @@ def status(context: click.Context) -> int:
         rows.append(
             (job.id, job.name, job.state, checkpoints.completed_checkpoints, checkpoints.failed_checkpoints, trouble)
         )
-    output.show_table(["job", "name", "state", "checkpoints", "failed", "problem"], rows)
+    names = ["job", "name", "state", "checkpoints", "failed", "problem"]
+    if as_json:
+        output.show_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        output.show_table(names, rows)
     return 0 if any(job.state == "RUNNING" for job in jobs) else 1
 
 

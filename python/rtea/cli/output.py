@@ -3,10 +3,12 @@
 import base64
 import csv
 import io
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timezone
 from typing import Literal
 
+import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +33,16 @@ def show_table(names: Iterable[str], rows: Iterable[Sequence[object]], title: st
         table.add_row(*(Text(_cell(value)) for value in row))
     console = Console()
     (console if console.is_terminal else Console(width=WIDE_COLUMNS)).print(table)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
+"""The option of every command that prints a table."""
+
+
+def show_json(value: object) -> None:
+    """Print a value as one line of JSON."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _cell(value: object) -> str:

@@ -1,5 +1,6 @@
 """Entry point of `rtea`: global options, error lines and exit codes."""
 
+import difflib
 import errno
 import io
 import math
@@ -24,6 +25,7 @@ from rtea.errors import ConfigError, DiskSpaceError, RteaError, StackError, Syst
 # Each line registers a command. Its module is imported only when it is called, so `rtea --help` stays fast.
 COMMANDS = {
     "bigquery": "rtea.cli.bigquery:group",
+    "completion": "rtea.cli.completion:command",
     "config": "rtea.cli.config:group",
     "dashboard": "rtea.cli.dashboard:command",
     "demo": "rtea.cli.demo:command",
@@ -58,16 +60,28 @@ class LazyGroup(click.Group):
         """Name every command without importing it."""
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
         if cmd_name not in COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
+            hint = f": did you mean {near[0]}?" if near else ": `rtea --help` lists the commands"
+            raise click.UsageError(f"there is no command {cmd_name!r}{hint}", ctx)
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         return with_settings(getattr(import_module(module), attribute))
 
 
+def _show_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        from rtea import version
+
+        click.echo(version.describe())
+        context.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rtea", prog_name="rtea")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show versions."
+)
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration file [default: rtea.toml].")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeatable.")
 @click.pass_context

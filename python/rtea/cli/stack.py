@@ -23,12 +23,16 @@ def up(context: click.Context) -> None:
 
 
 @group.command
+@output.json_option
 @click.pass_context
-def status(context: click.Context) -> int:
+def status(context: click.Context, as_json: bool) -> int:
     """Show the processes; exit code 1 if the stack is down."""
     from rtea.stack import local
 
     processes = local.status(resolve(context))
+    if as_json:
+        output.show_json(processes)
+        return 0 if processes else 1
     if not processes:
         click.echo("stack is down: start it with `rtea stack up`")
         return 1

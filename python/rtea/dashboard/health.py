@@ -7,7 +7,7 @@ from typing import Any
 
 from rtea import manifest, topics, verify
 from rtea.config import Config
-from rtea.errors import RteaError, StackError
+from rtea.errors import JobError, RteaError, StackError
 from rtea.job import cluster, progress
 from rtea.job.names import JOB_NAME, written_topics
 from rtea.manifest import Window
@@ -75,7 +75,10 @@ class Health:
         if job.state != "RUNNING":
             found["problem"] = f"the job is {job.state.lower()}: {cluster.root_cause(self._config, job.id)}"
             return found
-        reached = progress.of_job(self._config, job.id)
+        try:
+            reached = progress.of_job(self._config, job.id)
+        except JobError:
+            return found  # It starts, and shows no figures yet.
         ends = topics.end_offsets(self._config.kafka, self._config.kafka.events_topic)
         now_ms = time.time_ns() // 1_000_000
         found["job"]["lag"] = reached.lag

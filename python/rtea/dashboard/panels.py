@@ -39,12 +39,12 @@ class Span(NamedTuple):
     window_ms: int
     source: str
 
-    def sum(self, series: str, keep: Callable[[str], bool] = lambda _: True) -> Counter[str]:
+    def sum(self, series: str, keep: Callable[[str], bool] = lambda _: True, currency: str = "") -> Counter[str]:
         """Sums over all buckets, by dimension."""
         found: Counter[str] = Counter()
         for bucket in self.buckets:
-            for (name, dimension, _), value in bucket.numbers.items():
-                if name == series and keep(dimension):
+            for (name, dimension, of), value in bucket.numbers.items():
+                if name == series and of == currency and keep(dimension):
                     found[dimension] += value  # type: ignore[assignment] # money is a float
         return found
 
@@ -146,11 +146,11 @@ def _total(span: Span, series: str) -> float | None:
     return sum(found.values()) if is_counted else None
 
 
-def _by_currency(span: Span) -> Counter[str]:
+def _by_currency(span: Span, series: str = "revenue") -> Counter[str]:
     found: Counter[str] = Counter()
     for bucket in span.buckets:
         for (name, _, currency), value in bucket.numbers.items():
-            if name == "revenue":
+            if name == series:
                 found[currency] += value  # type: ignore[assignment] # money is a float
     return found
 
@@ -234,29 +234,30 @@ def _sources(span: Span) -> dict[str, Any]:
     return _over_time(span, "sources", "Events by source", "lines", lambda dimension: of_source(dimension)[1])
 
 
-def _bars(id: str, title: str, amounts: Counter[str], **more: Any) -> dict[str, Any] | None:
-    rest = amounts.pop(REST, 0)
+def _bars(id: str, title: str, amounts: Counter[str], note: str = "", **more: Any) -> dict[str, Any] | None:
+    """The greatest amounts; the rest, which may be far more, is in the note."""
+    rest = float(amounts.pop(REST, 0))
     top = amounts.most_common(TOP)
-    rest += sum(amounts.values()) - sum(value for _, value in top)
-    named = [*top, *([(REST, rest)] if rest > 0 else [])]
-    if not named:
+    if not top:
         return None
-    values = [float(value) for _, value in named]
-    return _panel(id, title, "bars", [name for name, _ in named], [(title, values)], **more)
+    rest += sum(amounts.values()) - sum(value for _, value in top)
+    values = [float(value) for _, value in top]
+    made = _panel(id, title, "bars", [name for name, _ in top], [(title, values)], note=note, **more)
+    return made | {"rest": round(rest, 2) if rest > 0.005 else None}
 
 
 def _categories(span: Span) -> dict[str, Any] | None:
-    currencies = _by_currency(span).most_common(1)
+    return _of_main_currency(span, "revenue", "categories", "Revenue by category", _of_all(span))
+
+
+def _of_main_currency(span: Span, series: str, id: str, title: str, note: str) -> dict[str, Any] | None:
+    """Amounts of the currency with the most revenue: those of several must not be added up."""
+    currencies = _by_currency(span, series).most_common(1)
     if not currencies:
         return None
-    currency = currencies[0][0]
-    found: Counter[str] = Counter()
-    for bucket in span.buckets:
-        for (name, dimension, of), value in bucket.numbers.items():
-            if name == "revenue" and of == currency:
-                found[dimension] += value  # type: ignore[assignment] # money is a float
-    title = f"Revenue by category, {currency}"
-    return _bars("categories", title, found, unit="money", currency=currency, note=_of_all(span))
+    ((currency, _),) = currencies
+    found = span.sum(series, currency=currency)
+    return _bars(id, f"{title}, {currency}", found, note, unit="money", currency=currency)
 
 
 def _of_all(span: Span) -> str:
@@ -307,7 +308,11 @@ def _others(span: Span) -> list[dict[str, Any] | None]:
     """A plain panel for each other series whose values add up."""
     found = []
     for series in (series for metric in registry().values() for series in metric):
-        if series.name not in SHOWN and series.unit != "distinct":
-            title = series.name.replace("_", " ").capitalize()
-            found.append(_bars(series.name, title, span.sum(series.name), unit=series.unit, note=series.description))
+        if series.name in SHOWN:
+            continue
+        title = series.name.replace("_", " ").capitalize()
+        if series.unit == "count":
+            found.append(_bars(series.name, title, span.sum(series.name), series.description))
+        elif series.unit == "money":
+            found.append(_of_main_currency(span, series.name, series.name, title, series.description))
     return found

@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from importlib import util
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -20,13 +22,15 @@ from rtea.demo import summary as summaries
 from rtea.demo import view
 from rtea.demo.monitor import Monitor
 from rtea.demo.summary import Summary
-from rtea.errors import ConfigError, DeliveryError, RteaError, SinkError, StackError
+from rtea.errors import ConfigError, DeliveryError, PortInUseError, RteaError, SinkError, StackError
 from rtea.job import submit as job
+from rtea.metrics import registry
 from rtea.sinks.contract import Sink
 from rtea.sinks.registry import make_sink
 from rtea.stack import jars, local, rest, supervisor
 from rtea.stack.layout import Layout
 
+MANIFEST = "manifest.jsonl"
 REFRESH_SECONDS = 1.0
 FIRST_WINDOW_MS = 3_000
 """Longest first window. The demo starts its event time behind the clock, shortly before the end of a window: so the
@@ -38,17 +42,20 @@ CATCH_UP_SECONDS = 60
 
 
 def own_config(config: Config) -> Config:
-    """The demo's configuration. It has its own state directory, DuckDB file and BigQuery table: so every run starts
-    with empty topics and an empty table, and does not touch the user's data.
+    """The demo's configuration, with every metric. It has its own state directory, DuckDB file and BigQuery table: so
+    every run starts with empty topics and an empty table, and does not touch the user's data.
     """
     root = config.stack.state_dir / "demo"
-    own = {
+    own: dict[str, Any] = {
         kind.section: kind.of_demo(getattr(config, kind.section), root) for kind in map(plugins.sink, plugins.names())
     }
     return config.model_copy(
         update={
             "stack": config.stack.model_copy(update={"state_dir": root}),
             "kafka": config.kafka.model_copy(update={"bootstrap_servers": local.broker_address(config)}),
+            # The page shows what every metric says.
+            "job": config.job.model_copy(update={"metrics": tuple(registry())}),
+            "dashboard": config.dashboard.model_copy(update={"manifest": root / MANIFEST}),
         }
         | own
     )
@@ -78,6 +85,8 @@ def run(config: Config, sink_name: str, minutes: float, console: Console) -> Sum
         with console.status("submitting the job"):
             monitor = Monitor(config, job.submit(config))
         console.print(f"Flink's web page: {rest.address(config)}")
+        if address := parts.enter_context(_dashboard(config, sink_name)):
+            console.print(f"dashboard: {address}", style="bold")
         sink = parts.enter_context(_process(config, layout, "sink", "rtea", "sink", sink_name, "--progress", "json"))
         if sink.stdout:
             monitor.read_progress(sink.stdout)
@@ -111,7 +120,7 @@ def _send(
     config: Config, minutes: float, console: Console, monitor: Monitor, sink: "subprocess.Popen[bytes]", table: Sink
 ) -> Summary:
     layout = Layout.of(config.stack.state_dir)
-    path = layout.root / "manifest.jsonl"
+    path = layout.root / MANIFEST
     arguments = ["rtea_gen", "--duration", str(minutes * 60), "--manifest", str(path), "--no-progress"]
     arguments += ["--start", str(start_ms(round(time.time() * 1000), config.job.window_ms))]
     with (
@@ -137,6 +146,24 @@ def _send(
         monitor.sample()
         live.update(view.draw(monitor, "done"), refresh=True)
     return summaries.summarize(monitor, sent, report, seconds)
+
+
+@contextmanager
+def _dashboard(config: Config, sink_name: str) -> Iterator[str]:
+    """Serve the live page for a block; gives its address, or nothing if its extra is not installed."""
+    if util.find_spec("starlette") is None or util.find_spec("uvicorn") is None:
+        yield ""
+        return
+    from rtea.dashboard import server
+
+    with ExitStack() as parts:
+        try:
+            address = parts.enter_context(server.serving(config, make_sink(config, sink_name)))
+        except PortInUseError:  # Perhaps by `rtea dashboard`: a demo takes any free port.
+            free = config.dashboard.model_copy(update={"port": 0})
+            own = config.model_copy(update={"dashboard": free})
+            address = parts.enter_context(server.serving(own, make_sink(config, sink_name)))
+        yield address
 
 
 def start_ms(now_ms: int, window_ms: int) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing, suppress
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -36,10 +37,11 @@ def clock(config: Config) -> Iterator[Found]:
         before_ms = time.time() * 1000
         stamped_ms = _stamp(config.kafka)
         after_ms = time.time() * 1000
-    except (KafkaException, BrokerError, LookupError) as error:
+    except (KafkaException, FutureTimeoutError, BrokerError, LookupError) as error:
         yield "skipped", f"the broker does not show its clock: {error}", ""
         return
-    ahead_ms = stamped_ms - (after_ms if stamped_ms > after_ms else min(before_ms, stamped_ms))
+    # The broker wrote its stamp between the two times of ours.
+    ahead_ms = max(stamped_ms - after_ms, 0) + min(stamped_ms - before_ms, 0)
     if abs(ahead_ms) > MOST_SKEW_MS:
         where = "ahead of" if ahead_ms > 0 else "behind"
         yield (
@@ -64,7 +66,7 @@ def _stamp(kafka: KafkaSection) -> int:
         message = consumer.poll(timeout_s)
     admin = AdminClient(topics.connection(kafka))
     for future in admin.delete_consumer_groups([GROUP]).values():
-        with suppress(KafkaException):
+        with suppress(KafkaException, FutureTimeoutError):  # An empty group disturbs nobody.
             future.result(timeout_s)
     if message is None or message.error():
         raise LookupError("its record of our offset cannot be read")
@@ -140,14 +142,17 @@ def _settings(kafka: KafkaSection, topic: str) -> dict[str, str]:
         found = answer.result(timeout=kafka.timeout_ms / 1000)
     except KafkaException as error:
         raise BrokerError(f"settings of topic {topic} cannot be read: {error.args[0].str()}") from error
+    except FutureTimeoutError as error:
+        raise topics.unreachable(kafka) from error
     return {name: entry.value or "" for name, entry in found.items()}
 
 
 def transactions(config: Config) -> Iterator[Found]:
     """Open transactions: nothing behind their first record can be read."""
     kafka = config.kafka
-    readable = topics.end_offsets(kafka, kafka.events_topic)
+    # In this order, records that are written meanwhile do not look like those of an open transaction.
     written = written_offsets(kafka)
+    readable = topics.end_offsets(kafka, kafka.events_topic)
     held = {number: end for number, end in readable.items() if written.get(number, end) > end}
     if not held:
         yield ok("no open transaction")

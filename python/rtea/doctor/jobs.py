@@ -127,14 +127,15 @@ def _partitions(config: Config, job_id: str) -> Iterator[Found]:
     except JobError as error:
         yield "warning", str(error), "ask again in a moment"
         return
-    readable, written = topics.end_offsets(kafka, kafka.events_topic), written_offsets(kafka)
+    written = written_offsets(kafka)
+    readable = topics.end_offsets(kafka, kafka.events_topic)
     limit_ms = config.job.idle_timeout_ms + config.job.watermark_delay_ms + config.job.window_ms
     is_held = found.held_ms > limit_ms and found.slowest is not None
     for number, end in readable.items():
         partition = found.partitions.get(number, progress.Partition(None, None, is_idle=False))
         unread = end - partition.next_offset if partition.next_offset is not None else end
         where = f"partition {number}: end {end:,}, read up to {partition.next_offset or 0:,}"
-        if is_held and number == found.slowest and not partition.is_idle:
+        if is_held and number == found.slowest:
             why = _why(written.get(number, end) > end, unread > 0)
             yield (
                 "warning",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing
 
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
@@ -48,8 +49,8 @@ def written(config: Config) -> Iterator[Found]:
         yield (
             "failed",
             f"topic {config.kafka.results_topic} has {what}: no window is final",
-            f"wait: a window is final {delay_s:.0f} s of event time after its end, or when all partitions were idle for "
-            f"{idle_s:.0f} s; partitions above that hold the watermark back must go on first",
+            f"wait: a window is final {delay_s:.0f} s of event time after its end, or when all partitions were idle "
+            f"for {idle_s:.0f} s; partitions above that hold the watermark back must go on first",
         )
         return
     yield ok(f"the newest final window ends at {show_time(last.window_end_ms)}, {last.revision:,} events")
@@ -60,9 +61,12 @@ def tables(config: Config) -> list[Sink]:
     found = []
     for name in plugins.names():
         try:
+            kind = plugins.sink(name)
+            if not kind.is_set_up(getattr(config, kind.section)):
+                continue
             sink = make_sink(config, name)
         except (RteaError, ImportError):
-            continue  # It is not set up.
+            continue  # It cannot be used here, so nobody uses it.
         if _committed(config, sink) or _members(config, sink):
             found.append(sink)
     return found
@@ -83,10 +87,11 @@ def _committed(config: Config, sink: Sink) -> dict[int, int]:
 
 def _members(config: Config, sink: Sink) -> int:
     group = runner.group_id(config, sink)
-    (answer,) = AdminClient(topics.connection(config.kafka)).describe_consumer_groups([group]).values()
+    admin = AdminClient(topics.connection(config.kafka))  # Keep the client alive until the answer arrives.
+    (answer,) = admin.describe_consumer_groups([group]).values()
     try:
         described = answer.result(timeout=config.kafka.timeout_ms / 1000)
-    except KafkaException:
+    except (KafkaException, FutureTimeoutError):
         return 0
     return 0 if described.state == ConsumerGroupState.DEAD else len(described.members)
 

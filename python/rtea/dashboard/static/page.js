@@ -125,7 +125,8 @@ function drawPanels(panels) {
   panels.forEach((panel, n) => {
     const card = box.children[n];
     set(card.children[0], panel.title);
-    set(card.children[1], panel.note || "\u00a0");
+    const rest = panel.rest ? `All others together: ${show(panel.rest, panel.unit, panel.currency)}.` : "";
+    set(card.children[1], [panel.note, rest].filter(Boolean).join(" ") || "\u00a0");
     card.children[2].setAttribute("role", "img");
     card.children[2].setAttribute("aria-label", `${panel.title}: the table below has the numbers`);
     card.querySelector(".scroll").setAttribute("aria-label", `${panel.title}, table`);
@@ -331,6 +332,5 @@ let stored = null;
 try { stored = localStorage.getItem("theme"); } catch { /* Storage may be forbidden. */ }
 setTheme(stored);
 poll();
-setInterval(poll, POLL_MS);
-// For tests: draws a state as if it had come.
-window.rtea = { draw: (given) => { state = given; draw(); } };
+// For tests: the timer, and a function that draws a state as if it had come.
+window.rtea = { polling: setInterval(poll, POLL_MS), draw: (given) => { state = given; draw(); } };

@@ -5,6 +5,7 @@ submits jobs and waits for them, `connect` makes the client and explains its err
 tests a real project. `queries/` has ready SQL for users.
 """
 
+import os
 import time
 import warnings
 from pathlib import Path
@@ -45,5 +46,8 @@ KIND = SinkKind(
         Option("--partition-expiration-days", "partition_expiration_days", "With --create."),
     ),
     of_demo=_of_demo,
+    is_set_up=lambda section: bool(
+        section.project or section.endpoint or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    ),
     whereabouts=lambda section: f"rows stay in table {section.table_id}; drop it when you have seen enough",
 )
