@@ -34,7 +34,7 @@ def own_ports() -> list[str]:
         (["--set", "job.window_ms", "config", "show"], 2, "expected section.key=value"),
         (["--config", "absent.toml", "config", "show"], 2, "absent.toml not found"),
         (["--wrong"], 2, "No such option"),
-        (["unknown"], 2, "No such command"),
+        (["unknown"], 2, "there is no command 'unknown'"),
         (["topics", "create", "--bootstrap-servers", UNREACHABLE], 3, "no Kafka broker answers at 127.0.0.1:1"),
         (["job", "submit", "--bootstrap-servers", UNREACHABLE], 3, "rtea stack up"),
         (["sink", "duckdb", "--bootstrap-servers", UNREACHABLE], 3, "kafka.bootstrap_servers"),

@@ -42,7 +42,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     declared = {
         canonical(re.split(r"[^\w.-]", requirement)[0])
         for requirement in metadata.requires("rtea") or ()
-        if "extra" not in requirement or re.search(r"extra == ['\"](flink|arrow)['\"]", requirement)
+        if "extra" not in requirement or re.search(r"extra == ['\"](flink|arrow|dashboard)['\"]", requirement)
     }
     owners: dict[str, set[str]] = defaultdict(set)
     for distribution in metadata.distributions():

@@ -41,8 +41,8 @@ def init(path: Path) -> None:
 def template() -> str:
     """The text of a configuration file in which every setting is commented out.
 
-    >>> import tomllib
-    >>> sorted(tomllib.loads(template())) == sorted(Config.model_fields)
+    >>> import msgspec
+    >>> sorted(msgspec.toml.decode(template())) == sorted(Config.model_fields)
     True
     """
     lines = ["# RTEA's settings. Each line that begins with # shows a default."]

@@ -217,7 +217,7 @@ def _over_time(span: Span, id: str, title: str, kind: str, group: Callable[[str]
         names += row
     kept = [name for name, _ in names.most_common(TOP)]
     rest = set(names) - set(kept)
-    series = [(name, [float(row[name]) for row in rows]) for name in sorted(kept)]
+    series = [(name, [float(row[name]) for row in rows]) for name in kept]
     if rest:
         series.append((REST, [float(sum(row[name] for name in rest)) for row in rows]))
     return _panel(id, title, kind, [bucket.start_ms for bucket in span.buckets], series)

@@ -128,7 +128,7 @@ def settings_of_topics(config: Config) -> Iterator[Found]:
         )
     if is_fine:
         count = partitions[kafka.events_topic]
-        kept = "for ever" if kept_ms < 0 else f"for {kept_ms / DAY_MS:.0f} days"
+        kept = "without limit" if kept_ms < 0 else f"for {kept_ms / DAY_MS:.0f} days"
         yield ok(
             f"{kafka.events_topic}: {count} partition{'s' if count > 1 else ''}, kept {kept}, "
             f"{events['message.timestamp.type']}, compression {events['compression.type']}; the other two fit"

@@ -79,7 +79,7 @@ function drawTiles(tiles) {
     set(label, tile.label);
     set(value, show(tile.value, tile.unit, tile.currency));
     const isKnown = tile.change !== null && Number.isFinite(tile.change);
-    set(change, isKnown ? `${tile.change >= 0 ? "▲" : "▼"} ${show(Math.abs(tile.change), "percent")} against the minutes before` : "\u00a0");
+    set(change, isKnown ? `${tile.change >= 0 ? "▲" : "▼"} ${show(Math.abs(tile.change), "percent")} vs. 10 min before` : "\u00a0");
     change.className = `change note ${isKnown ? (tile.change >= 0 ? "up" : "down") : ""}`;
     line.replaceWith(spark(tile.spark));
     set(note, tile.note);

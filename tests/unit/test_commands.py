@@ -1,0 +1,64 @@
+"""Promises: the commands help a newcomer: versions, completion, a settings file to begin with, and the nearest name of
+a mistyped command; what prints a table prints JSON, too.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from rtea import config as configuration
+from rtea.cli.root import COMMANDS, cli, run
+from rtea.config import Config
+
+
+def test_the_version_names_commit_flink_and_kafka() -> None:
+    shown = CliRunner().invoke(cli, ["--version"]).output
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, text=True)
+    assert f"commit {commit[:12]}" in shown
+    assert "Flink 2.3.0" in shown
+    assert "Kafka 4.3.1" in shown
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_every_command(shell: str) -> None:
+    script = CliRunner().invoke(cli, ["completion", shell]).output
+    assert "_RTEA_COMPLETE" in script
+    current = "" if shell == "fish" else "1"
+    words = {"COMP_WORDS": "rtea ", "COMP_CWORD": current, "_RTEA_COMPLETE": f"{shell}_complete"}
+    completed = CliRunner().invoke(cli, [], env=words, prog_name="rtea")
+    assert set(COMMANDS) <= set(completed.output.replace(",", " ").split())
+
+
+def test_a_mistyped_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cli, ["dashbord"]) == 2
+    assert "did you mean dashboard?" in capsys.readouterr().err
+
+
+def test_the_settings_file_to_begin_with_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rtea.toml"
+    assert run(cli, ["config", "init", "--path", str(path)]) == 0
+    assert configuration.load(path).model_dump() == configuration.load().model_dump()
+    assert run(cli, ["config", "init", "--path", str(path)]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_each_line_of_the_settings_file_is_valid_without_its_mark(tmp_path: Path) -> None:
+    """Settings without a default have an empty text, which is to be replaced."""
+    path = tmp_path / "rtea.toml"
+    assert run(cli, ["config", "init", "--path", str(path)]) == 0
+    lines = path.read_text().splitlines()
+    settings = [line.removeprefix("# ") if " = " in line and "=" in line.split()[2:3] else line for line in lines]
+    found = msgspec.toml.decode("\n".join(settings))
+    for section in Config.model_fields:
+        for key, field in type(getattr(Config(), section)).model_fields.items():
+            default = "" if field.default is None else json.loads(json.dumps(field.default, default=str))
+            assert found[section][key] == default, (section, key)
+
+
+def test_a_stack_that_is_down_says_so_in_json() -> None:
+    shown = CliRunner().invoke(cli, ["stack", "status", "--json"])
+    assert json.loads(shown.output) == []
