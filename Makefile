@@ -25,7 +25,7 @@ unexport UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL
 INSTALL := $(UV) sync --quiet --locked --no-install-project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e browser screenshots drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-figures bench-scale bench-metrics bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
+.PHONY: help setup toolchain demo test lint test-rust test-java test-python test-oldest-duckdb test-bigquery test-e2e test-stack test-job browser screenshots drills fuzz audit emulator bench bench-gate bench-live bench-drain bench-figures bench-scale bench-metrics bench-lateness bench-bigquery bench-generator bench-orders docs wheel lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sort
@@ -86,7 +86,11 @@ setup: ## Install dependencies, build the extension, fetch and build the jars.
 demo: setup ## Run the whole pipeline for three minutes and verify its rows.
 	$(BIN)/rtea demo $(DEMO)
 
-test: setup lint test-rust fuzz test-java test-python test-oldest-duckdb test-bigquery test-e2e ## Everything that CI runs, except the benchmark gate.
+test: setup ## Everything that CI runs, except the benchmark gate.
+	@$(MAKE) --no-print-directory lint test-rust
+	@# The emulator's tests mostly wait.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-bigquery fuzz
+	@$(MAKE) --no-print-directory test-java test-python test-oldest-duckdb test-e2e
 
 lint: setup ## Check format, lints, types, imports between parts, and the prose of the docs.
 	cargo fmt --check
@@ -113,8 +117,14 @@ test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest supported 
 		$(BIN)/python -c 'import duckdb; print("DuckDB", duckdb.__version__); assert duckdb.__version__ == "1.4.0"' && \
 		$(BIN)/pytest tests/conformance tests/unit/test_duckdb.py tests/unit/test_cli.py -m "not bigquery"
 
-test-e2e: browser ## Tests and quick drills on a real Kafka and a real Flink cluster.
-	$(BIN)/pytest tests/stack tests/flink tests/drills -m "quick or not drill"
+test-e2e: browser ## Tests and quick drills on a real Kafka and a real Flink cluster, two at a time.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-job
+
+test-stack: browser ## Tests of the stack, the generator, the page, doctor, demo and README.
+	$(BIN)/pytest tests/stack
+
+test-job: setup ## Tests of the job, and quick drills.
+	$(BIN)/pytest tests/flink tests/drills -m "quick or not drill"
 
 # The tests of the dashboard need Chromium besides, which `.ci/run` installs; elsewhere they are skipped without it.
 browser: setup

@@ -66,6 +66,15 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     order_id: str | None = None
 
 
+def sniff(value: bytes) -> Literal["json", "msgpack"]:
+    """The format that the first byte of a value shows, as the job sees it.
+
+    >>> sniff(b' {"event_type": "search"}'), sniff(bytes([0x97]))
+    ('json', 'msgpack')
+    """
+    return "json" if value.lstrip()[:1] == b"{" else "msgpack"
+
+
 _decoder = msgspec.msgpack.Decoder(Event)
 
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -110,7 +111,7 @@ class JobSection(Section):
     """How far events may be out of order: a window fires this long after its end, in event time."""
     idle_timeout_ms: int = Field(5_000, ge=1)
     """After this long without events, a partition no longer holds the watermark back."""
-    allowed_lateness_ms: int = Field(60_000, ge=0)
+    allowed_lateness_ms: int = Field(3_600_000, ge=0)
     """How long after its end a window still takes events, which correct its rows."""
     early_rows_ms: int = Field(5_000, ge=0)
     """How often an open window that has changed gives its present rows, with `is_final` = false; 0: never."""
@@ -372,7 +373,17 @@ class DashboardSection(Section):
     port: int = Field(8050, ge=0, le=65535)
     """Port; 0: any free one."""
     token: SecretStr | None = None
-    """What a browser must present once, as `?token=`: best set as RTEA_DASHBOARD__TOKEN. RTEA never prints it."""
+    """What a browser must present once, as `?token=`: letters, digits and `._~-`, best set as RTEA_DASHBOARD__TOKEN.
+    RTEA never prints it."""
+
+    @field_validator("token")
+    @classmethod
+    def _is_plain(cls, value: SecretStr | None) -> SecretStr | None:
+        # Addresses and cookies would change other characters.
+        if value and not re.fullmatch(r"[A-Za-z0-9._~-]{1,256}", value.get_secret_value()):
+            raise ValueError("the token has other characters: expected letters, digits and ._~-")
+        return value
+
     manifest: Path | None = None
     """The manifest of a `rtea-gen` run: the page shows how many of its windows equal the table's."""
 

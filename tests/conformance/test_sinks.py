@@ -99,6 +99,18 @@ def test_rows_are_readable_as_they_were_written(sink: Sink) -> None:
     assert rows[2].visitors_sketch == aggregate.build_sketch([b"a", b"b"])
 
 
+def test_totals_are_sums_of_final_windows_by_bucket(sink: Sink) -> None:
+    minute_ms = 60_000
+    write(sink, *(window(revision, start_ms=number * minute_ms) for number, revision in enumerate((5, 6, 7))))
+    write(sink, window(99, start_ms=3 * minute_ms, is_final=False))
+    found = {(total.metric, total.bucket_start_ms): total for total in sink.totals(0, 4 * minute_ms, 2 * minute_ms)}
+    assert found.keys() == {(name, start_ms) for name in ("event_count", "revenue") for start_ms in (0, 2 * minute_ms)}
+    assert found["event_count", 0] == (0, "event_count", "page_view_mobile", "", 11.0)
+    assert found["event_count", 2 * minute_ms].value == 7.0
+    assert found["revenue", 0].value == pytest.approx(2e18, rel=1e-12)
+    assert sink.totals(3 * minute_ms, 4 * minute_ms, minute_ms) == []
+
+
 def test_writing_again_changes_nothing(sink: Sink) -> None:
     write(sink, window(5))
     before = sink.read(0, 1)

@@ -138,7 +138,7 @@ def test_a_million_categories_in_a_minute_hide_no_known_row(drilled: Config, tmp
 
 def test_a_million_products_campaigns_and_sessions_stay_bounded(drilled: Config) -> None:
     """Every metric is on. What has no row of its own is in `(other)`, so that the sums are exact."""
-    config = load.drill_config(drilled, window_ms=60_000, metrics=list(registry()))
+    config = load.drill_config(drilled, window_ms=60_000, metrics=tuple(registry()))
     start_ms = load.START_MS // 60_000 * 60_000
     producer = Producer(topics.connection(config.kafka) | {"linger.ms": 20, "queue.buffering.max.messages": NAMES})
     with pipeline.submitted(config) as job_id, pipeline.sinking(config):

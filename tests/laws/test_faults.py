@@ -20,12 +20,15 @@ REASONS: dict[str, dict[Format, str]] = {
     "empty": {"json": "empty", "msgpack": "empty"},
 }
 
+LATENESS_MS = 60_000
+
 Record = tuple[bytes, bytes | None, int, int, str | None]
 
 
 def stream(**flags: object) -> _core.EventStream:
     names = {f"faults.{name}": value for name, value in flags.items()}
     settings = {"generator.rate": RATE_HZ, "generator.lanes": 1000, "generator.visitors": 5000}
+    settings["job.allowed_lateness_ms"] = LATENESS_MS
     return plans.stream(config.load(flags=settings | names), START_MS)
 
 
@@ -100,7 +103,7 @@ def test_late_events_are_sent_when_their_window_is_over_and_do_not_count() -> No
         newest_ms = max(newest_ms, time_ms)
         if fault == "late":
             late += 1
-            over_ms = time_ms // WINDOW_MS * WINDOW_MS + WINDOW_MS + job.allowed_lateness_ms + job.watermark_delay_ms
+            over_ms = time_ms // WINDOW_MS * WINDOW_MS + WINDOW_MS + LATENESS_MS + job.watermark_delay_ms
             assert newest_ms >= over_ms + by_ms - 1000 // RATE_HZ
     windows = truth(found)
     assert sum(faults.get("late", 0) for *_, faults in windows) == late > 0

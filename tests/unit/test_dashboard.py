@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rtea import aggregate
 from rtea import config as configuration
 from rtea.config import Config
-from rtea.dashboard import panels, server
+from rtea.dashboard import panels, server, state
 from rtea.dashboard.feed import Feed
 from rtea.dashboard.health import Health
 from rtea.dashboard.panels import Bucket, Span
@@ -32,6 +32,7 @@ from rtea.sinks.result import Row, WindowResult
 from tests.conftest import free_ports
 
 MINUTE_MS = 60_000
+SEARCHES = ("event_count", "search_mobile", "")
 
 
 def counted(minute: int, events: int, *, final: bool = True, generation: int = 1, **more: int) -> WindowResult:
@@ -72,14 +73,14 @@ def test_order_and_repetitions_change_no_number(found: list[WindowResult], rando
     newest = {each.place: each for each in result.newest(found)}
     shown = {window.start_ms: window for window in store.windows()}
     for (start_ms, is_of_events), each in newest.items():
-        window = shown[start_ms]
         if is_of_events:
+            window = shown[start_ms]
             assert window.age == each.age
             assert window.numbers["event_count", "search_mobile", ""] == each.revision
             assert window.numbers["revenue", "toys", "EUR"] == each.revision
             assert window.numbers["revenue", "toys", "JPY"] == each.revision
         else:
-            assert window.refused == {row.dimension: row.event_count for row in each.rows}
+            assert store._refused[start_ms].counts == {row.dimension: row.event_count for row in each.rows}
 
 
 def test_a_corrected_window_is_marked() -> None:
@@ -89,54 +90,133 @@ def test_a_corrected_window_is_marked() -> None:
     assert [window.is_corrected for window in store.windows()] == [True, False]
 
 
-def test_memory_is_limited_and_no_number_is_lost() -> None:
+def total_of(store: Store) -> float:
+    """All events in memory and in the sums."""
+    kept = sum(window.numbers[SEARCHES] for window in store.windows())
+    return kept + sum(bucket.get(SEARCHES, 0) for bucket in store.totals().values())
+
+
+def test_memory_is_limited_and_no_number_is_lost_or_counted_twice() -> None:
+    """Also if an old window comes again, as after a correction or a backfill."""
     store = Store()
-    minutes = 8 * 60
-    for minute in range(minutes):
+    first, minutes = 24 * 60, 8 * 60
+    store.add([counted(first, 2)])
+    store.settle()
+    for minute in range(first, first + minutes):
         store.add([counted(minute, 2)])
+        if minute % 7 == 0:
+            store.add(
+                [counted(minute - 5, 2), counted(max(first, minute - 300), 99, generation=1)]
+                if minute > first + 240
+                else []
+            )
     windows = store.windows()
     assert len(windows) == KEEP_MS // MINUTE_MS + 1
     assert sum(bool(window.sketches) for window in windows) == KEEP_SKETCHES_MS // MINUTE_MS + 1
-    key = ("event_count", "search_mobile", "")
-    kept = sum(window.numbers[key] for window in windows)
-    added_up = sum(bucket.get(key, 0) for bucket in store.totals().values())
-    assert kept + added_up == 2 * minutes
+    assert total_of(store) == 2 * minutes
+
+
+def test_the_table_has_what_is_before_the_boundary_and_nothing_twice() -> None:
+    """The feed may have read windows that the table has, too, for example of a backfill."""
+    store = Store()
+    minutes = range(1_000, 1_000 + 5 * 60)
+    store.add([counted(minute, 2) for minute in minutes])
+    assert store.boundary_ms is None
+    store.settle()
+    boundary = store.boundary_ms or 0
+    assert boundary % BUCKET_MS == 0
+    in_table = [minute for minute in minutes if minute * MINUTE_MS < boundary]
+    store.add_totals([Total(minute * MINUTE_MS // BUCKET_MS * BUCKET_MS, *SEARCHES, 2.0) for minute in in_table])
+    store.add([counted(in_table[0], 50)])
+    assert total_of(store) == 2 * len(minutes)
+
+
+def test_published_windows_never_change() -> None:
+    store = Store()
+    store.add([counted(0, 3)])
+    (before,) = store.windows()
+    store.add([counted(0, 4)])
+    assert before.numbers[SEARCHES] == 3
+    assert store.windows()[0].numbers[SEARCHES] == 4
+
+
+def test_refused_events_alone_are_no_window() -> None:
+    """One of them may have a time far from all others."""
+    store = Store()
+    store.add([refused(999_999, 1, future_timestamp=1), counted(0, 3)])
+    store.settle()
+    store.add([counted(1, 3), refused(1, 1, late=2)])
+    assert [window.start_ms for window in store.windows()] == [0, MINUTE_MS]
+    assert store.refused(0) == {"future_timestamp": 1, "late": 2}
+    shown = msgspec.json.decode(states(store).get("hour", "all")[1])
+    assert shown["running"] is None
 
 
 def test_the_table_s_sums_and_the_windows_are_added_up() -> None:
     store = Store()
-    store.add_totals([Total(0, "event_count", "search_mobile", "", 7.0)])
     store.add([counted(600, 2)])
+    store.settle()
+    store.add_totals([Total(0, *SEARCHES, 7.0)])
     body = states(store).get("day", "all")[1]
     types = next(panel for panel in msgspec.json.decode(body)["panels"] if panel["id"] == "types")
     assert types["series"] == [{"name": "search", "values": [7.0, 2.0]}]
-    assert types["labels"] == [0, 600 * MINUTE_MS // (2 * BUCKET_MS) * (2 * BUCKET_MS)]
+    assert types["labels"] == [0, 600 * MINUTE_MS]
 
 
 def states(store: Store) -> States:
     config = configuration.load()
-    return States(config, store, Feed(config, store), Health(config, None))
+    made = States(config, store, Feed(config, store), Health(config, None))
+    made._health.found["problem"] = ""
+    return made
 
 
 def span(*found: WindowResult, source: str = "all") -> Span:
     store = Store()
     store.add(found)
-    windows = store.windows()
-    return Span([Bucket(each.start_ms, each.numbers) for each in windows if each.is_final], windows, MINUTE_MS, source)
+    windows = [window for window in store.windows() if window.is_final]
+    return Span([Bucket(each.start_ms, each.numbers) for each in windows], windows, source)
+
+
+def all_visitors(found: Span, minutes: int) -> int:
+    return found.merged("unique_visitors", minutes, lambda dimension: dimension == "all")
 
 
 def test_visitors_of_minutes_are_merged_and_not_added_up() -> None:
     """The same visitors in each minute count once."""
     same = [counted(0, 50), counted(1, 50)]
     same[1] = msgspec.structs.replace(same[1], rows=same[0].rows)
-    assert span(*same).merged("unique_visitors", "all", 5) == 50
-    assert abs(span(counted(0, 50), counted(1, 50)).merged("unique_visitors", "all", 5) - 100) <= 2
-    assert span(counted(0, 50), counted(9, 40)).merged("unique_visitors", "all", 5) == 40
+    assert all_visitors(span(*same), 5) == 50
+    assert abs(all_visitors(span(counted(0, 50), counted(1, 50)), 5) - 100) <= 2
+    assert all_visitors(span(counted(0, 50), counted(9, 40)), 5) == 40
+
+
+def test_windows_of_an_hour_are_shown_as_such() -> None:
+    """A tile says what it shows: at least the newest window."""
+    hour_ms = 60 * MINUTE_MS
+    hours = [
+        msgspec.structs.replace(
+            counted(0, events), window_start_ms=number * hour_ms, window_end_ms=(number + 1) * hour_ms
+        )
+        for number, events in enumerate((3_600, 7_200))
+    ]
+    found = {tile["id"]: tile for tile in panels.tiles(span(*hours))}
+    assert found["events"]["value"] == 2.0
+    assert found["events"]["change"] == 1.0
+    assert found["events"]["against"] == "newest window vs. the one before"
+    assert found["active-5"]["label"] == "Visitors, last 1 h"
+    assert found["active-5"]["value"] == pytest.approx(7_200, rel=0.03)
+    assert "active-30" not in found
 
 
 def test_early_rows_are_in_no_tile() -> None:
     (rate, *_) = panels.tiles(span(counted(0, 60), counted(1, 999, final=False)))
     assert (rate["id"], rate["value"]) == ("events", 1.0)
+
+
+def test_what_is_not_counted_has_no_tile() -> None:
+    rows = [Row("revenue", "toys", "EUR", None, "100", None, None)]
+    found = panels.tiles(span(msgspec.structs.replace(counted(0, 1), rows=rows)))
+    assert [tile["id"] for tile in found] == ["revenue-EUR"]
 
 
 def test_amounts_of_two_currencies_are_not_added_up() -> None:
@@ -145,6 +225,21 @@ def test_amounts_of_two_currencies_are_not_added_up() -> None:
     assert "order-value" not in found
     categories = next(panel for panel in panels.panels(span(counted(0, 60))) if panel["id"] == "categories")
     assert categories["series"][0]["values"] == [60.0]
+
+
+def test_the_conversion_compares_sessions_of_the_same_windows() -> None:
+    """Every session buys something, so it is 100 %, also if more windows are in memory than it shows."""
+    results = []
+    for minute in range(34):
+        sketch = aggregate.build_sketch([f"{minute}-{n}".encode() for n in range(20)])
+        rows = [
+            Row("sessions", "all", "", None, None, 20, sketch),
+            Row("funnel", "purchase_mobile", "", None, None, 20, sketch),
+        ]
+        results.append(msgspec.structs.replace(counted(minute, 20), rows=rows))
+    found = {tile["id"]: tile for tile in panels.tiles(span(*results))}
+    assert found["conversion"]["value"] == pytest.approx(1.0, abs=0.001)
+    assert found["conversion"]["note"] == "sessions of the last 30 minutes"
 
 
 def test_a_panel_shows_the_greatest_and_says_the_rest() -> None:
@@ -190,7 +285,8 @@ def served(made: States, token: str = "") -> Iterator[str]:
         thread.join()
 
 
-def test_an_unchanged_state_is_not_sent_again() -> None:
+def test_an_unchanged_state_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "FRESH_SECONDS", 0.0)
     store = Store()
     store.add([counted(0, 3)])
     with served(states(store)) as address:
@@ -204,7 +300,7 @@ def test_an_unchanged_state_is_not_sent_again() -> None:
             assert time.monotonic() < deadline_s
             time.sleep(0.1)
         assert requests.get(f"{address}/api/state?range=year", timeout=5).status_code == 400
-        assert requests.get(f"{address}/api/state?source={'x' * 65}", timeout=5).status_code == 400
+        assert requests.get(f"{address}/api/state?source=nobody", timeout=5).status_code == 400
 
 
 def test_the_page_takes_code_and_data_from_its_server_only() -> None:
@@ -220,6 +316,8 @@ def test_the_page_takes_code_and_data_from_its_server_only() -> None:
 
 
 def test_a_token_protects_page_and_data() -> None:
+    with pytest.raises(ConfigError, match="other characters"):
+        with_dashboard(token="a b")
     with served(states(Store()), "secret") as address:
         for path in ("/", "/api/state", "/page.js"):
             assert requests.get(address + path, timeout=5).status_code == 401
@@ -248,12 +346,10 @@ def test_another_host_needs_a_token_and_a_port_is_taken_once() -> None:
 
 
 def test_the_state_says_what_to_type_when_there_is_nothing() -> None:
-    made = states(Store())
-    made._health.found["problem"] = ""
-    state = msgspec.json.decode(made.get("hour", "all")[1])
-    assert state["status"]["state"] == "nothing"
-    assert state["status"]["command"].startswith("rtea-gen")
-    assert state["tiles"][0]["value"] is None
+    shown = msgspec.json.decode(states(Store()).get("hour", "all")[1])
+    assert shown["status"]["state"] == "nothing"
+    assert shown["status"]["command"].startswith("rtea-gen")
+    assert shown["tiles"][0]["value"] is None
 
 
 def test_the_vendored_library_is_the_one_of_its_package() -> None:

@@ -34,8 +34,9 @@ def group() -> None:
 @click.option("--project", "bigquery__project", help="The project [default: the one in the credentials].")
 @click.option("--location", "bigquery__location", help="Location of the temporary dataset.")
 @click.option("--endpoint", "bigquery__endpoint", help="Address of an emulator; sends no credentials.")
+@output.json_option
 @click.pass_context
-def check(context: click.Context, /, **flags: object) -> int:
+def check(context: click.Context, /, as_json: bool, **flags: object) -> int:
     """Check in a temporary dataset that a project does what RTEA relies on; exit code 1 if it does not.
 
     The check costs a few queries of 10 MiB each, and removes the dataset at the end.
@@ -43,6 +44,9 @@ def check(context: click.Context, /, **flags: object) -> int:
     from rtea.sinks.bigquery import check as checks
 
     findings = checks.check(resolve(context, **flags).bigquery)
+    if as_json:
+        output.show_json(findings)
+        return 0 if all(finding.passed for finding in findings) else 1
     rows = [(each.name, "yes" if each.passed else "NO", each.expected, each.found) for each in findings]
     output.show_table(["check", "passed", "expected", "found"], rows, title="rtea bigquery check")
     passed = sum(finding.passed for finding in findings)

@@ -25,7 +25,7 @@ def command(context: click.Context, as_json: bool) -> int:
             state = click.style(f"{finding.state:8}", fg=COLOURS.get(finding.state))
             remedy = f": {finding.remedy}" if finding.remedy else ""
             click.echo(f"{state} {finding.check:13} {finding.found}{remedy}")
-    conclusion = examination.conclude(config, findings)
+    conclusion = examination.conclude(findings)
     if as_json:
         found = {"findings": findings, "conclusion": conclusion}
         output.show_json(found)

@@ -1,22 +1,22 @@
 """How the pipeline is: asks Flink and Kafka every few seconds, in a thread."""
 
+import logging
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from rtea import manifest, topics, verify
 from rtea.config import Config
-from rtea.errors import JobError, RteaError, StackError
+from rtea.errors import RteaError, StackError
 from rtea.job import cluster, progress
-from rtea.job.names import JOB_NAME, written_topics
-from rtea.manifest import Window
 from rtea.sinks.contract import Sink
+
+logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 VERIFY_SECONDS = 15.0
-SETTLE_SECONDS = 10.0
-"""A window's rows count as missing only so long after its end."""
+SETTLE_MS = 10_000
+"""A window's rows count as missing only so long after the watermark has passed its end."""
 
 
 class Health:
@@ -27,6 +27,7 @@ class Health:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._verified_s = 0.0
+        self._equal: set[int] = set()
         self.found: dict[str, Any] = {"problem": "", "job": None, "partitions": [], "verified": None}
 
     def start(self) -> None:
@@ -36,21 +37,23 @@ class Health:
     def close(self) -> None:
         """Stop asking."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(timeout=5)  # A table's server may be slow; the thread ends with the process.
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.found = self._ask()
+            try:
+                self.found = self._ask()
+            except Exception as error:  # The page says it, and asks again.
+                logger.exception("the pipeline cannot be asked")
+                self.found = self.found | {"problem": f"the pipeline cannot be asked: {error}"}
             self._stop.wait(EVERY_SECONDS)
 
     def _ask(self) -> dict[str, Any]:
         found: dict[str, Any] = {"problem": "", "job": None, "partitions": [], "verified": self.found["verified"]}
         try:
-            (name, topic), *_ = written_topics(self._config).items()
-            running = cluster.running(self._config)
-            jobs = [each for each, told in running if told.get(name) == topic and each.name == JOB_NAME]
+            jobs = cluster.live(self._config)
             if not jobs:
-                found["problem"] = f"no job writes topic {topic}"
+                found["problem"] = f"no job writes topic {self._config.kafka.results_topic}"
                 found["command"] = "rtea job submit"
             else:
                 found |= self._of_job(jobs[0])
@@ -77,8 +80,8 @@ class Health:
             return found
         try:
             reached = progress.of_job(self._config, job.id)
-        except JobError:
-            return found  # It starts, and shows no figures yet.
+        except progress.NoFiguresError:
+            return found  # It starts.
         ends = topics.end_offsets(self._config.kafka, self._config.kafka.events_topic)
         now_ms = time.time_ns() // 1_000_000
         found["job"]["lag"] = reached.lag
@@ -96,22 +99,21 @@ class Health:
         return found
 
     def _verify(self, found: dict[str, Any]) -> None:
-        path = self._config.dashboard.manifest
-        if path is None or self._sink is None or time.monotonic() < self._verified_s + VERIFY_SECONDS:
+        """Compare the windows that were not equal before, up to the watermark."""
+        path, reached_ms = self._config.dashboard.manifest, (found["job"] or {}).get("watermark_ms")
+        is_due = time.monotonic() >= self._verified_s + VERIFY_SECONDS
+        if path is None or self._sink is None or reached_ms is None or not is_due:
             return
         self._verified_s = time.monotonic()
+        settled_ms = min(reached_ms, time.time_ns() // 1_000_000) - SETTLE_MS
         try:
-            windows = _finished(path, self._config)
-            if windows:
-                report = verify.verify(windows, self._sink)
-                found["verified"] = {"matching": report.matching, "windows": report.windows}
+            sent = manifest.read_cut(path).windows
+            due = [window for window in sent if window.window_end_ms <= settled_ms]
+            left = [window for window in due if window.window_start_ms not in self._equal]
+            report = verify.verify(left, self._sink)
         except RteaError as error:
             found["verified"] = {"problem": str(error)}
-
-
-def _finished(path: Path, config: Config) -> list[Window]:
-    """The windows of a run, which may go on, that must be final in the table by now."""
-    sent = manifest.read_cut(path)
-    behind_ms = sent.header.began_ms - sent.header.start_ms
-    reached_ms = time.time_ns() // 1_000_000 - behind_ms - config.job.watermark_delay_ms - int(SETTLE_SECONDS * 1000)
-    return [window for window in sent.windows if window.window_end_ms <= reached_ms]
+            return
+        self._equal |= {window.window_start_ms for window in left} - report.problems.keys()
+        if due:
+            found["verified"] = {"matching": len(due) - len(report.problems), "windows": len(due)}

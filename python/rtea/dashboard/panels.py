@@ -5,7 +5,7 @@ plain one, so a new metric is on the page without a change here.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rtea import aggregate
@@ -22,21 +22,26 @@ REST = "(other)"
 
 STEPS = ("product_view", "add_to_cart", "begin_checkout", "add_payment_info", "purchase")
 ACTIVE_MINUTES = (5, 30)
+CHANGE_MINUTES = 10
+CURRENCIES = 3
+"""Most currencies with a tile of their own."""
+
+MINUTE_MS = 60_000
+IN_RANGE = "in the chosen range"
 
 
 class Bucket(NamedTuple):
     """The numbers of one bar."""
 
     start_ms: int
-    numbers: dict[Key, float]
+    numbers: Mapping[Key, float]
 
 
 class Span(NamedTuple):
-    """What is shown: buckets of the chosen range, the newest windows, the length of a window, one source or `ALL`."""
+    """What is shown: buckets of the chosen range, the final windows in memory (oldest first), one source or `ALL`."""
 
     buckets: Sequence[Bucket]
     windows: Sequence[Window]
-    window_ms: int
     source: str
 
     def sum(self, series: str, keep: Callable[[str], bool] = lambda _: True, currency: str = "") -> Counter[str]:
@@ -48,19 +53,46 @@ class Span(NamedTuple):
                     found[dimension] += value  # type: ignore[assignment] # money is a float
         return found
 
-    def merged(self, series: str, dimension: str, minutes: int) -> int:
-        """Distinct ids of the final windows of the last minutes."""
-        windows = [window for window in self.windows if window.is_final]
-        if not windows:
-            return 0
-        since_ms = windows[-1].end_ms - minutes * 60_000
-        sketches = [window.sketches.get((series, dimension, "")) for window in windows if window.start_ms >= since_ms]
-        present = [sketch for sketch in sketches if sketch]
-        return aggregate.estimate_sketch(aggregate.merge_sketches(present)) if present else 0
+    def has(self, series: str) -> bool:
+        """Whether the job counts a series."""
+        return any(name == series for bucket in self.buckets for name, _, _ in bucket.numbers)
+
+    def last(self, minutes: int) -> list[Window]:
+        """The windows that end in the last minutes of event time; the newest one at least."""
+        if not self.windows:
+            return []
+        since_ms = self.windows[-1].end_ms - minutes * MINUTE_MS
+        return [window for window in self.windows if window.end_ms > since_ms]
+
+    def merged(self, series: str, minutes: int, keep: Callable[[str], bool]) -> int:
+        """Distinct ids of the last minutes, in the dimensions to keep."""
+        sketches = [
+            sketch
+            for window in self.last(minutes)
+            for (name, dimension, _), sketch in window.sketches.items()
+            if name == series and keep(dimension)
+        ]
+        return aggregate.estimate_sketch(aggregate.merge_sketches(sketches)) if sketches else 0
 
     def is_of_source(self, dimension: str) -> bool:
         """Whether a dimension that ends with a source belongs to the chosen one."""
         return self.source == ALL or dimension.endswith(f"_{self.source}")
+
+    def line(self, series: str, keep: Callable[[str], bool] = lambda _: True, currency: str = "") -> list[float]:
+        """The value of each window of the last hour, of a dozen at least."""
+        return [
+            sum(
+                value
+                for (name, dimension, of), value in window.numbers.items()
+                if name == series and of == currency and keep(dimension)
+            )
+            for window in self.windows[-max(len(self.last(60)), 12) :]
+        ]
+
+    @property
+    def window_ms(self) -> int:
+        """Length of the newest window."""
+        return self.windows[-1].end_ms - self.windows[-1].start_ms if self.windows else MINUTE_MS
 
 
 def of_source(dimension: str) -> tuple[str, str]:
@@ -77,78 +109,81 @@ def of_source(dimension: str) -> tuple[str, str]:
 
 
 def tiles(span: Span) -> list[dict[str, Any]]:
-    """The headline numbers."""
-    found = [_rate(span), *_active(span), _orders(span), *_revenue(span), _order_value(span), _conversion(span)]
-    return [tile for tile in found if tile]
+    """The headline numbers of what the job counts."""
+    found = [*_rate(span), *_active(span), *_orders(span), *_revenue(span), *_order_value(span), *_conversion(span)]
+    return [_with_change(tile, span) for tile in found]
 
 
 def _tile(id: str, label: str, value: float | None, **more: Any) -> dict[str, Any]:
-    return {"id": id, "label": label, "value": value, "unit": "count", "spark": [], "change": None, "note": ""} | more
+    return {"id": id, "label": label, "value": value, "unit": "count", "spark": [], "note": ""} | more
 
 
-def _per_window(span: Span, series: str, keep: Callable[[str], bool]) -> list[float]:
-    final = [window for window in span.windows if window.is_final][-60:]
-    return [
-        sum(value for (name, dimension, _), value in window.numbers.items() if name == series and keep(dimension))
-        for window in final
-    ]
+def _with_change(tile: dict[str, Any], span: Span) -> dict[str, Any]:
+    """Add how the newest window compares with the mean of the ten minutes before it, or of the window before."""
+    before = max(1, CHANGE_MINUTES * MINUTE_MS // span.window_ms)
+    against = f"newest window vs. {CHANGE_MINUTES} min before" if before > 1 else "newest window vs. the one before"
+    return tile | {"change": change(tile["spark"], before), "against": against}
 
 
-def change(values: Sequence[float]) -> float | None:
-    """The last value against the mean of up to ten before it, as a ratio minus one.
+def change(values: Sequence[float], before: int) -> float | None:
+    """The last value against the mean of those before it, as a ratio minus one.
 
-    >>> change([10, 10, 15]), change([7])
+    >>> change([10, 10, 15], 10), change([7], 10)
     (0.5, None)
     """
-    before = values[-11:-1]
-    mean = sum(before) / len(before) if before else 0
+    earlier = values[-before - 1 : -1]
+    mean = sum(earlier) / len(earlier) if earlier else 0
     return values[-1] / mean - 1 if mean else None
 
 
-def _rate(span: Span) -> dict[str, Any]:
-    spark = [count * 1000 / span.window_ms for count in _per_window(span, "event_count", span.is_of_source)]
-    value = spark[-1] if spark else None
-    return _tile("events", "Events per second", value, spark=spark, change=change(spark), note="newest final minute")
+def _rate(span: Span) -> list[dict[str, Any]]:
+    if span.buckets and not span.has("event_count"):
+        return []
+    spark = [count * 1000 / span.window_ms for count in span.line("event_count", span.is_of_source)]
+    return [_tile("events", "Events per second", spark[-1] if spark else None, spark=spark, note="newest final window")]
 
 
 def _active(span: Span) -> list[dict[str, Any]]:
+    if not span.has("unique_visitors") and not any(window.sketches for window in span.windows):
+        return []
     error = f"± {2 * aggregate.SKETCH_STANDARD_ERROR:.1%}, merged sketches"
-    spark = _per_window(span, "unique_visitors", lambda dimension: dimension == span.source)
-    return [
+
+    def keep(dimension: str) -> bool:
+        return dimension == span.source
+
+    def label(minutes: int) -> str:
+        minutes = max(minutes, span.window_ms // MINUTE_MS)
+        return f"Visitors, last {minutes} minutes" if minutes < 60 else f"Visitors, last {minutes / 60:g} h"
+
+    spark = span.line("unique_visitors", keep)
+    least, most = ACTIVE_MINUTES
+    shown = [
         _tile(
-            f"active-{minutes}",
-            f"Visitors, last {minutes} minutes",
-            span.merged("unique_visitors", span.source, minutes),
-            spark=spark,
-            change=change(spark) if minutes == ACTIVE_MINUTES[0] else None,
-            note=error,
+            f"active-{minutes}", label(minutes), span.merged("unique_visitors", minutes, keep), spark=line, note=error
         )
-        for minutes in ACTIVE_MINUTES
+        for minutes, line in ((least, spark), (most, []))
     ]
-
-
-def _orders(span: Span) -> dict[str, Any] | None:
-    orders = _total(span, "orders")
-    if orders is None:
-        return None
-    spark = _per_window(span, "orders", lambda dimension: _is_of(span, dimension))
-    return _tile("orders", "Orders", orders, spark=spark, change=change(spark), note="in the chosen range")
+    return shown if span.window_ms < most * MINUTE_MS else shown[:1]
 
 
 def _is_of(span: Span, dimension: str) -> bool:
     return dimension != ALL if span.source == ALL else dimension == span.source
 
 
-def _total(span: Span, series: str) -> float | None:
-    """The sum of a series by source, None if it is not counted."""
-    found = span.sum(series, lambda dimension: _is_of(span, dimension))
-    is_counted = any(name == series for bucket in span.buckets for name, _, _ in bucket.numbers)
-    return sum(found.values()) if is_counted else None
+def _orders(span: Span) -> list[dict[str, Any]]:
+    if not span.has("orders"):
+        return []
+
+    def keep(dimension: str) -> bool:
+        return _is_of(span, dimension)
+
+    orders = sum(span.sum("orders", keep).values())
+    return [_tile("orders", "Orders", orders, spark=span.line("orders", keep), note=IN_RANGE)]
 
 
-def _by_currency(span: Span, series: str = "revenue") -> Counter[str]:
+def _by_currency(buckets: Sequence[Bucket], series: str = "revenue") -> Counter[str]:
     found: Counter[str] = Counter()
-    for bucket in span.buckets:
+    for bucket in buckets:
         for (name, _, currency), value in bucket.numbers.items():
             if name == series:
                 found[currency] += value  # type: ignore[assignment] # money is a float
@@ -156,36 +191,43 @@ def _by_currency(span: Span, series: str = "revenue") -> Counter[str]:
 
 
 def _revenue(span: Span) -> list[dict[str, Any]]:
-    note = "in the chosen range" + ("" if span.source == ALL else ", all sources")
+    amounts = _by_currency(span.buckets).most_common()
     found = []
-    for currency, amount in _by_currency(span).most_common(3):
-        spark = [
-            sum(v for (name, _, c), v in window.numbers.items() if name == "revenue" and c == currency)
-            for window in span.windows
-            if window.is_final
-        ][-60:]
-        more = {"unit": "money", "currency": currency, "spark": spark, "change": change(spark), "note": note}
+    for currency, amount in amounts[:CURRENCIES]:
+        note = IN_RANGE + ("" if span.source == ALL else ", all sources")
+        spark = span.line("revenue", currency=currency)
+        more = {"unit": "money", "currency": currency, "spark": spark, "note": note}
         found.append(_tile(f"revenue-{currency}", f"Revenue, {currency}", amount, **more))
+    if len(amounts) > CURRENCIES:
+        found[-1]["note"] += f"; {len(amounts) - CURRENCIES} more currencies"
     return found
 
 
-def _order_value(span: Span) -> dict[str, Any] | None:
-    orders, amounts = _total(span._replace(source=ALL), "orders"), _by_currency(span)
+def _order_value(span: Span) -> list[dict[str, Any]]:
+    # `orders` may have been switched on later than `revenue`.
+    both = [bucket for bucket in span.buckets if any(name == "orders" for name, _, _ in bucket.numbers)]
+    orders = sum(Span(both, (), ALL).sum("orders", lambda dimension: dimension != ALL).values())
+    amounts = _by_currency(both)
     if not orders or len(amounts) != 1:
-        return None  # Orders are not counted by currency.
+        return []  # Orders are not counted by currency.
     ((currency, amount),) = amounts.items()
     more = {"unit": "money", "currency": currency, "note": "revenue by orders, all sources"}
-    return _tile("order-value", "Average order value", amount / orders, **more)
+    return [_tile("order-value", "Average order value", amount / orders, **more)]
 
 
-def _conversion(span: Span) -> dict[str, Any] | None:
-    sessions = span.merged("sessions", span.source, ACTIVE_MINUTES[1])
-    if not sessions:
-        return None
+def _conversion(span: Span) -> list[dict[str, Any]]:
+    sessions = span.merged("sessions", ACTIVE_MINUTES[1], lambda dimension: dimension == span.source)
     steps = dict(_steps(span))
-    return _tile(
-        "conversion", "Conversion", steps.get(STEPS[-1], 0) / sessions, unit="percent", note="sessions of 30 minutes"
-    )
+    if not sessions or not any(steps.values()):
+        return []
+    value = min(1.0, steps[STEPS[-1]] / sessions)  # Both are estimates.
+    return [_tile("conversion", "Conversion", value, unit="percent", note=_last_text(span, "sessions of the last"))]
+
+
+def _last_text(span: Span, what: str) -> str:
+    windows = span.last(ACTIVE_MINUTES[1])
+    minutes = (windows[-1].end_ms - windows[0].start_ms) / MINUTE_MS if windows else 0
+    return f"{what} {minutes:g} minutes"
 
 
 # Panels.
@@ -252,7 +294,7 @@ def _categories(span: Span) -> dict[str, Any] | None:
 
 def _of_main_currency(span: Span, series: str, id: str, title: str, note: str) -> dict[str, Any] | None:
     """Amounts of the currency with the most revenue: those of several must not be added up."""
-    currencies = _by_currency(span, series).most_common(1)
+    currencies = _by_currency(span.buckets, series).most_common(1)
     if not currencies:
         return None
     ((currency, _),) = currencies
@@ -265,18 +307,15 @@ def _of_all(span: Span) -> str:
 
 
 def _steps(span: Span) -> list[tuple[str, int]]:
-    """Sessions of the last half hour that reached each step."""
-    found = []
-    for step in STEPS:
-        sketches = [
-            sketch
-            for window in span.windows
-            if window.is_final
-            for (name, dimension, _), sketch in window.sketches.items()
-            if name == "funnel" and of_source(dimension)[0] == step and span.is_of_source(dimension)
-        ]
-        found.append((step, aggregate.estimate_sketch(aggregate.merge_sketches(sketches)) if sketches else 0))
-    return found
+    """Sessions that reached each step, of the same windows as the sessions of the conversion."""
+
+    def reached(step: str) -> int:
+        def keep(dimension: str) -> bool:
+            return of_source(dimension)[0] == step and span.is_of_source(dimension)
+
+        return span.merged("funnel", ACTIVE_MINUTES[1], keep)
+
+    return [(step, reached(step)) for step in STEPS]
 
 
 def _funnel(span: Span) -> dict[str, Any] | None:
@@ -285,7 +324,7 @@ def _funnel(span: Span) -> dict[str, Any] | None:
         return None
     labels, counts = [name for name, _ in steps], [float(count) for _, count in steps]
     title = "Sessions on the way to a purchase"
-    return _panel("funnel", title, "bars", labels, [("sessions", counts)], note="last 30 minutes")
+    return _panel("funnel", title, "bars", labels, [("sessions", counts)], note=_last_text(span, "the last"))
 
 
 def _products(span: Span) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Serves the page and its data over HTTP, on the loopback unless a token protects it."""
 
+import errno
 import hmac
-import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rtea.config import Config
-from rtea.dashboard.feed import Feed, read_history
+from rtea.dashboard.feed import Feed, History
 from rtea.dashboard.health import Health
 from rtea.dashboard.panels import ALL
 from rtea.dashboard.state import RANGES_MS, States
 from rtea.dashboard.store import Store
-from rtea.errors import ConfigError, PortInUseError
+from rtea.errors import ConfigError, PortInUseError, SystemRefusalError
 from rtea.sinks.contract import Sink
 
 STATIC = Path(__file__).with_name("static")
@@ -37,10 +37,8 @@ HEADERS = {
 }
 """The page takes code from this server only, and shows data as text."""
 
-LONGEST_SOURCE = 64
 COOKIE = "rtea_token"
-
-logger = logging.getLogger(__name__)
+"""The start of the cookie's name; the port follows, since browsers share the cookies of a host's ports."""
 
 
 def application(states: States, token: str = "") -> Starlette:
@@ -48,8 +46,10 @@ def application(states: States, token: str = "") -> Starlette:
 
     def state(request: Request) -> Response:
         range_name, source = request.query_params.get("range", "hour"), request.query_params.get("source", ALL)
-        if range_name not in RANGES_MS or len(source) > LONGEST_SOURCE:
-            return JSONResponse({"error": f"range is one of {', '.join(RANGES_MS)}"}, 400)
+        if range_name not in RANGES_MS or source not in (ALL, *states.sources()):
+            # Each pair that is asked for is kept: strangers must not make up any.
+            known = f"range is one of {', '.join(RANGES_MS)}, source one of the page's"
+            return JSONResponse({"error": known}, 400)
         tag, body = states.get(range_name, source)
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"ETag": tag})
@@ -73,7 +73,8 @@ class _Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        given = request.query_params.get("token") or request.cookies.get(COOKIE, "")
+        name = f"{COOKIE}_{request.url.port or 0}"
+        given = request.query_params.get("token") or request.cookies.get(name, "")
         if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
             refusal = PlainTextResponse("This page needs a token: open it with ?token=TOKEN.\n", 401, HEADERS)
             await refusal(scope, receive, send)
@@ -88,7 +89,7 @@ class _Guard:
                 headers = list(message.get("headers", []))
                 headers += [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
                 if self._token and request.query_params.get("token"):
-                    cookie = f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+                    cookie = f"{name}={self._token}; HttpOnly; SameSite=Strict; Path=/"
                     headers.append((b"set-cookie", cookie.encode()))
                 message["headers"] = headers
             await send(message)
@@ -124,27 +125,28 @@ def serving(config: Config, sink: Sink | None, history: Sink | None = None) -> I
         )
     )
     listener = _bound(settings.host, settings.port)
-    if history is not None:
-        problem = read_history(history, store)
-        if problem:
-            logger.warning("the time before is missing on the page: %s", problem)
+    before = History(history, store) if history else None
     thread = threading.Thread(target=server.run, args=([listener],), name="dashboard", daemon=True)
-    feed.start()
-    health.start()
+    parts = [part for part in (feed, health, before) if part]
+    for part in parts:
+        part.start()
     thread.start()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
-        yield f"http://{settings.host}:{listener.getsockname()[1]}/"
+        yield f"http://{host}:{listener.getsockname()[1]}/"
     finally:
         server.should_exit = True
         thread.join()
-        health.close()
-        feed.close()
+        for part in parts:
+            part.close()
 
 
 def _bound(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise PortInUseError(
-            f"port {port} on {host} is in use ({error.strerror}): name another one with dashboard.port"
-        ) from error
+        if error.errno != errno.EADDRINUSE:
+            raise SystemRefusalError(
+                f"cannot listen at {host} port {port}: {error.strerror}: set dashboard.host and dashboard.port"
+            ) from error
+        raise PortInUseError(f"port {port} on {host} is in use: name another one with dashboard.port") from error

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,72 +13,80 @@ from rtea.dashboard import panels
 from rtea.dashboard.feed import Feed
 from rtea.dashboard.health import Health
 from rtea.dashboard.panels import ALL, Bucket, Span
-from rtea.dashboard.store import BUCKET_MS, Key, Store, Window
+from rtea.dashboard.store import BUCKET_MS, HOUR_MS, Key, Store, Window
 
-RANGES_MS = {"hour": 3_600_000, "day": 86_400_000, "week": 7 * 86_400_000}
-BUCKETS_MS = {"hour": 0, "day": 2 * BUCKET_MS, "week": 8 * BUCKET_MS}
+RANGES_MS = {"hour": HOUR_MS, "day": 24 * HOUR_MS, "week": 7 * 24 * HOUR_MS}
+BARS_MS = {"hour": 0, "day": BUCKET_MS, "week": 6 * BUCKET_MS}
 """Length of a bar; 0: a window."""
 
 FRESH_SECONDS = 1.0
 """A state is made at most once in this time, however many pages ask."""
 
-STOPPED_SECONDS = 180
+STOPPED_MS = 180_000
+"""After so long without results, and the length of a window, the page says since when there are none."""
 
 
 class States:
-    """Makes states, each once for all who ask."""
+    """Makes states, each once for all who ask, and only when something has changed."""
 
     def __init__(self, config: Config, store: Store, feed: Feed, health: Health) -> None:
         self._config, self._store, self._feed, self._health = config, store, feed, health
         self._lock = threading.Lock()
-        self._made: dict[tuple[str, str], tuple[float, str, bytes]] = {}
+        self._made: dict[tuple[str, str], _Made] = {}
+
+    def sources(self) -> list[str]:
+        """The sources of the newest windows."""
+        return sorted(_sources(self._store.windows()))
 
     def get(self, range_name: str, source: str) -> tuple[str, bytes]:
         """The tag of a state and its JSON. Equal tags mean equal states."""
         with self._lock:
-            made_s, tag, body = self._made.get((range_name, source), (0.0, "", b""))
-            if time.monotonic() < made_s + FRESH_SECONDS:
-                return tag, body
-            state = self._make(range_name, source)
-            tag = f'"{hash_of(state)}"'
-            state["server_ms"] = time.time_ns() // 1_000_000
-            body = msgspec.json.encode(state)
-            self._made[range_name, source] = time.monotonic(), tag, body
-            return tag, body
+            made = self._made.get((range_name, source))
+            if made and time.monotonic() < made.at_s + FRESH_SECONDS:
+                return made.tag, made.body
+            windows = self._store.windows()
+            status = self._status(windows)
+            basis = (self._store.version, self._health.found, status)
+            if made is None or basis != made.basis:
+                state = self._make(windows, range_name, source) | {"status": status}
+                tag = f'"{_digest(state)}"'
+                state["server_ms"] = time.time_ns() // 1_000_000
+                made = _Made(basis, 0.0, tag, msgspec.json.encode(state))
+            self._made[range_name, source] = made._replace(at_s=time.monotonic())
+            return made.tag, made.body
 
-    def _make(self, range_name: str, source: str) -> dict[str, Any]:
-        windows = self._store.windows()
-        span = self._span(windows, range_name, source)
-        running = windows[-1] if windows and not windows[-1].is_final else None
+    def _make(self, windows: list[Window], range_name: str, source: str) -> dict[str, Any]:
+        final = [window for window in windows if window.is_final]
+        open_ones = [window for window in windows if not window.is_final]
+        running = open_ones[-1] if open_ones and (not final or open_ones[-1].start_ms > final[-1].start_ms) else None
+        span = self._span(final, range_name, source)
         return {
-            "window_ms": self._config.job.window_ms,
             "range": range_name,
             "source": source,
             "sources": sorted(_sources(windows)),
-            "status": self._status(windows),
-            "running": running and {"start_ms": running.start_ms, "end_ms": running.end_ms, "events": running.revision},
+            "running": running and {"start_ms": running.start_ms, "end_ms": running.end_ms, "events": running.events},
             "tiles": panels.tiles(span),
             "panels": panels.panels(span),
-            "pipeline": self._pipeline(windows),
+            "pipeline": self._pipeline(final),
         }
 
-    def _span(self, windows: list[Window], range_name: str, source: str) -> Span:
-        window_ms = self._config.job.window_ms
-        final = [window for window in windows if window.is_final]
+    def _span(self, final: list[Window], range_name: str, source: str) -> Span:
         if not final:
-            return Span([], windows, window_ms, source)
+            return Span([], [], source)
         since_ms = final[-1].end_ms - RANGES_MS[range_name]
-        length_ms = BUCKETS_MS[range_name] or window_ms
+        bar_ms = BARS_MS[range_name]
+        if not bar_ms:
+            return Span(
+                [Bucket(each.start_ms, each.numbers) for each in final if each.start_ms >= since_ms], final, source
+            )
         sums: dict[int, dict[Key, float]] = defaultdict(lambda: defaultdict(float))
-        if range_name != "hour":
-            for start_ms, numbers in self._store.totals().items():
+        parts = [*self._store.totals().items(), *((window.start_ms, window.numbers) for window in final)]
+        for start_ms, numbers in parts:
+            if start_ms >= since_ms:
+                bar = sums[start_ms // bar_ms * bar_ms]
                 for key, value in numbers.items():
-                    sums[start_ms // length_ms * length_ms][key] += value
-        for window in final:
-            for key, value in window.numbers.items():
-                sums[window.start_ms // length_ms * length_ms][key] += value
-        buckets = [Bucket(start_ms, numbers) for start_ms, numbers in sorted(sums.items()) if start_ms >= since_ms]
-        return Span(buckets, windows, window_ms, source)
+                    bar[key] += value
+        return Span([Bucket(start_ms, numbers) for start_ms, numbers in sorted(sums.items())], final, source)
 
     def _status(self, windows: list[Window]) -> dict[str, Any]:
         problem = self._feed.problem or self._health.found["problem"]
@@ -88,38 +96,42 @@ class States:
         if not final:
             return {
                 "state": "nothing",
-                "text": "No window is final yet. The first one comes about a minute after the first events.",
-                "command": "rtea-gen --duration 300" if not windows else "rtea doctor",
+                "text": "No window is final yet: the first one is final shortly after its end",
+                "command": "rtea doctor" if windows else "rtea-gen --duration 300",
             }
-        quiet_s = time.time() - self._feed.last_result_s
-        if quiet_s > STOPPED_SECONDS:
-            since_ms = int(self._feed.last_result_s * 1000)
+        length_ms = final[-1].end_ms - final[-1].start_ms
+        since_ms = self._feed.last_result_ms
+        if time.time_ns() // 1_000_000 > since_ms + STOPPED_MS + length_ms:
             return {"state": "stopped", "text": "No new results", "since_ms": since_ms, "command": "rtea doctor"}
         return {"state": "live", "text": "Live", "newest_ms": final[-1].end_ms}
 
-    def _pipeline(self, windows: list[Window]) -> dict[str, Any]:
-        refused: Counter[str] = Counter()
-        for window in windows[-60:]:
-            refused.update(window.refused)
+    def _pipeline(self, final: list[Window]) -> dict[str, Any]:
+        newest_ms = final[-1].end_ms if final else 0
+        refused = Counter(self._store.refused(newest_ms - HOUR_MS))
         late = refused.pop("late", 0)
-        final = [window for window in windows if window.is_final]
         return self._health.found | {
-            "newest_end_ms": final[-1].end_ms if final else None,
+            "newest_end_ms": newest_ms or None,
             "dead_letters": dict(refused.most_common()),
             "late": late,
-            "corrected": [window.start_ms for window in windows if window.is_corrected][-20:],
+            "corrected": [window.start_ms for window in final if window.is_corrected][-20:],
         }
 
 
+class _Made(NamedTuple):
+    """A state: what it was made of, when it was asked for last, its tag and its JSON."""
+
+    basis: tuple[Any, ...]
+    at_s: float
+    tag: str
+    body: bytes
+
+
 def _sources(windows: list[Window]) -> set[str]:
-    return {
-        dimension
-        for window in windows[-5:]
-        for name, dimension, _ in window.numbers
-        if name == "unique_visitors" and dimension != ALL
-    }
+    keys = [key for window in windows[-5:] for key in window.numbers]
+    named = {dimension for name, dimension, _ in keys if name == "unique_visitors"}
+    counted = {panels.of_source(dimension)[1] for name, dimension, _ in keys if name == "event_count"}
+    return (named or counted) - {ALL}
 
 
-def hash_of(state: dict[str, Any]) -> str:
-    """A short digest of a state."""
+def _digest(state: dict[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(state, order="sorted")).hexdigest()[:16]

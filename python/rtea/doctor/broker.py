@@ -23,6 +23,14 @@ MOST_SKEW_MS = 2_000
 
 DAY_MS = 86_400_000
 
+DEFAULTS = {
+    "cleanup.policy": "delete",
+    "retention.ms": "604800000",
+    "message.timestamp.type": "CreateTime",
+    "compression.type": "producer",
+}
+"""Kafka's own."""
+
 
 def answers(config: Config) -> Iterator[Found]:
     """Whether a broker answers."""
@@ -57,17 +65,19 @@ def _stamp(kafka: KafkaSection) -> int:
     """The broker's time: that of the record which it writes for an offset that we commit."""
     timeout_s = kafka.timeout_ms / 1000
     settings = topics.connection(kafka) | {"group.id": GROUP, "enable.auto.commit": False}
-    with closing(Consumer(settings)) as consumer:
-        consumer.commit(offsets=[TopicPartition(kafka.events_topic, 0, 0)], asynchronous=False)
-        partitions = topics.list_partitions(kafka)[OFFSETS_TOPIC]
-        place = TopicPartition(OFFSETS_TOPIC, partition_of(GROUP, partitions))
-        _, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
-        consumer.assign([TopicPartition(place.topic, place.partition, end - 1)])
-        message = consumer.poll(timeout_s)
-    admin = AdminClient(topics.connection(kafka))
-    for future in admin.delete_consumer_groups([GROUP]).values():
-        with suppress(KafkaException, FutureTimeoutError):  # An empty group disturbs nobody.
-            future.result(timeout_s)
+    try:
+        with closing(Consumer(settings)) as consumer:
+            consumer.commit(offsets=[TopicPartition(kafka.events_topic, 0, 0)], asynchronous=False)
+            partitions = topics.list_partitions(kafka)[OFFSETS_TOPIC]
+            place = TopicPartition(OFFSETS_TOPIC, partition_of(GROUP, partitions))
+            _, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
+            consumer.assign([TopicPartition(place.topic, place.partition, end - 1)])
+            message = consumer.poll(timeout_s)
+    finally:
+        admin = AdminClient(topics.connection(kafka))
+        for future in admin.delete_consumer_groups([GROUP]).values():
+            with suppress(KafkaException, FutureTimeoutError):  # An empty group disturbs nobody.
+                future.result(timeout_s)
     if message is None or message.error():
         raise LookupError("its record of our offset cannot be read")
     return int(message.timestamp()[1])
@@ -144,7 +154,8 @@ def _settings(kafka: KafkaSection, topic: str) -> dict[str, str]:
         raise BrokerError(f"settings of topic {topic} cannot be read: {error.args[0].str()}") from error
     except FutureTimeoutError as error:
         raise topics.unreachable(kafka) from error
-    return {name: entry.value or "" for name, entry in found.items()}
+    # Some brokers hide settings: then Kafka's defaults are assumed.
+    return DEFAULTS | {name: entry.value for name, entry in found.items() if entry.value is not None}
 
 
 def transactions(config: Config) -> Iterator[Found]:

@@ -12,8 +12,8 @@ from rtea.job.cluster import Job
 from rtea.job.names import JOB_NAME, written_topics
 from rtea.stack import rest
 
-MOST_LAG_SECONDS = 10
-"""More records than the job reads in this time, and it has fallen behind."""
+MOST_UNREAD = 100_000
+"""More unread records, and the job is behind."""
 
 
 def flink(config: Config) -> Iterator[Found]:
@@ -25,18 +25,11 @@ def flink(config: Config) -> Iterator[Found]:
     yield ok(f"{rest.address(config)}: {found['slots-available']} of {found['slots-total']} slots free")
 
 
-def live(config: Config) -> list[Job]:
-    """The jobs that have not ended and write these topics."""
-    (name, topic), *_ = written_topics(config).items()
-    return [each for each, told in cluster.running(config) if each.name == JOB_NAME and told.get(name) == topic]
-
-
 def running(config: Config) -> Iterator[Found]:
     """Whether one job runs on these topics, its restarts and its parallelism."""
-    found = live(config)
+    found = cluster.live(config)
     if not found:
-        ended = [each for each in cluster.jobs(config) if each.name == JOB_NAME]
-        yield _no_job(config, ended)
+        yield _no_job(config)
         return
     for each in found:
         yield from _state(config, each)
@@ -48,17 +41,17 @@ def running(config: Config) -> Iterator[Found]:
         )
 
 
-def _no_job(config: Config, ended: list[Job]) -> Found:
-    if ended and ended[0].state == "FAILED":
-        last = ended[0]
-        return (
-            "failed",
-            f"job {last.id} failed: {cluster.root_cause(config, last.id)}",
-            "remove the cause, and submit it again",
-        )
+def _no_job(config: Config) -> Found:
+    (name, topic), *_ = written_topics(config).items()
+    ended = [job for job in cluster.jobs(config) if job.name == JOB_NAME and job.state in cluster.ENDED]
+    mine = [job for job in ended if cluster.parameters(config, job).get(name, topic) == topic]
+    last = max(mine, key=lambda job: job.started_ms, default=None)
+    if last is not None and last.state == "FAILED":
+        cause = cluster.root_cause(config, last.id)
+        return "failed", f"job {last.id} failed: {cause}", "remove the cause, and submit it again"
     return (
         "failed",
-        f"no job writes topic {config.kafka.results_topic}",
+        f"no job writes topic {topic}",
         "run `rtea job submit`, with --savepoint if you stopped one with a savepoint",
     )
 
@@ -96,7 +89,7 @@ def _state(config: Config, each: Job) -> Iterator[Found]:
 
 def checkpoints(config: Config) -> Iterator[Found]:
     """Whether the job's checkpoints succeed: without them, no result is visible."""
-    for each in live(config):
+    for each in cluster.live(config):
         status = cluster.checkpoint_status(config, each.id)
         if status.is_failing:
             yield (
@@ -116,7 +109,7 @@ def checkpoints(config: Config) -> Iterator[Found]:
 
 def partitions(config: Config) -> Iterator[Found]:
     """How far the job has come in each partition, and what holds the watermark back."""
-    for each in live(config):
+    for each in cluster.live(config):
         yield from _partitions(config, each.id)
 
 
@@ -141,6 +134,12 @@ def _partitions(config: Config, job_id: str) -> Iterator[Found]:
                 "warning",
                 f"{where}: it has held the watermark back for {found.held_ms / 1000:,.0f} s: {why[0]}",
                 why[1],
+            )
+        elif unread > MOST_UNREAD:
+            yield (
+                "warning",
+                f"{where}: {unread:,} records are unread",
+                "see whether the job catches up: raise job.parallelism, or add TaskManagers",
             )
         else:
             state = "idle" if partition.is_idle else f"event time {show_time(partition.event_time_ms)}"

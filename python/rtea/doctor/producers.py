@@ -20,6 +20,7 @@ SAMPLE = 200
 MOST_REFUSED = 0.01
 MOST_LATE = 0.01
 QUIET_SECONDS = 60
+HOUR_MS = 3_600_000
 
 
 @dataclass
@@ -32,8 +33,9 @@ class Sample:
     refused: Counter[str] = field(default_factory=Counter)
     first_refused: str = ""
     newest_ms: int = 0
-    event_ms: list[int] = field(default_factory=list)
-    seconds: float = 0.0
+    events: list[tuple[int, int]] = field(default_factory=list)
+    """Time of the record and of the event, of each valid one."""
+    rate_hz: float = 0.0
 
     @property
     def refused_share(self) -> float:
@@ -55,7 +57,7 @@ def seen(config: Config) -> Iterator[Found]:
     yield from problems
     if not problems:
         formats = ", ".join(f"{count / sample.records:.0%} {name}" for name, count in sample.formats.most_common())
-        rate = f"about {sample.records / sample.seconds:,.0f} records/s, " if sample.seconds > 1 else ""
+        rate = f"about {sample.rate_hz:,.3g} records/s, " if sample.rate_hz else ""
         yield ok(f"{rate}{formats}; {sample.refused_share:.1%} refused of the last {sample.records:,}")
 
 
@@ -75,6 +77,11 @@ def take(config: Config) -> Sample:
         try:
             if value is None or len(value) > config.job.max_event_bytes:
                 raise InvalidEventError("null_value" if value is None else "too_large", "", "an event")
+            wanted = config.events.format
+            if wanted != "auto" and value and events.sniff(value) != wanted:
+                raise InvalidEventError(
+                    "invalid_json" if wanted == "json" else "invalid_msgpack", "", f"events.format {wanted}"
+                )
             event = decode(value)
         except InvalidEventError as error:
             sample.refused[error.reason] += 1
@@ -83,8 +90,11 @@ def take(config: Config) -> Sample:
         if event is None:
             sample.skipped += 1
         else:
-            sample.event_ms.append(event.event_time)
-    sample.seconds = max((max(times) - min(times) for times in spans.values()), default=0) / 1000
+            sample.events.append((time_ms, event.event_time))
+    # Each partition has its own share of the records, and so its own span.
+    for times in spans.values():
+        seconds = (max(times) - min(times)) / 1000
+        sample.rate_hz += len(times) / seconds if seconds > 1 else 0
     return sample
 
 
@@ -95,7 +105,7 @@ def _place(message: Message) -> str:
 def _format(value: bytes | None) -> str:
     if not value:
         return "empty"
-    if value.lstrip()[:1] == b"{":
+    if events.sniff(value) == "json":
         return "JSON"
     return "MessagePack" if 0x80 <= value[0] <= 0x9F or 0xDC <= value[0] <= 0xDF else "unknown"
 
@@ -116,28 +126,34 @@ def _refused(sample: Sample) -> Iterator[Found]:
 
 
 def _times(sample: Sample, config: Config) -> Iterator[Found]:
-    if not sample.event_ms:
-        return
     job, now_ms = config.job, time.time_ns() // 1_000_000
-    future = sum(event_ms > now_ms + job.max_skew_ms for event_ms in sample.event_ms)
-    if future > MOST_REFUSED * len(sample.event_ms):
-        ahead_h = (max(sample.event_ms) - now_ms) / 3_600_000
+    latest_ms = now_ms + job.max_skew_ms
+    future = [event_ms for _, event_ms in sample.events if event_ms > latest_ms]
+    if len(future) > MOST_REFUSED * len(sample.events):
         yield (
-            "failed" if future == len(sample.event_ms) else "warning",
-            f"{future / len(sample.event_ms):.0%} of the last events are ahead of the clock by more than "
-            f"job.max_skew_ms, up to {ahead_h:,.1f} h",
+            "failed" if len(future) == len(sample.events) else "warning",
+            f"{len(future) / len(sample.events):.0%} of the last events are ahead of the clock by more than "
+            f"job.max_skew_ms, up to {(max(future) - now_ms) / HOUR_MS:,.1f} h",
             "set the producers' clocks, or raise job.max_skew_ms",
         )
-    newest_ms = max((each for each in sample.event_ms if each <= now_ms + job.max_skew_ms), default=now_ms)
-    bound_ms = newest_ms - job.watermark_delay_ms - job.allowed_lateness_ms - job.window_ms
-    late = sum(event_ms < bound_ms for event_ms in sample.event_ms)
-    if late > MOST_LATE * len(sample.event_ms):
+    late = list(_late([each for each in sample.events if each[1] <= latest_ms], config))
+    if len(late) > MOST_LATE * len(sample.events):
         yield (
             "warning",
-            f"{late / len(sample.event_ms):.0%} of the last events are older than the newest one by more than the "
-            f"allowed lateness; the oldest happened at {show_time(min(sample.event_ms))}",
+            f"{len(late) / len(sample.events):.0%} of the last events came after the allowed lateness; the oldest "
+            f"happened at {show_time(min(late))}",
             "raise job.allowed_lateness_ms, or recompute their windows with `rtea job submit --from --to`",
         )
+
+
+def _late(sent: list[tuple[int, int]], config: Config) -> Iterator[int]:
+    """Times of events that came when the newest event before them was beyond their lateness."""
+    job, newest_ms = config.job, 0
+    for _, event_ms in sorted(sent):
+        window_end_ms = event_ms // job.window_ms * job.window_ms + job.window_ms
+        if newest_ms - job.watermark_delay_ms > window_end_ms + job.allowed_lateness_ms:
+            yield event_ms
+        newest_ms = max(newest_ms, event_ms)
 
 
 def _quiet(sample: Sample) -> Iterator[Found]:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing
+from dataclasses import dataclass
 
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from rtea import plugins, topics
@@ -17,35 +18,62 @@ from rtea.sinks.contract import Sink
 from rtea.sinks.registry import make_sink
 from rtea.sinks.result import NotAResultError, WindowResult
 
-READ = 50
-"""Records that are read from the end of the results topic."""
+READ = (50, 2_000)
+"""Records that are read from the end of each partition: first few, then more if no final result is among them."""
 
 QUIET_SECONDS = 180
 
+MOST_BEHIND_SECONDS = 120
+"""A sink whose oldest unread result is older is behind."""
 
-def newest(config: Config) -> WindowResult | None:
-    """The final result of the newest window in the topic's last records."""
-    found: list[WindowResult] = []
-    for message in topics.read(config.kafka, config.kafka.results_topic, last=READ):
-        value = message.value()
-        if value is not None:
-            try:
-                decoded = result.decode(value, f"{message.topic()}-{message.partition()} offset {message.offset()}")
-            except NotAResultError:
-                continue
-            if decoded.is_of_events and decoded.is_final:
-                found.append(decoded)
-    # Of a window's results, the last one is the newest.
-    return max(reversed(found), key=lambda each: each.window_start_ms, default=None)
+
+@dataclass(frozen=True)
+class Written:
+    """A final result of counted events, and where and when it was written."""
+
+    result: WindowResult
+    partition: int
+    offset: int
+    written_ms: int
+
+
+def final(config: Config) -> list[Written]:
+    """Final results at the end of the topic, in its order."""
+    found: list[Written] = []
+    for last in READ:
+        messages = topics.read(config.kafka, config.kafka.results_topic, last=last)
+        found = [written for message in messages if (written := _final(message)) is not None]
+        if found:
+            break
+    return found
+
+
+def _final(message: Message) -> Written | None:
+    value, place = message.value(), f"{message.topic()}-{message.partition()} offset {message.offset()}"
+    if value is None:
+        return None
+    try:
+        decoded = result.decode(value, place)
+    except NotAResultError:
+        return None
+    if not decoded.is_of_events or not decoded.is_final:
+        return None
+    return Written(decoded, message.partition() or 0, message.offset() or 0, message.timestamp()[1])
+
+
+def newest(found: list[Written]) -> WindowResult | None:
+    """The result that was written last: of the live job's windows, the newest one."""
+    return max(found, key=lambda each: (each.written_ms, each.result.window_start_ms)).result if found else None
 
 
 def written(config: Config) -> Iterator[Found]:
-    """The newest final window that the job has written."""
-    last = newest(config)
+    """The final window that the job has written last, and how old it is."""
+    last = newest(final(config))
+    job = config.job
     if last is None:
         ends = topics.end_offsets(config.kafka, config.kafka.results_topic)
-        what = "only early rows" if any(ends.values()) else "no results"
-        delay_s, idle_s = config.job.watermark_delay_ms / 1000, config.job.idle_timeout_ms / 1000
+        what = "only early rows at its end" if any(ends.values()) else "no results"
+        delay_s, idle_s = job.watermark_delay_ms / 1000, job.idle_timeout_ms / 1000
         yield (
             "failed",
             f"topic {config.kafka.results_topic} has {what}: no window is final",
@@ -53,23 +81,36 @@ def written(config: Config) -> Iterator[Found]:
             f"for {idle_s:.0f} s; partitions above that hold the watermark back must go on first",
         )
         return
-    yield ok(f"the newest final window ends at {show_time(last.window_end_ms)}, {last.revision:,} events")
+    length_s = (last.window_end_ms - last.window_start_ms) / 1000
+    age_s = time.time() - last.window_end_ms / 1000
+    found = f"the newest final window ended at {show_time(last.window_end_ms)}, {last.revision:,} events"
+    if age_s > QUIET_SECONDS + length_s + job.watermark_delay_ms / 1000:
+        yield (
+            "warning",
+            f"{found}: {age_s / 60:,.0f} min ago",
+            "see the warnings above; without events, or with old event times, this is as expected",
+        )
+    else:
+        yield ok(found)
 
 
-def tables(config: Config) -> list[Sink]:
-    """The sinks whose tables the results topic was written to, or that run now."""
-    found = []
+def used_sinks(config: Config) -> Iterator[tuple[Sink, dict[int, int], int | None]]:
+    """The sinks that read the results topic once or run now: with their committed offsets and their number of running
+    processes, None if that is not known. A sink that cannot be asked is nobody's.
+    """
     for name in plugins.names():
         try:
             kind = plugins.sink(name)
             if not kind.is_set_up(getattr(config, kind.section)):
                 continue
             sink = make_sink(config, name)
-        except (RteaError, ImportError):
-            continue  # It cannot be used here, so nobody uses it.
-        if _committed(config, sink) or _members(config, sink):
-            found.append(sink)
-    return found
+            committed, members = _committed(config, sink), _members(config, sink)
+        except BrokerError:
+            raise
+        except Exception:  # noqa: S112 (of another package, perhaps; without it the others are still checked)
+            continue
+        if committed or members:
+            yield sink, committed, members
 
 
 def _committed(config: Config, sink: Sink) -> dict[int, int]:
@@ -85,81 +126,68 @@ def _committed(config: Config, sink: Sink) -> dict[int, int]:
     return {place.partition: place.offset for place in found if place.offset >= 0}
 
 
-def _members(config: Config, sink: Sink) -> int:
+def _members(config: Config, sink: Sink) -> int | None:
     group = runner.group_id(config, sink)
     admin = AdminClient(topics.connection(config.kafka))  # Keep the client alive until the answer arrives.
     (answer,) = admin.describe_consumer_groups([group]).values()
     try:
         described = answer.result(timeout=config.kafka.timeout_ms / 1000)
     except (KafkaException, FutureTimeoutError):
-        return 0
+        return None
     return 0 if described.state == ConsumerGroupState.DEAD else len(described.members)
 
 
 def sinks(config: Config) -> Iterator[Found]:
-    """Whether a sink runs, and how far behind it is."""
-    found = tables(config)
+    """Whether a sink runs for each table, and how far behind it is."""
+    found = list(used_sinks(config))
     if not found:
         yield (
             "failed",
             f"no sink has read topic {config.kafka.results_topic}",
             "start one with these settings, for example `rtea sink duckdb`",
         )
-    ends = topics.end_offsets(config.kafka, config.kafka.results_topic)
-    for sink in found:
-        committed = _committed(config, sink)
-        behind = sum(max(0, end - committed.get(number, 0)) for number, end in ends.items())
+        return
+    latest, is_any_running = final(config), any(members for *_, members in found)
+    for sink, committed, members in found:
+        unread = [each for each in latest if each.offset >= committed.get(each.partition, 0)]
         where = f"{sink.name} ({sink.destination})"
-        if not _members(config, sink):
+        if members == 0:
             yield (
-                "failed" if behind else "warning",
-                f"no sink runs for {where}, {behind:,} results wait",
-                f"start `rtea sink {sink.name}`",
+                "failed" if unread and not is_any_running else "warning",
+                f"no sink runs for {where}, {len(unread)} final results wait at least",
+                f"start `rtea sink {sink.name}`, if you still want this table",
             )
-        elif behind > READ:
+        elif unread and time.time() - unread[0].written_ms / 1000 > MOST_BEHIND_SECONDS:
             yield (
                 "warning",
-                f"the sink of {where} is {behind:,} results behind",
+                f"the sink of {where} is {time.time() - unread[0].written_ms / 1000:,.0f} s behind",
                 "see its log: the table may be slow, locked or away",
             )
         else:
-            yield ok(f"{where} is {behind} results behind")
+            yield ok(f"{where} has read all but {len(unread)} of the last final results")
 
 
 def stored(config: Config) -> Iterator[Found]:
-    """Whether the newest final window is in each table."""
-    last = newest(config)
-    if last is None:
-        return
-    for sink in tables(config):
+    """Whether each table has the newest final window that its sink has read."""
+    latest = final(config)
+    for sink, committed, _ in used_sinks(config):
+        last = newest([each for each in latest if each.offset < committed.get(each.partition, 0)])
+        if last is None:
+            yield "warning", f"{sink.name}: its sink has read none of the last final results", "see the check above"
+            continue
         try:
             with closing(sink):
                 rows = sink.read(last.window_start_ms, last.window_start_ms + 1)
         except RteaError as error:
             yield of_error(error)
             continue
-        ages = {(row.generation, row.revision) for row in rows if row.is_final and row.metric != result.DEAD_LETTERS}
-        if (last.generation, last.revision) < max(ages, default=(-1, -1)) or (last.generation, last.revision) in ages:
+        ages = [(row.generation, row.revision) for row in rows if row.is_final and row.metric != result.DEAD_LETTERS]
+        if ages and max(ages) >= (last.generation, last.revision):
             yield ok(f"{sink.name}: windows up to {show_time(last.window_end_ms)} are in the table")
         else:
             yield (
                 "failed",
                 f"{sink.name}: the window that ends at {show_time(last.window_end_ms)} is not in {sink.destination} as "
                 "the job wrote it last",
-                "see whether its sink runs; if rows were deleted, restart it with another sink.group_id",
+                "if rows were deleted, restart the sink with another sink.group_id",
             )
-
-
-def freshness(config: Config) -> Iterator[Found]:
-    """How old the newest final window is."""
-    last = newest(config)
-    if last is not None:
-        age_s = time.time() - last.window_end_ms / 1000
-        if age_s > QUIET_SECONDS:
-            yield (
-                "warning",
-                f"the newest final window ended {age_s / 60:,.0f} min ago",
-                "see the warnings above; without events, or with old event times, this is as expected",
-            )
-        else:
-            yield ok(f"the newest final window ended {age_s:.0f} s ago")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtea.config import Config
+from rtea.job.names import JOB_NAME, written_topics
 from rtea.stack import rest
 
 ENDED = ("CANCELED", "FAILED", "FINISHED")
@@ -17,6 +18,7 @@ class Job:
     id: str
     name: str
     state: str
+    started_ms: int = 0
 
 
 def jobs(config: Config) -> list[Job]:
@@ -25,7 +27,10 @@ def jobs(config: Config) -> list[Job]:
     Raises:
         StackError: no cluster answers.
     """
-    return [Job(each["jid"], each["name"], each["state"]) for each in rest.get(config, "/jobs/overview")["jobs"]]
+    return [
+        Job(each["jid"], each["name"], each["state"], each["start-time"])
+        for each in rest.get(config, "/jobs/overview")["jobs"]
+    ]
 
 
 def describe(config: Config, job_id: str) -> dict[str, Any]:
@@ -100,7 +105,19 @@ def metrics(config: Config, job_id: str, vertex_id: str, names: list[str]) -> di
 def running(config: Config) -> list[tuple[Job, dict[str, str]]]:
     """The jobs that have not ended, with their parameters (`rtea.job.names`)."""
     alive = [job for job in jobs(config) if job.state not in ENDED]
-    return [(job, rest.get(config, f"/jobs/{job.id}/config")["execution-config"]["user-config"]) for job in alive]
+    return [(job, parameters(config, job)) for job in alive]
+
+
+def parameters(config: Config, job: Job) -> dict[str, str]:
+    """The parameters that a job shows; none of a job that does not show any yet, or any more."""
+    found = rest.get(config, f"/jobs/{job.id}/config").get("execution-config") or {}
+    return dict(found.get("user-config") or {})
+
+
+def live(config: Config) -> list[Job]:
+    """The live jobs that write this configuration's topics."""
+    (name, topic), *_ = written_topics(config).items()
+    return [job for job, told in running(config) if job.name == JOB_NAME and told.get(name) == topic]
 
 
 def cause(output: str) -> str:

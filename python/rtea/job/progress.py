@@ -15,8 +15,15 @@ RECORDS_OUT, PENDING = "Source__events.deserializer.numRecordsPacked", "Source__
 WATERMARK = f"{WATERMARKS}.currentOutputWatermark"
 SLOWEST, HELD = f"{WATERMARKS}.slowestPartition", f"{WATERMARKS}.watermarkHeldMs"
 
+NAMES_IN_A_REQUEST = 60
+"""Flink refuses a request line of more than 4,096 bytes."""
+
 NOTHING = -(2**63)
 """What Java's operators show for a time or an offset that they do not know."""
+
+
+class NoFiguresError(JobError):
+    """A job shows no figures: it is starting, or was submitted by another release."""
 
 
 class Partition(NamedTuple):
@@ -46,11 +53,11 @@ def find_vertex(vertices: list[dict[str, Any]], operator: str) -> str:
     """The id of the vertex with an operator. With a parallelism of 1, Flink chains more operators in a vertex.
 
     Raises:
-        JobError: there is none.
+        NoFiguresError: there is none.
     """
     found = next((str(vertex["id"]) for vertex in vertices if operator in vertex["name"]), None)
     if found is None:
-        raise JobError(f"the job has no operator {operator}: it was submitted by another release")
+        raise NoFiguresError(f"the job has no operator {operator}: it was submitted by another release")
     return found
 
 
@@ -59,7 +66,7 @@ def of_job(config: Config, job_id: str) -> Progress:
 
     Raises:
         StackError: no cluster answers.
-        JobError: the job shows no such figures: it is starting or restarting, or is of another release.
+        NoFiguresError: the job shows no such figures.
         BrokerError: Kafka does not answer.
     """
     vertices = cluster.describe(config, job_id)["vertices"]
@@ -68,7 +75,9 @@ def of_job(config: Config, job_id: str) -> Progress:
     names = [f"{WATERMARKS}.partition.{number}.{what}" for number in numbers for what in _OF_PARTITION]
     try:
         found = cluster.metrics(config, job_id, source, [RECORDS_OUT, PENDING])
-        found |= cluster.metrics(config, job_id, watermarks, [WATERMARK, SLOWEST, HELD, *names])
+        found |= cluster.metrics(config, job_id, watermarks, [WATERMARK, SLOWEST, HELD])
+        for first in range(0, len(names), NAMES_IN_A_REQUEST):
+            found |= cluster.metrics(config, job_id, watermarks, names[first : first + NAMES_IN_A_REQUEST])
         watermark, slowest = found[WATERMARK]["min"], found[SLOWEST]["min"]
         return Progress(
             found[RECORDS_OUT]["sum"],
@@ -79,7 +88,7 @@ def of_job(config: Config, job_id: str) -> Progress:
             {number: _partition(found, number) for number in numbers},
         )
     except KeyError as error:
-        raise JobError(f"job {job_id} shows no {error}: it is starting, or was submitted by another release") from error
+        raise NoFiguresError(f"job {job_id} shows no {error}: it is starting, or is of another release") from error
 
 
 _OF_PARTITION = ("nextOffset", "eventTimeMs", "isIdle")

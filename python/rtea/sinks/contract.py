@@ -139,14 +139,14 @@ class Sink(ABC):
         """
 
     def totals(self, start_ms: int, end_ms: int, bucket_ms: int) -> list[Total]:
-        """Sums of counts and revenue of the windows that start in `[start_ms, end_ms)`, by bucket. A table with a query
-        language should let it add up.
+        """Sums of counts and revenue of the final windows that start in `[start_ms, end_ms)`, by bucket. A table with a
+        query language should let it add up.
 
         Raises:
             SinkError: the table cannot be read.
         """
         sums: dict[tuple[int, str, str, str], float] = {}
-        for row in self.read(start_ms, end_ms):
+        for row in filter(lambda row: row.is_final, self.read(start_ms, end_ms)):
             value = row.event_count if row.revenue is None else float(row.revenue)
             if value is not None:
                 key = (row.window_start_ms // bucket_ms * bucket_ms, row.metric, row.dimension, row.currency)

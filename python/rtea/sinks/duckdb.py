@@ -186,11 +186,13 @@ class DuckDbSink(Sink):
             f"SELECT epoch_ms(window_start) // {bucket_ms} * {bucket_ms} AS bucket, metric, dimension, currency, "
             f"coalesce(sum(event_count)::DOUBLE, sum(revenue)::DOUBLE) AS value FROM {self._table} "
             f"WHERE window_start >= {_time(start_ms)} AND window_start < {_time(end_ms)} "
-            f"GROUP BY ALL HAVING value IS NOT NULL"
+            f"AND {{is_final}} GROUP BY ALL HAVING value IS NOT NULL"
         )
 
         def fetch(connection: duckdb.DuckDBPyConnection) -> list[Total]:
-            return [Total(*row) for row in connection.execute(query).fetchall()]
+            present = {name for name, *_ in connection.execute(f"DESCRIBE {self._table}").fetchall()}
+            final = "coalesce(is_final, true)" if "is_final" in present else "true"
+            return [Total(*row) for row in connection.execute(query.format(is_final=final)).fetchall()]
 
         return self._with_file(fetch, read_only=True)
 

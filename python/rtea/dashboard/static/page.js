@@ -10,6 +10,7 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 let etag = "";
 let state = null;
+let ahead = 0; // How far the server's clock is ahead of this one, in ms.
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -79,7 +80,7 @@ function drawTiles(tiles) {
     set(label, tile.label);
     set(value, show(tile.value, tile.unit, tile.currency));
     const isKnown = tile.change !== null && Number.isFinite(tile.change);
-    set(change, isKnown ? `${tile.change >= 0 ? "▲" : "▼"} ${show(Math.abs(tile.change), "percent")} vs. 10 min before` : "\u00a0");
+    set(change, isKnown ? `${tile.change >= 0 ? "▲" : "▼"} ${show(Math.abs(tile.change), "percent")} ${tile.against}` : "\u00a0");
     change.className = `change note ${isKnown ? (tile.change >= 0 ? "up" : "down") : ""}`;
     line.replaceWith(spark(tile.spark));
     set(note, tile.note);
@@ -213,7 +214,12 @@ function table(names, rows, caption) {
 
 // The pipeline.
 
-function drawPipeline(found, newestMs) {
+function ago(seconds) {
+  if (seconds < 120) return `${Math.max(0, seconds).toFixed(0)} s ago`;
+  return seconds < 7200 ? `${(seconds / 60).toFixed(0)} min ago` : `${(seconds / 3600).toFixed(0)} h ago`;
+}
+
+function drawPipeline(found) {
   const cards = [];
   const card = (title, rows, more) => {
     const box = element("div", "card");
@@ -222,10 +228,10 @@ function drawPipeline(found, newestMs) {
     if (more) box.append(more);
     cards.push(box);
   };
-  const ageS = found.newest_end_ms ? (state.server_ms - found.newest_end_ms) / 1000 : null;
+  const ageS = found.newest_end_ms ? (Date.now() + ahead - found.newest_end_ms) / 1000 : null;
   const job = found.job || {};
   card("Freshness", [
-    ["newest final window ended", ageS === null ? "–" : `${ageS.toFixed(0)} s ago`],
+    ["newest final window ended", ageS === null ? "–" : ago(ageS)],
     ["records not read yet", show(job.lag, "count")],
     ["windows corrected lately", String((found.corrected || []).length)],
   ]);
@@ -264,7 +270,7 @@ function draw() {
   set(byId("status-text"), texts[status.state]());
   const message = byId("message");
   message.hidden = status.state === "live";
-  if (!message.hidden) message.replaceChildren(`${status.text}. Type `, element("code", "", status.command), ".");
+  if (!message.hidden) message.replaceChildren(`${status.text}: type `, element("code", "", status.command));
   set(byId("running"), running ? `Running now: ${time(running.start_ms)} to ${time(running.end_ms)}, ${show(running.events, "count")} events so far (early, not final)` : "");
   byId("running").hidden = !running;
   const sources = ["all", ...state.sources];
@@ -284,16 +290,20 @@ async function poll() {
   const query = new URLSearchParams({ range: byId("range").value, source: byId("source").value });
   try {
     const answer = await fetch(`api/state?${query}`, { headers: etag ? { "If-None-Match": etag } : {}, cache: "no-store" });
-    if (answer.status === 304) return;
+    if (answer.status === 304) {
+      drawPipeline(state.pipeline); // The ages grow.
+      return;
+    }
     if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
     etag = answer.headers.get("ETag") || "";
     state = await answer.json();
+    ahead = state.server_ms - Date.now();
     draw();
   } catch (error) {
     document.body.dataset.state = "down";
     set(byId("status-text"), "The page cannot reach rtea dashboard");
     byId("message").hidden = false;
-    byId("message").replaceChildren(`${error.message}. Type `, element("code", "", "rtea dashboard"), ".");
+    byId("message").replaceChildren(`${error.message}: type `, element("code", "", "rtea dashboard"));
     etag = "";
   }
 }

@@ -23,7 +23,7 @@ from rtea.sinks.bigquery.connect import FAILURES, REQUEST_SECONDS, JobFailedErro
 from rtea.sinks.bigquery.destination import STAGING_LIFE, Destination
 from rtea.sinks.bigquery.jobs import Job, Jobs, StaleJobError
 from rtea.sinks.bigquery.retries import ask, patiently
-from rtea.sinks.contract import Batch, Limits, Sink, StoredRow
+from rtea.sinks.contract import Batch, Limits, Sink, StoredRow, Total
 from rtea.sinks.metrics import BYTES_BILLED
 
 log = logging.getLogger(__name__)
@@ -189,6 +189,16 @@ class BigQuerySink(Sink):
         def query() -> list[StoredRow]:
             job = self.client.query(statement, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
             return [StoredRow(*row.values()) for row in job.result(retry=None, timeout=REQUEST_SECONDS)]
+
+        return ask(query, f"table {self.table_id}")
+
+    def totals(self, start_ms: int, end_ms: int, bucket_ms: int) -> list[Total]:
+        """Sums by bucket, added up by BigQuery in one query, which reads no sketches."""
+        statement = sql.totals(self.table_id, start_ms, end_ms, bucket_ms)
+
+        def query() -> list[Total]:
+            job = self.client.query(statement, retry=None, job_retry=None, timeout=REQUEST_SECONDS)
+            return [Total(*row.values()) for row in job.result(retry=None, timeout=REQUEST_SECONDS)]
 
         return ask(query, f"table {self.table_id}")
 

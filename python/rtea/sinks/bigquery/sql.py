@@ -117,6 +117,18 @@ def select(table_id: str, start_ms: int, end_ms: int) -> str:
     )
 
 
+def totals(table_id: str, start_ms: int, end_ms: int, bucket_ms: int) -> str:
+    """Sums of counts and revenue of the final windows that start in `[start_ms, end_ms)`, by bucket."""
+    return (
+        f"SELECT DIV(UNIX_MILLIS(T.window_start), {bucket_ms}) * {bucket_ms} AS bucket, T.metric, T.dimension, "
+        "T.currency, SUM(IFNULL(CAST(T.event_count AS FLOAT64), CAST(T.revenue AS FLOAT64))) AS value\n"
+        f"FROM `{table_id}` T\n"
+        f"WHERE T.window_start >= {timestamp(start_ms)} AND T.window_start < {timestamp(end_ms)}\n"
+        "AND IFNULL(T.is_final, TRUE) AND (T.event_count IS NOT NULL OR T.revenue IS NOT NULL)\n"
+        "GROUP BY bucket, T.metric, T.dimension, T.currency"
+    )
+
+
 def look(table_id: str) -> str:
     """The query for the server's time, and for the length of the windows in the table (null if it has no row). It has a
     condition on the partitions, because some tables require one.

@@ -67,6 +67,7 @@ class Archive:
         event_map = maps.load(config.events.map)
         self._decode: Decode = event_map.decode if event_map else events.decode
         self._files: dict[int, _File] = {}
+        self._reached: dict[int, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Read and write until `stop` is set. If another process writes this archive, wait until it ends.
@@ -89,7 +90,7 @@ class Archive:
             next_look_s = 0.0
             next_write_s = time.monotonic() + self._interval_s
             while not stop.is_set():
-                identity.check()
+                self._require_same_topic(identity)
                 if time.monotonic() >= next_look_s:
                     self._assign_new(consumer)
                     next_look_s = time.monotonic() + LOOK_SECONDS
@@ -99,6 +100,13 @@ class Archive:
                     self._write_all()
                     next_write_s = time.monotonic() + self._interval_s
             self._write_all()
+
+    def _require_same_topic(self, identity: TopicIdentity) -> None:
+        try:
+            identity.check()
+        except MissingTopicError:
+            self._write_all()  # What was read is nowhere else any more.
+            raise
 
     @contextmanager
     def _alone(self, stop: threading.Event) -> Iterator[None]:
@@ -129,16 +137,19 @@ class Archive:
             logger.warning("%s: waiting", error)  # The next look asks again.
             return
         for partition, (oldest, _) in known.items():
-            if partition in self._files:
-                continue
-            file = self._newest_file(partition)
-            if file.first < file.next_offset < oldest:
+            is_new = partition not in self._files
+            if is_new:
+                self._files[partition] = self._newest_file(partition)
+                self._reached[partition] = self._files[partition].next_offset
+            reached = self._reached[partition]
+            if 0 < reached < oldest:
                 logger.warning(
                     "partition %d: offsets %d to %d were deleted from the topic before they were archived",
-                    partition, file.next_offset, oldest - 1,
+                    partition, reached, oldest - 1,
                 )  # fmt: skip
-            consumer.incremental_assign([TopicPartition(self._topic, partition, max(oldest, file.next_offset))])
-            self._files[partition] = file
+            self._reached[partition] = max(reached, oldest)
+            if is_new:
+                consumer.incremental_assign([TopicPartition(self._topic, partition, self._reached[partition])])
 
     def _newest_file(self, partition: int) -> "_File":
         """The newest file of a partition, to add to it."""
@@ -154,7 +165,9 @@ class Archive:
             raise SinkError(f"{newest} cannot be read: {error}: move it away, and restart the sink") from error
         file = _File(int(newest.stem))
         for column, values in zip(file.columns, table.columns, strict=True):
-            column.extend(values.to_pylist())
+            # Python's dates end with the year 9999; producers' timestamps do not.
+            is_time = self._pyarrow.types.is_timestamp(values.type)
+            column.extend((values.cast(self._pyarrow.int64()) if is_time else values).to_pylist())
         file.size_bytes = sum(map(len, file.columns[-1]))
         return file
 
@@ -165,11 +178,14 @@ class Archive:
                 return  # The consumer waits for the brokers.
             raise BrokerError(f"topic {self._topic} cannot be read: {error.str()}")
         partition, offset = message.partition() or 0, message.offset() or 0
+        file = self._files[partition]
+        if offset < file.next_offset:
+            return  # A broker that lost records was read from its start again.
+        self._reached[partition] = max(self._reached[partition], offset + 1)
         value = message.value() or b""
         event = self._accepted(value)
         if event is None:
             return
-        file = self._files[partition]
         if file.is_full:
             self._write(partition, file)
             file = self._files[partition] = _File(offset)
@@ -178,10 +194,15 @@ class Archive:
     def _accepted(self, value: bytes) -> Event | None:
         if len(value) > self._config.job.max_event_bytes:
             return None
+        wanted = self._config.events.format
+        if wanted != "auto" and value and events.sniff(value) != wanted:
+            return None
         try:
-            return self._decode(value)
+            event = self._decode(value)
         except InvalidEventError:
             return None
+        latest_ms = time.time_ns() // 1_000_000 + self._config.job.max_skew_ms
+        return event if event is not None and event.event_time <= latest_ms else None
 
     def _write_all(self) -> None:
         for partition, file in self._files.items():

@@ -7,6 +7,7 @@ old rows or the new ones. The file's metadata says how new it is.
 
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rtea import money
 from rtea.errors import SinkError
 from rtea.sinks import result, table
-from rtea.sinks.contract import Batch, Sink, StoredRow
+from rtea.sinks.contract import Batch, Sink, StoredRow, Total
 from rtea.sinks.parquet import ParquetSection
 from rtea.sinks.parquet.files import replace
 from rtea.sinks.result import WindowResult
@@ -72,10 +73,12 @@ class ParquetSink(Sink):
     def _files(self) -> Iterator[Path]:
         return (file for file in self._path.glob("day=*/*.parquet") if _NAME.fullmatch(file.name))
 
-    def _content(self, file: Path) -> list[dict[str, Any]]:
+    def _content(self, file: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
         try:
             # Without `partitioning`, the folder's name would become a column.
-            rows: list[dict[str, Any]] = self._pyarrow.parquet.read_table(file, partitioning=None).to_pylist()
+            rows: list[dict[str, Any]] = self._pyarrow.parquet.read_table(
+                file, columns=columns, partitioning=None
+            ).to_pylist()
         except (OSError, self._pyarrow.ArrowException) as error:
             raise SinkError(
                 f"{file} cannot be read: {error}: remove it, and restart the sink in an empty folder"
@@ -128,6 +131,21 @@ class ParquetSink(Sink):
             if start_ms <= int(file.name.partition("-")[0]) < end_ms:
                 found += [_stored(row) for row in self._content(file)]
         return sorted(found, key=lambda row: (row.window_start_ms, row.metric, row.dimension, row.currency))
+
+    def totals(self, start_ms: int, end_ms: int, bucket_ms: int) -> list[Total]:
+        """Sums by bucket. Reads no sketches."""
+        columns = ["metric", "dimension", "currency", "event_count", "revenue", "is_final"]
+        sums: dict[tuple[int, str, str, str], float] = defaultdict(float)
+        for file in self._files():
+            window_ms = int(file.name.partition("-")[0])
+            if not start_ms <= window_ms < end_ms:
+                continue
+            for row in self._content(file, columns):
+                value = row["event_count"] if row["revenue"] is None else row["revenue"]
+                if row["is_final"] and value is not None:
+                    key = window_ms // bucket_ms * bucket_ms, row["metric"], row["dimension"], row["currency"]
+                    sums[key] += float(value)
+        return [Total(*key, value) for key, value in sums.items()]
 
     def close(self) -> None:
         """Do nothing: files are open only during calls."""
