@@ -279,6 +279,11 @@ def test_commands_that_need_flink_name_the_extra(base_python: Path, command: str
     assert (ran.returncode, ran.stderr) == (8, expected)
 
 
+def test_the_dashboard_names_its_extra(base_python: Path) -> None:
+    ran = without_extras(base_python, "rtea", "dashboard", "--port", "0")
+    assert (ran.returncode, ran.stderr) == (8, 'error: uvicorn is not installed: run `pip install "rtea[dashboard]"`\n')
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -33,5 +33,6 @@ def command(context: click.Context, /, sink_name: str, opens: bool, **flags: obj
     with server.serving(config, make_sink(config, sink_name), history) as address:
         click.echo(f"dashboard: {address}")
         if opens:
-            webbrowser.open(address)
+            token = config.dashboard.token
+            webbrowser.open(f"{address}?token={token.get_secret_value()}" if token else address)
         stop.wait()
