@@ -106,6 +106,9 @@ def command(
     return 130 if summary.interrupted and (plan.events is not None or not summary.complete) else 0
 
 
+command.params.append(root.log_format())
+
+
 def _start_ms(text: str | None) -> int | None:
     start_ms = None if text is None else root.parse_ms("--start", text)
     if start_ms is not None and start_ms <= 0:

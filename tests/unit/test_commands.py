@@ -4,6 +4,7 @@ a mistyped command; what prints a table prints JSON, too.
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from rtea import config as configuration
 from rtea.cli.root import COMMANDS, cli, run
 from rtea.config import Config
+from rtea_gen.cli import command as generator
 
 
 def test_the_version_names_commit_flink_and_kafka() -> None:
@@ -62,3 +64,32 @@ def test_each_line_of_the_settings_file_is_valid_without_its_mark(tmp_path: Path
 def test_a_stack_that_is_down_says_so_in_json() -> None:
     shown = CliRunner().invoke(cli, ["stack", "status", "--json"])
     assert json.loads(shown.output) == []
+
+
+@pytest.mark.parametrize("arguments", [["--log-format", "json", "query"], ["query", "--log-format", "json"]])
+def test_an_error_is_one_line_of_json_on_request(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cli, arguments) == 10
+    shown = json.loads(capsys.readouterr().err)
+    assert shown.keys() == {"time", "level", "logger", "message", "exit_code"}
+    assert (shown["level"], shown["exit_code"]) == ("ERROR", 10)
+    assert "rtea sink duckdb" in shown["message"]
+    assert run(cli, ["query"]) == 10
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_generator_logs_json_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(generator, ["--log-format", "json", "--rate", "none"]) == 2
+    assert json.loads(capsys.readouterr().err)["exit_code"] == 2
+
+
+def test_what_a_sink_logs_is_json_on_request() -> None:
+    """With an exception and its trace in one line."""
+    program = (
+        "import logging\nfrom rtea import logs\nlogs.choose('json')\nlogs.start()\n"
+        "logger = logging.getLogger('rtea.sinks.runner')\nlogger.warning('Größe %d', 7)\n"
+        "try:\n    1 / 0\nexcept ZeroDivisionError:\n    logger.exception('x')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    first, second = (json.loads(line) for line in ran.stderr.splitlines())
+    assert (first["level"], first["logger"], first["message"]) == ("WARNING", "rtea.sinks.runner", "Größe 7")
+    assert "ZeroDivisionError" in second["exception"]

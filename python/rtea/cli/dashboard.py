@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rtea import logs
 from rtea.cli.root import resolve
 
 
@@ -26,6 +27,7 @@ def command(context: click.Context, /, sink_name: str, opens: bool, **flags: obj
     from rtea.sinks import runner
     from rtea.sinks.registry import make_sink
 
+    logs.start()
     config = resolve(context, **flags)
     stop: threading.Event = runner.stop_on_signals()
     has_table = sink_name != "duckdb" or config.sink.duckdb_path.exists()

@@ -55,7 +55,10 @@ def submit(
 @output.json_option
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> int:
-    """List the cluster's jobs with their checkpoints and problems; exit code 1 if none runs."""
+    """List the cluster's jobs with their checkpoints, and the problems of those that write these topics, as `rtea
+    doctor` finds them; exit code 1 if none runs.
+    """
+    from rtea.doctor import examination
     from rtea.job import cluster
 
     config = resolve(context)
@@ -68,10 +71,13 @@ def status(context: click.Context, as_json: bool) -> int:
             (job.id, job.name, job.state, checkpoints.completed_checkpoints, checkpoints.failed_checkpoints, trouble)
         )
     names = ["job", "name", "state", "checkpoints", "failed", "problem"]
+    problems = examination.problems_of_jobs(config) if cluster.live(config) else []
     if as_json:
-        output.show_json([dict(zip(names, row, strict=True)) for row in rows])
+        output.show_json({"jobs": [dict(zip(names, row, strict=True)) for row in rows], "problems": problems})
     else:
         output.show_table(names, rows)
+        for each in problems:
+            click.echo(f"{each.state}: {each.check}: {each.found}: {each.remedy}")
     return 0 if any(job.state == "RUNNING" for job in jobs) else 1
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from rtea import config as configuration
-from rtea import plugins
+from rtea import logs, plugins
 from rtea.config import Config
 from rtea.errors import ConfigError, DiskSpaceError, RteaError, StackError, SystemRefusalError
 
@@ -70,6 +70,23 @@ class LazyGroup(click.Group):
         return with_settings(getattr(import_module(module), attribute))
 
 
+def log_format() -> click.Option:
+    """The option that chooses how a command logs."""
+
+    def take(_: click.Context, __: click.Parameter, value: logs.Format | None) -> None:
+        if value is not None:
+            logs.choose(value)
+
+    return click.Option(
+        ["--log-format"],
+        type=click.Choice(logs.FORMATS),
+        callback=take,
+        is_eager=True,
+        expose_value=False,
+        help="Errors and warnings as lines of text or of JSON  [default: text].",
+    )
+
+
 def _show_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
     if is_wanted:
         from rtea import version
@@ -88,6 +105,9 @@ def _show_version(context: click.Context, _: click.Parameter, is_wanted: bool) -
 def cli(context: click.Context, file: Path | None, settings: tuple[str, ...]) -> None:
     """RTEA: e-commerce clickstream analytics on Kafka, Flink and Rust."""
     context.obj = configuration.Request(file, configuration.parse_flags(settings))
+
+
+cli.params.append(log_format())
 
 
 def resolve(context: click.Context, **flags: Any) -> Config:
@@ -119,6 +139,7 @@ def _settings_options() -> list[click.Option]:
 
     path = click.Path(path_type=Path)
     return [
+        log_format(),
         click.Option(["--config"], type=path, callback=take_file, expose_value=False, help="Configuration file."),
         click.Option(
             ["--set"],
@@ -178,39 +199,42 @@ def run(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # A terminal without UTF-8 gets escapes, not an error.
             stream.reconfigure(errors="backslashreplace")
+    logs.choose("text")
     for warning in (*plugins.problems(), *configuration.unknown_variables()):
-        print(f"warning: {warning}", file=sys.stderr)
+        logs.complain("warning", warning)
     try:
         result = command(arguments, standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
         hint = f" (see `{error.ctx.command_path} --help`)" if isinstance(error, click.UsageError) and error.ctx else ""
-        print(f"error: {error.format_message()}{hint}", file=sys.stderr)
-        return 2
+        return _failed(f"{error.format_message()}{hint}", 2)
     except RteaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _failed(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             traceback.print_exc()
             return RteaError.exit_code
-        print(f'error: {error.name} is not installed: run `pip install "rtea[{extra}]"`', file=sys.stderr)
-        return StackError.exit_code
+        return _failed(f'{error.name} is not installed: run `pip install "rtea[{extra}]"`', StackError.exit_code)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        print(f"error: {error}{': free some space' if is_full else ''}", file=sys.stderr)
-        return DiskSpaceError.exit_code if is_full else SystemRefusalError.exit_code
+        code = DiskSpaceError.exit_code if is_full else SystemRefusalError.exit_code
+        return _failed(f"{error}{': free some space' if is_full else ''}", code)
     except (KeyboardInterrupt, click.Abort):
         with suppress(OSError):  # The terminal may be gone.
             print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
         traceback.print_exc()
-        print(f"error: {type(error).__name__}: a bug in RTEA: please report it with the lines above", file=sys.stderr)
-        return RteaError.exit_code
+        what = f"{type(error).__name__}: a bug in RTEA: please report it with the lines above"
+        return _failed(what, RteaError.exit_code)
     return result if isinstance(result, int) else 0
+
+
+def _failed(message: str, code: int) -> int:
+    logs.complain("error", message, exit_code=code)
+    return code
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

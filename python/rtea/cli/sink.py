@@ -1,6 +1,5 @@
 """`rtea sink`: writes the results topic to a table."""
 
-import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 import click
 import msgspec
 
-from rtea import exporter, plugins
+from rtea import exporter, logs, plugins
 from rtea.cli.root import resolve, with_settings
 from rtea.config import Config
 from rtea.plugins import SinkKind
@@ -64,7 +63,7 @@ def _command(kind: SinkKind) -> click.Command:
 def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> None:
     from rtea.sinks import runner
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logs.start()
     stop: threading.Event = runner.stop_on_signals()
     with exporter.serving(metrics_port), _running_beside(plugins.sink(name).beside(config), stop):
         runner.run(config, make_sink(config, name), stop, _report_json if progress == "json" else _report_text)

@@ -39,6 +39,13 @@ def examine(config: Config) -> Iterator[Finding]:
             yield finding
 
 
+def problems_of_jobs(config: Config) -> list[Finding]:
+    """What is wrong with the jobs on these topics."""
+    checks = [check for check in CHECKS if check.name in ("job", "checkpoints", "partitions")]
+    found = [finding for check in checks for finding in check.findings(config, set())]
+    return [finding for finding in found if finding.state in ("failed", "warning")]
+
+
 def conclude(findings: list[Finding]) -> str:
     """One sentence: what is wrong first, or how far the table has come."""
     for state in ("failed", "warning"):
