@@ -102,7 +102,7 @@ class Health:
         """Compare the windows that were not equal before, up to the watermark."""
         path, reached_ms = self._config.dashboard.manifest, (found["job"] or {}).get("watermark_ms")
         is_due = time.monotonic() >= self._verified_s + VERIFY_SECONDS
-        if path is None or self._sink is None or reached_ms is None or not is_due:
+        if path is None or not path.exists() or self._sink is None or reached_ms is None or not is_due:
             return
         self._verified_s = time.monotonic()
         settled_ms = min(reached_ms, time.time_ns() // 1_000_000) - SETTLE_MS
