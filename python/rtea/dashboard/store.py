@@ -80,6 +80,8 @@ class Store:
         self.has_boundary = threading.Event()
         self.version = 0
         """Grows with every change."""
+        self.final_version = 0
+        """Grows with every change of a final window or of the sums."""
 
     def add(self, results: Iterable[WindowResult]) -> None:
         """Take results in the topic's order. Those that no table can hold are left out, as in a sink."""
@@ -98,6 +100,7 @@ class Store:
                 self._windows = {at: each for at, each in self._windows.items() if at >= self.boundary_ms}
                 self._refused = {at: each for at, each in self._refused.items() if at >= self.boundary_ms}
                 self.version += 1
+                self.final_version += 1
                 self.has_boundary.set()
 
     def _is_too_old(self, start_ms: int) -> bool:
@@ -124,6 +127,7 @@ class Store:
         window = Window(result.window_start_ms, result.window_end_ms, result.age, is_corrected, numbers, sketches)
         self._windows[window.start_ms] = window
         if window.is_final:
+            self.final_version += 1
             self._newest_ms = max(self._newest_ms or window.start_ms, window.start_ms)
 
     def _add_refused(self, result: WindowResult) -> None:
@@ -138,6 +142,7 @@ class Store:
             for total in totals:
                 self._bucket(total.bucket_start_ms)[total.metric, total.dimension, total.currency] += total.value
             self.version += 1
+            self.final_version += 1
 
     def _bucket(self, start_ms: int) -> dict[Key, float]:
         return self._totals.setdefault(start_ms // BUCKET_MS * BUCKET_MS, defaultdict(float))
