@@ -13,11 +13,14 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from rtea import config as configuration
 from rtea import events, topics
 from rtea.config import Config
-from rtea.errors import InvalidEventError
+from rtea.errors import InvalidEventError, MissingTopicError
+from rtea.sinks import identity
 from rtea.sinks.parquet import archive
 from rtea.sinks.parquet.archive import Archive
+from tests.drills.test_foreign import make_again
 from tests.flink import pipeline
 
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -49,7 +52,7 @@ Place = tuple[int, int, bytes]
 def archived(folder: Path) -> list[Place]:
     rows: list[dict[str, Any]] = []
     for file in folder.glob("events/*/partition=*/*.parquet"):
-        rows += parquet.read_table(file, partitioning=None).to_pylist()
+        rows += parquet.read_table(file, columns=["partition", "offset", "value"], partitioning=None).to_pylist()
     return sorted((row["partition"], row["offset"], row["value"]) for row in rows)
 
 
@@ -165,3 +168,55 @@ def test_new_partitions_are_archived(pipeline_config: Config, tmp_path: Path, mo
             future.result()
         pipeline.send(config, [(4, START_MS, value) for value in values(20, 20)])
         require(tmp_path, accepted(config), errors)
+
+
+def test_an_impossible_timestamp_does_not_stop_the_next_run(tmp_path: Path) -> None:
+    """Older brokers take microseconds for milliseconds, which is beyond the years of Python's dates."""
+    config = configuration.load(flags={"kafka.events_topic": "t"})
+    one = Archive(config, tmp_path, "zstd", 1)
+    one._folder = tmp_path / "events" / "t-id"
+    file = archive._File(7)
+    for number, timestamp_ms in enumerate((-1, 1_760_000_000_000_000, START_MS)):
+        file.add(0, 7 + number, timestamp_ms, events.decode(EVENT.format(number, START_MS).encode()), b"%d" % number)
+    one._write(0, file)
+    found = one._newest_file(0)
+    assert found.columns == file.columns
+    assert (found.first, found.next_offset) == (7, 10)
+    one._files[0] = found
+    found.add(0, 10, START_MS, events.decode(EVENT.format(9, START_MS).encode()), b"9")
+    one._write_all()
+    assert [value for *_, value in archived(tmp_path)] == [b"0", b"1", b"2", b"9"]
+
+
+def test_a_recreated_topic_ends_the_archive_after_what_was_read(
+    pipeline_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old topic's events are in its folder, those of the new one in another."""
+    monkeypatch.setattr(identity, "LOOK_SECONDS", 0.2)
+    config = pipeline_config
+    pipeline.send(config, [(0, START_MS, value) for value in values(0, 50)])
+    before = accepted(config)
+    stop, errors = threading.Event(), []
+
+    def run() -> None:
+        try:
+            Archive(config, tmp_path, "zstd", 3_600).run(stop)
+        except MissingTopicError as error:
+            errors.append(str(error))
+
+    running = threading.Thread(target=run)
+    running.start()
+    time.sleep(3)  # It has read, and writes in an hour.
+    try:
+        make_again(config, config.kafka.events_topic, 4)
+        running.join(60)
+    finally:
+        stop.set()
+        running.join()
+    assert len(errors) == 1
+    assert "restart the sink" in errors[0]
+    assert archived(tmp_path) == before
+    pipeline.send(config, [(0, START_MS, value) for value in values(50, 20)])
+    after = accepted(config)
+    with archiving(config, tmp_path) as problems:
+        require(tmp_path, sorted([*before, *after]), problems)
