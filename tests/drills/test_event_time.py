@@ -13,12 +13,14 @@ from confluent_kafka import Producer
 
 from rtea import dead_letters, topics
 from rtea.config import Config
+from rtea.job import cluster
 from rtea.job import submit as job
 from rtea.sinks import result, runner
 from rtea.sinks.contract import Limits, StoredRow
 from rtea.sinks.duckdb import DuckDbSink
 from rtea.sinks.registry import make_sink
 from rtea.sinks.result import DEAD_LETTERS, Row, WindowResult
+from rtea.stack import rest
 from tests.drills import load
 from tests.drills.test_input import event
 from tests.flink import pipeline
@@ -285,3 +287,30 @@ def test_early_results_wait_for_a_final_one_where_batches_cost_money(drilled: Co
         runs.join()
     assert batches == [[(1, False)], [(2, False), (3, False), (4, True)]]
     assert [(row.revision, row.is_final) for row in sink.read(0, 1)] == [(4, True)]
+
+
+@pytest.mark.quick
+def test_a_drain_gives_the_last_corrections_also_after_a_restart(drilled: Config) -> None:
+    """Nothing is read between the restart and the drain: the source is idle then. Final rows stay final."""
+    config = load.drill_config(drilled, allowed_lateness_ms=HOUR_MS, late_rows_ms=600_000, idle_timeout_ms=1_000)
+    sender, old_ms = Sender(config), window_of(now_ms() - 600_000)
+
+    def newest() -> tuple[int, bool]:
+        found = [each for each in results(config) if each.window_start_ms == old_ms]
+        return (found[-1].revision, found[-1].is_final) if found else (0, False)
+
+    def completed() -> int:
+        return cluster.checkpoint_status(config, job_id).completed_checkpoints
+
+    with pipeline.submitted(config) as job_id:
+        sender.send([old_ms] * 40)
+        load.wait_until(lambda: newest() == (40, True), 60, "the window is final")
+        sender.send([old_ms] * 7)
+        enough = completed() + 2
+        load.wait_until(lambda: completed() >= enough, 60, "a checkpoint has them")
+        before_ms = load.started_ms(config, job_id)
+        pipeline.kill(config, "taskmanager")
+        load.wait_until(lambda: load.runs_since(config, job_id, before_ms), 60, "the job runs again")
+        assert newest() == (40, True), "the correction waits for others"
+        rest.post(config, f"/jobs/{job_id}/stop", {"drain": True})
+        load.wait_until(lambda: newest() == (47, True), 60, "the correction comes at the end")

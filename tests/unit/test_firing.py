@@ -61,6 +61,7 @@ def add(firing: Firing, context: Context) -> None:
 
 
 def at_event_time(firing: Firing, context: Context, time_ms: int) -> TriggerResult:
+    context.watermark_ms = max(context.watermark_ms, time_ms)
     return firing.on_event_time(time_ms, WINDOW, context)  # type: ignore[arg-type]
 
 
@@ -104,3 +105,20 @@ def test_no_timer_of_the_clock_looks_like_the_end_of_the_window(lateness_ms: int
     firing, context = Firing(5_000, 1_000, lateness_ms), Context(end_ms - 5_000, 70_000)
     add(firing, context)
     assert context.processing_timers == {end_ms + 1}
+
+
+def test_a_restored_window_that_was_final_waits_for_the_watermark() -> None:
+    """Flink restores timers before the job has its watermark: the rows would replace final ones as early ones."""
+    firing, context = Firing(5_000, 1_000, 60_000), Context(1_000_000, 70_000)
+    add(firing, context)
+    context.watermark_ms = 119_999
+    assert at_event_time(firing, context, 119_999) == TriggerResult.FIRE
+    add(firing, context)
+    (due_ms,) = context.processing_timers
+    context.watermark_ms, context.now_ms = -(2**63), due_ms
+    context.processing_timers.clear()
+    assert firing.on_processing_time(due_ms, WINDOW, context) == TriggerResult.CONTINUE  # type: ignore[arg-type]
+    (later_ms,) = context.processing_timers
+    assert due_ms < later_ms <= due_ms + 1_000
+    context.watermark_ms, context.now_ms = 119_999, later_ms
+    assert firing.on_processing_time(later_ms, WINDOW, context) == TriggerResult.FIRE  # type: ignore[arg-type]

@@ -14,7 +14,9 @@ import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 
 /**
  * Stores the id of the events topic in every checkpoint, next to the offsets. Fails the job if the topic has
@@ -111,6 +113,17 @@ public final class TopicGuard extends AbstractStreamOperator<byte[]>
     public void processElement(StreamRecord<byte[]> element) {
         check();
         output.collect(element);
+    }
+
+    /** Keeps the source's idleness from the operators behind: {@link Watermarks} decides it. */
+    @Override
+    public void processWatermarkStatus(WatermarkStatus status) {}
+
+    /** Announces the end that a drain makes: of a source that is idle, Flink announces none. */
+    @Override
+    public void finish() throws Exception {
+        output.emitWatermark(Watermark.MAX_WATERMARK);
+        super.finish();
     }
 
     @Override

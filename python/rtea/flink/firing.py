@@ -14,6 +14,12 @@ CORRECTIONS_IN_AN_AGE = 10
 DUE = ValueStateDescriptor("due-ms", Types.LONG())
 """When a window that changed since its last firing fires again."""
 
+FINAL = ValueStateDescriptor("final", Types.LONG())
+"""Set when the watermark has passed the window's end."""
+
+RESTORED_WAIT_MS = 50
+"""How long a window of a restored job waits for the job's watermark."""
+
 FIRED = ValueStateDescriptor("fired-ms", Types.LONG())
 """When a window fired last."""
 
@@ -45,7 +51,9 @@ class Firing(Trigger[bytes, TimeWindow]):
     ) -> TriggerResult:
         """Note that the window changed."""
         is_closed = ctx.get_current_watermark() >= window.max_timestamp()
-        if not is_closed:
+        if is_closed:
+            ctx.get_partitioned_state(FINAL).update(1)
+        else:
             ctx.register_event_time_timer(window.max_timestamp())
         due: ValueState[int] = ctx.get_partitioned_state(DUE)
         if due.value() is None and (is_closed or self._early_rows_ms):
@@ -69,7 +77,7 @@ class Firing(Trigger[bytes, TimeWindow]):
         """Fire with what changed."""
         if ctx.get_partitioned_state(DUE).value() != time:
             return TriggerResult.CONTINUE
-        return self._fire(ctx)
+        return self._fire(window, ctx)
 
     def on_event_time(self, time: int, window: TimeWindow, ctx: Trigger.TriggerContext) -> TriggerResult:
         """Fire at the window's end, and, if something changed since, at the end of its lateness."""
@@ -78,9 +86,18 @@ class Firing(Trigger[bytes, TimeWindow]):
             return TriggerResult.CONTINUE
         if due_ms is not None:
             ctx.delete_processing_time_timer(due_ms)
-        return self._fire(ctx)
+        if time == window.max_timestamp():
+            ctx.get_partitioned_state(FINAL).update(1)
+        return self._fire(window, ctx)
 
-    def _fire(self, ctx: Trigger.TriggerContext) -> TriggerResult:
+    def _fire(self, window: TimeWindow, ctx: Trigger.TriggerContext) -> TriggerResult:
+        is_final = ctx.get_partitioned_state(FINAL).value() is not None
+        if is_final and ctx.get_current_watermark() < window.max_timestamp():
+            # A restored job has timers before it has its watermark: the rows would be early ones.
+            due_ms = ctx.get_current_processing_time() + RESTORED_WAIT_MS
+            ctx.register_processing_time_timer(due_ms)
+            ctx.get_partitioned_state(DUE).update(due_ms)
+            return TriggerResult.CONTINUE
         ctx.get_partitioned_state(DUE).clear()
         ctx.get_partitioned_state(FIRED).update(ctx.get_current_processing_time())
         return TriggerResult.FIRE
@@ -93,5 +110,5 @@ class Firing(Trigger[bytes, TimeWindow]):
         due_ms = ctx.get_partitioned_state(DUE).value()
         if due_ms is not None:
             ctx.delete_processing_time_timer(due_ms)
-        ctx.get_partitioned_state(DUE).clear()
-        ctx.get_partitioned_state(FIRED).clear()
+        for state in (DUE, FIRED, FINAL):
+            ctx.get_partitioned_state(state).clear()
