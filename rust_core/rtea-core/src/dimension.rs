@@ -212,9 +212,8 @@ impl<V: Amount> Bounded<V> {
             return self.others.entry(group.to_owned()).or_default();
         }
         let place = self.held.get(group).and_then(|names| names.get_index_of(name));
-        let place = place.unwrap_or_else(|| {
-            self.insert(group, name, Slot { is_protected: is_protected(), amount: V::default() })
-        });
+        let place = place
+            .unwrap_or_else(|| self.insert(group, name, Slot { is_protected: is_protected(), amount: V::default() }));
         let slot = self.held.get_mut(group).and_then(|names| names.get_index_mut(place));
         match slot {
             Some((_, slot)) => &mut slot.amount,
