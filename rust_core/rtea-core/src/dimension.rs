@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use ahash::RandomState;
 use indexmap::IndexMap;
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,7 @@ pub struct Bounded<V> {
     limit: usize,
     /// By group, then name. Names stay in the order in which they came: what is read from state bytes is sorted already,
     /// so that to sort it again takes one pass. The hashes have random keys: names come from producers.
-    held: BTreeMap<String, IndexMap<String, Slot<V>>>,
+    held: BTreeMap<String, IndexMap<String, Slot<V>, RandomState>>,
     length: usize,
     /// By group. At most one for each of the 17,576 codes.
     others: BTreeMap<String, V>,
@@ -227,13 +228,25 @@ impl<V: Amount> Bounded<V> {
         if self.length >= 2 * self.limit {
             self.shrink();
         }
-        self.length += 1;
         if !self.held.contains_key(group) {
-            self.held.insert(group.to_owned(), IndexMap::new());
+            self.held.insert(group.to_owned(), IndexMap::default());
         }
         match self.held.get_mut(group) {
-            Some(names) => names.insert_full(name.to_owned(), slot).0,
+            Some(names) => {
+                let (place, known) = names.insert_full(name.to_owned(), slot);
+                self.length += usize::from(known.is_none());
+                place
+            }
             None => unreachable!("the group was inserted above"),
+        }
+    }
+
+    /// Takes a dimension from state bytes, which name each one once.
+    pub fn restore(&mut self, group: &str, name: &str, is_protected: bool, amount: V) {
+        if name == OTHER {
+            self.add_other(group, &amount);
+        } else {
+            self.insert(group, name, Slot { is_protected, amount });
         }
     }
 

@@ -156,7 +156,7 @@ impl Metric for Audience {
         let mut found = Self::new(policy);
         let (groups, rest): Section<'_> = read(bytes)?;
         for (kind, name, counts) in groups {
-            *found.0.slot(kind, name, || false) = group(counts)?;
+            found.0.restore(kind, name, false, group(counts)?);
         }
         for (kind, counts) in rest {
             found.0.add_other(kind, &group(counts)?);

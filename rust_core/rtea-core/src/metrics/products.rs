@@ -180,7 +180,7 @@ impl Metric for Products {
         let (products, rest): Section<'_> = read(bytes)?;
         let mut found = Self::new(policy);
         for (name, counts) in products {
-            *found.0.slot("", name, || false) = product(counts);
+            found.0.restore("", name, false, product(counts));
         }
         if let Some(rest) = rest {
             found.0.add_other("", &product(rest));

@@ -25,7 +25,7 @@ impl Revenue {
     pub(crate) fn of(sums: Vec<(&str, &str, bool, i128)>, rest: Vec<(&str, i128)>, policy: &Policy) -> Self {
         let mut found = Self::new(policy);
         for (currency, name, is_protected, minor) in sums {
-            found.sums.add(currency, name, &minor, || is_protected);
+            found.sums.restore(currency, name, is_protected, minor);
         }
         for (currency, minor) in rest {
             found.sums.add_other(currency, &minor);
