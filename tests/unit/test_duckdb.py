@@ -123,3 +123,30 @@ def test_amounts_keep_the_decimals_of_their_currency(sink: DuckDbSink) -> None:
     found = {row.currency: row.revenue for row in sink.read(60_000, 60_001)}
     assert found == {name: Decimal(text) for name, text in
                      (("JPY", "1235"), ("USD", "12.35"), ("KWD", "1.235"), ("CLF", "-1.2345"))}  # fmt: skip
+
+
+def test_threads_of_one_process_read_and_write_in_turn(tmp_path: Path) -> None:
+    """As in the demo, which verifies while its page does."""
+    path = tmp_path / "metrics.duckdb"
+    writer = DuckDbSink(path, "metrics")
+    writer.open()
+    errors: list[BaseException] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        try:
+            while not stop.is_set():
+                DuckDbSink(path, "metrics").read(0, 2**45)
+                time.sleep(0.05)  # Without pauses, readers would leave no gap to the writer.
+        except BaseException as error:
+            errors.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for revision in range(1, 20):
+        writer.write(Batch([window(["a"], revision)], "b"), NEVER)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not errors, errors

@@ -376,7 +376,11 @@ def _is_locked(error: BaseException) -> bool:
     if isinstance(error, duckdb.ConnectionException):
         return "different configuration" in str(error)
     # Compare the start of the message only: it also contains the path, which may contain any words.
-    return isinstance(error, duckdb.IOException) and str(error).startswith("IO Error: Could not set lock on file")
+    signs = {
+        duckdb.IOException: "IO Error: Could not set lock on file",
+        duckdb.BinderException: "Binder Error: Unique file handle conflict",
+    }
+    return any(isinstance(error, kind) and str(error).startswith(sign) for kind, sign in signs.items())
 
 
 def _explained(error: duckdb.Error, path: Path) -> SinkError | DiskSpaceError:
