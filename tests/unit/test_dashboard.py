@@ -214,7 +214,11 @@ def test_early_rows_are_in_no_tile() -> None:
 
 
 def test_what_is_not_counted_has_no_tile() -> None:
-    rows = [Row("revenue", "toys", "EUR", None, "100", None, None)]
+    sketch = aggregate.build_sketch([b"s"])
+    rows = [
+        Row("revenue", "toys", "EUR", None, "100", None, None),
+        Row("sessions", "all", "", None, None, 1, sketch),  # Its sketch is no visitor.
+    ]
     found = panels.tiles(span(msgspec.structs.replace(counted(0, 1), rows=rows)))
     assert [tile["id"] for tile in found] == ["revenue-EUR"]
 

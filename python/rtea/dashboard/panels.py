@@ -144,7 +144,7 @@ def _rate(span: Span) -> list[dict[str, Any]]:
 
 
 def _active(span: Span) -> list[dict[str, Any]]:
-    if not span.has("unique_visitors") and not any(window.sketches for window in span.windows):
+    if not span.has("unique_visitors"):
         return []
     error = f"± {2 * aggregate.SKETCH_STANDARD_ERROR:.1%}, merged sketches"
 
