@@ -50,7 +50,7 @@ def test_three_percent_more_instructions_fail() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not instructions.can_count(), reason="Valgrind is missing")
 def test_a_tree_takes_the_same_instructions_in_every_run() -> None:
-    names = {"fold_json", "merge_small"}
+    names = {"fold_json", "fold_all", "merge_small"}
     counts = [instructions.count(ROOT, ROOT / "target", names) for _ in range(2)]
     assert counts[0] == counts[1]
     assert counts[0].keys() == names

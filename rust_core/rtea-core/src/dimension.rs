@@ -6,6 +6,7 @@
 //! names: the order of the events, the batches and the merges change no row.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use ahash::RandomState;
 use indexmap::IndexMap;
@@ -136,6 +137,19 @@ pub struct Entry<'a, V> {
     pub amount: &'a V,
 }
 
+/// Names come from producers. They cannot choose names that collide, because each process has random keys.
+static HASHER: OnceLock<RandomState> = OnceLock::new();
+
+fn hasher() -> RandomState {
+    HASHER.get_or_init(RandomState::new).clone()
+}
+
+/// Hashes names with the same keys in every process. A benchmark that counts instructions calls this first; nothing
+/// else should, because a producer could then choose names that collide. It has no effect after the first name.
+pub fn fix_hash_keys() {
+    HASHER.get_or_init(|| RandomState::with_seeds(1, 2, 3, 4));
+}
+
 #[derive(Debug, Clone)]
 struct Slot<V> {
     is_protected: bool,
@@ -151,7 +165,7 @@ struct Slot<V> {
 pub struct Bounded<V> {
     limit: usize,
     /// By group, then name. Names stay in the order in which they came: what is read from state bytes is sorted already,
-    /// so that to sort it again takes one pass. The hashes have random keys: names come from producers.
+    /// so that to sort it again takes one pass.
     held: BTreeMap<String, IndexMap<String, Slot<V>, RandomState>>,
     length: usize,
     /// By group. At most one for each of the 17,576 codes.
@@ -229,7 +243,7 @@ impl<V: Amount> Bounded<V> {
             self.shrink();
         }
         if !self.held.contains_key(group) {
-            self.held.insert(group.to_owned(), IndexMap::default());
+            self.held.insert(group.to_owned(), IndexMap::with_hasher(hasher()));
         }
         match self.held.get_mut(group) {
             Some(names) => {

@@ -99,6 +99,7 @@ fn encode() {
 }
 
 fn main() {
+    rtea_core::dimension::fix_hash_keys();
     let measurements: [(&str, fn()); 9] = [
         ("fold_json", || fold(&values(Format::Json, 0), &settings(DEFAULT))),
         ("fold_msgpack", || fold(&values(Format::Msgpack, 0), &settings(DEFAULT))),
