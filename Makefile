@@ -72,7 +72,7 @@ $(VENV)/built: $(VENV)/packages $(VENV)/compiled
 	@touch $@
 
 # These do not need the extension, which may still be compiling.
-$(JAR): $(VENV)/packages jars/maven.toml jars/build.py $(shell find jars/src -name '*.java')
+$(JAR): $(VENV)/packages jars/maven.toml jars/build.py $(shell find jars/src jars/reporter -type f)
 	@echo "setup: fetching Kafka's and Flink's jars, 200 MB, unless they are in the cache"
 	@PYTHONPATH=python $(BIN)/python -m rtea jars fetch
 	@PYTHONPATH=python $(BIN)/python jars/build.py

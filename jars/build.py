@@ -1,4 +1,4 @@
-"""Compiles RTEA's small jar into the package: with javac if there is one, else with ecj.
+"""Compiles RTEA's two small jars into the package: with javac if there is one, else with ecj.
 
 `make setup` runs it after fetching the pinned jars. The sources are in `jars/src`; the classes that they extend come
 from the apache-flink wheel and the Kafka connector. With the argument `test` it runs the tests in `tests/java` instead.
@@ -17,6 +17,7 @@ from rtea.flink import jar
 from rtea.stack import flink, jars, java
 
 SOURCES = Path(__file__).resolve().parent / "src"
+REPORTER = SOURCES.with_name("reporter")
 TESTS = SOURCES.parents[1] / "tests" / "java"
 BYTECODE = "11"
 
@@ -50,16 +51,26 @@ def _joined(paths: list[Path]) -> str:
     return os.pathsep.join(map(str, paths))
 
 
+def plugin() -> list[Path]:
+    """The jars of the plugin that the reporter extends."""
+    return list((flink.find_home() / "plugins" / "metrics-prometheus").glob("*.jar"))
+
+
 def build() -> int:
-    """Compile the sources and pack the classes; return the exit code."""
-    with tempfile.TemporaryDirectory() as folder:
-        classes = Path(folder)
-        done = compile_java([SOURCES], classes, library())
-        with zipfile.ZipFile(jar.PATH, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(classes.rglob("*.class")):
-                name = str(path.relative_to(classes))
-                archive.writestr(zipfile.ZipInfo(name, ENTRY_TIME), path.read_bytes())
-    print(f"{jar.PATH.name}: {done}")
+    """Compile the sources and pack the classes of both jars; return the exit code."""
+    for target, sources, class_path in (
+        (jar.PATH, SOURCES, library()),
+        (jar.REPORTER, REPORTER, [*library(), *plugin()]),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            classes = Path(folder)
+            done = compile_java([sources], classes, class_path)
+            services = {path: path.relative_to(sources) for path in sources.glob("META-INF/services/*")}
+            compiled = {path: path.relative_to(classes) for path in classes.rglob("*.class")}
+            with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path, name in sorted((services | compiled).items(), key=lambda entry: entry[1]):
+                    archive.writestr(zipfile.ZipInfo(str(name), ENTRY_TIME), path.read_bytes())
+        print(f"{target.name}: {done}")
     return 0
 
 

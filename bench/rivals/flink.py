@@ -27,7 +27,7 @@ DRAIN_LIMIT_SECONDS = 600
 
 ROWS_TOPIC, LETTERS_TOPIC = "rival_rows", "rival_letters"
 
-_SOURCE_RECORDS = re.compile(r"Source__\S*[.](numRecordsOut|deserializer[.]numRecordsPacked)")
+_SOURCE_RECORDS = re.compile(r"Source__\S*[.](numRecordsOut|deserializer[.]rtea_job_records_total)")
 
 
 class OnFlink(Contender):
@@ -59,7 +59,7 @@ class OnFlink(Contender):
             address = f"{rest.address(self.config)}/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics"
             names = [metric["id"] for metric in requests.get(address, timeout=10).json()]
             # Elements of our source are batches, so it counts their records itself.
-            ours = [name for name in names if name.endswith(".numRecordsPacked")]
+            ours = [name for name in names if name.endswith(".rtea_job_records_total")]
             return next((name for name in [*ours, *names] if _SOURCE_RECORDS.fullmatch(name)), None)
 
         unknown = retry_if_result(lambda name: name is None)

@@ -69,6 +69,8 @@ def command(
 ) -> int:
     """Send a deterministic e-commerce clickstream to Kafka, a file or a pipe, and write a manifest of what was
     sent.
+
+    Example: rtea-gen --procs 2 --rate 50000 --duration 60
     """
     from rtea_gen import report, run
 

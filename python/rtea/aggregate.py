@@ -13,6 +13,9 @@ from rtea import _core, metrics
 SKETCH_STANDARD_ERROR: float = _core.SKETCH_STANDARD_ERROR
 """Relative standard error of a dense sketch, about 0.575 %."""
 
+SKIPPED = "skipped"
+"""The reason under which events count that an event map leaves out on purpose; they give no dead letters."""
+
 
 class Progress(NamedTuple):
     """How far a partition has come: the offset that is read next, and the largest event time of the batch, each event

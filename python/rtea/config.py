@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, create_model
+from pydantic import SecretStr, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -213,8 +213,9 @@ def _revealed(config: Config) -> dict[str, dict[str, Any]]:
     values = config.model_dump(mode="json")
     if config.kafka.sasl_password:
         values["kafka"]["sasl_password"] = config.kafka.sasl_password.get_secret_value()
-    properties = config.stack.kafka_properties.items()
-    values["stack"]["kafka_properties"] = {name: value.get_secret_value() for name, value in properties}
+    for key in ("kafka_properties", "flink_settings"):
+        secrets: dict[str, SecretStr] = getattr(config.stack, key)
+        values["stack"][key] = {name: value.get_secret_value() for name, value in secrets.items()}
     del values["dashboard"]["token"]  # Only the dashboard itself needs it.
     return values
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -49,7 +50,20 @@ def complain(level: Literal["error", "warning"], message: str, **fields: object)
     """Tell the user one line: why a command ends, or what has no effect. `fields` belong to the JSON only."""
     if _chosen == "text":
         print(f"{level}: {message}", file=sys.stderr)
-        return
+    else:
+        _print_json(level, message, fields)
+
+
+def tell(message: str, fields: Mapping[str, object]) -> None:
+    """Log what a command does: a message with values, in one line."""
+    if _chosen == "text":
+        values = (f"{name}={msgspec.json.encode(value).decode()}" for name, value in fields.items())
+        print(f"{message}: {' '.join(values)}", file=sys.stderr)
+    else:
+        _print_json("info", message, fields)
+
+
+def _print_json(level: str, message: str, fields: Mapping[str, object]) -> None:
     record = logging.LogRecord("rtea", logging.getLevelName(level.upper()), "", 0, message, (), None)
     record.fields = fields
     print(_JsonFormatter().format(record), file=sys.stderr)

@@ -39,22 +39,30 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True)
 class SinkKind:
-    """A kind of sink: its name; what `rtea sink NAME` does; its table in `rtea.toml` and the class of its settings; the
-    sink with these settings (`rtea.sinks.contract.Sink`); options; what `rtea sink` also runs beside it, of the whole
-    configuration, until an event is set; where its rows are, for people; whether the settings suffice to ask for them;
-    and its settings in a demo, which keeps its files in a folder and must not touch the user's rows.
-    """
+    """A kind of sink."""
 
     name: str
     summary: str
+    """What `rtea sink NAME` does."""
     section: str
+    """Its table in `rtea.toml`."""
     settings: type[Section]
+    """The class of its settings."""
     make: Callable[[Any], Any]
+    """Makes the sink with these settings (`rtea.sinks.contract.Sink`)."""
     options: tuple[Option, ...] = ()
+    example: str = ""
+    """Options of an example."""
     beside: Callable[[Any], Callable[[threading.Event], None] | None] = lambda _: None
+    """Gives what `rtea sink` also runs, of the whole configuration, until an event is set."""
     whereabouts: Callable[[Any], str] = str
+    """Says where its rows are, for people."""
     is_set_up: Callable[[Any], bool] = lambda _: True
+    """Whether the settings suffice to ask for the rows."""
+    is_service: bool = False
+    """Whether a service has the rows, which may refuse credentials."""
     of_demo: Callable[[Any, Path], Any] = lambda section, _: section
+    """Its settings in a demo, which keeps its files in a folder and must not touch the user's rows."""
 
 
 @cache

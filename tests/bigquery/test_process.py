@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,9 +19,11 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from rtea import aggregate, topics
 from rtea import config as configuration
 from rtea.config import Config
+from rtea.doctor import services
 from rtea.sections import BigQuerySection
 from rtea.sinks import result, runner
 from rtea.sinks.bigquery.sink import BigQuerySink
+from rtea.sinks.registry import make_sink
 from rtea.sinks.result import Row, WindowResult
 from tests.bigquery.proxy import Fault, Proxy
 from tests.conftest import free_ports
@@ -252,6 +254,18 @@ def test_the_demo_asks_for_credentials_before_it_starts_anything(config: Config,
     assert ran.returncode == 10, ran.stderr
     assert ran.stderr.count("\n") == 1, ran.stderr
     assert "GOOGLE_APPLICATION_CREDENTIALS" in ran.stderr
+
+
+def test_the_doctor_names_missing_roles(config: Config, bigquery_proxy: Proxy) -> None:
+    with closing(make_sink(config, "bigquery")) as sink:
+        sink.open()
+    (served,) = services.access(config)
+    assert served[0] == "ok", served
+    bigquery_proxy.faults.append(Fault("POST", "jobs", "refuse", times=9, status=403, reason="accessDenied"))
+    (denied,) = services.access(config)
+    assert denied[0] == "failed"
+    assert "denies access" in denied[1]
+    assert "roles/bigquery.jobUser" in denied[2]
 
 
 def test_a_denied_project_is_one_line(config: Config, bigquery_proxy: Proxy) -> None:

@@ -186,7 +186,7 @@ def test_a_sink_waits_for_a_locked_file_and_loses_nothing(tmp_path: Path) -> Non
 def test_waiting_for_a_locked_file_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rtea.sinks.duckdb.WARNING_SECONDS", 0.0)
+    monkeypatch.setattr("rtea.sinks.duckdb.sink.WARNING_SECONDS", 0.0)
     sink = duckdb_sink(tmp_path)
     sink.open()
     with duckdb.connect(str(tmp_path / "metrics.duckdb"), read_only=True), pytest.raises(SinkError):

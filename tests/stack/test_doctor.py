@@ -337,6 +337,22 @@ def run(config: Config, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=load.environment(config), capture_output=True, text=True)
 
 
+def test_credentials_that_cannot_be_read(pipeline_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json")
+    needed = "GOOGLE_APPLICATION_CREDENTIALS"
+    mine = [each for each in examine(pipeline_config) if each.check == "access"]
+    assert [each.state for each in mine] == ["warning"], "they may be for something else"
+    found = examine(changed(pipeline_config, bigquery__project="my-project"))
+    assert any(each.check == "access" and each.state == "failed" and needed in each.remedy for each in found), found
+
+
+def test_another_program_on_the_port_of_the_page(pipeline_config: Config) -> None:
+    config = changed(pipeline_config, dashboard__port=pipeline_config.stack.rest_port)  # Flink's page.
+    mine = [each for each in examine(config) if each.check == "dashboard"]
+    assert [(each.state, each.check) for each in mine] == [("warning", "dashboard")]
+    assert "set dashboard.port" in mine[0].remedy
+
+
 def test_the_command_fails_with_the_first_problem(pipeline_config: Config) -> None:
     found = run(pipeline_config)
     assert found.returncode == 1
@@ -348,7 +364,8 @@ def test_the_command_fails_with_the_first_problem(pipeline_config: Config) -> No
 def test_every_check_has_a_fault() -> None:
     """A check that no test here breaks could say anything."""
     source = Path(__file__).read_text()
-    never_broken = {"flink"}  # What breaks it, the check `stack` names before.
+    # What breaks `flink`, the check `stack` names before; the others are broken without `require` above.
+    never_broken = {"flink", "access", "dashboard"}
     names = {check.name for check in examination.CHECKS}
     assert {
         name for name in names if f'"{name}", "failed"' not in source and f'"{name}", "warning"' not in source

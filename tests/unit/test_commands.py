@@ -3,10 +3,14 @@ a mistyped command; what prints a table prints JSON, too.
 """
 
 import json
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -59,6 +63,34 @@ def test_each_line_of_the_settings_file_is_valid_without_its_mark(tmp_path: Path
         for key, field in type(getattr(Config(), section)).model_fields.items():
             default = "" if field.default is None else json.loads(json.dumps(field.default, default=str))
             assert found[section][key] == default, (section, key)
+
+
+def commands(group: click.Command, context: click.Context) -> Iterator[click.Command]:
+    """Every command below a group."""
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            each = group.get_command(context, name)
+            assert each is not None
+            yield from commands(each, click.Context(each, parent=context, info_name=name))
+    else:
+        yield group
+
+
+def test_the_help_of_each_command_has_an_example_that_it_takes() -> None:
+    found = list(commands(cli, click.Context(cli, info_name="rtea")))
+    assert len(found) > 25
+    for each in [*found, generator]:
+        example = re.search(r"Example.*?: (rtea.*)", each.help or "")
+        assert example, each.name
+        words = shlex.split(example[1].partition(" > ")[0])
+        program = cli if words[0] == "rtea" else generator
+        # Parses everything, and runs nothing.
+        context = program.make_context(words[0], words[1:], obj=configuration.Request(None, {}))
+        while isinstance(context.command, click.Group):
+            name, command, rest = context.command.resolve_command(context, [*context._protected_args, *context.args])
+            assert command is not None
+            context = command.make_context(name, rest, parent=context)
+        assert context.command.name == each.name
 
 
 def test_a_stack_that_is_down_says_so_in_json() -> None:

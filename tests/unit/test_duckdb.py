@@ -13,10 +13,10 @@ import duckdb
 import pytest
 
 from rtea.errors import SinkError
-from rtea.sinks import duckdb as duckdb_sink
 from rtea.sinks import result, table
 from rtea.sinks.contract import Batch
 from rtea.sinks.duckdb import DuckDbSink
+from rtea.sinks.duckdb.loading import TYPES
 from rtea.sinks.result import Row, WindowResult
 
 NEVER = threading.Event()
@@ -102,7 +102,7 @@ def test_a_table_of_an_earlier_release_stays_in_use(tmp_path: Path) -> None:
 )
 def test_a_table_with_other_types_is_refused_and_stays_unchanged(tmp_path: Path, column: str, kind: str) -> None:
     path = tmp_path / "metrics.duckdb"
-    kinds = {each.name: duckdb_sink.TYPES[each.kind] for each in table.COLUMNS} | {column: kind}
+    kinds = {each.name: TYPES[each.kind] for each in table.COLUMNS} | {column: kind}
     with duckdb.connect(str(path)) as connection:
         connection.execute(f"CREATE TABLE theirs ({', '.join(map(' '.join, kinds.items()))})")
     with pytest.raises(SinkError, match=f"column {column} is {kind}, expected .*: name another table with --table"):

@@ -16,10 +16,14 @@ public final class BatchDeserializer implements KafkaRecordDeserializationSchema
     private static final long serialVersionUID = 1L;
 
     private transient Counter records;
+    private transient Counter bytes;
+    private transient Counter batches;
 
     @Override
     public void open(DeserializationSchema.InitializationContext context) {
-        records = context.getMetricGroup().counter("numRecordsPacked");
+        records = context.getMetricGroup().counter("rtea_job_records_total");
+        bytes = context.getMetricGroup().counter("rtea_job_batch_bytes_total");
+        batches = context.getMetricGroup().counter("rtea_job_batches_total");
     }
 
     @Override
@@ -30,6 +34,8 @@ public final class BatchDeserializer implements KafkaRecordDeserializationSchema
                             + " was not packed: the log of the TaskManager has the reason (PackInterceptor)");
         }
         records.inc(((PackInterceptor.BatchRecord) record).records);
+        bytes.inc(record.value().length);
+        batches.inc();
         out.collect(record.value());
     }
 

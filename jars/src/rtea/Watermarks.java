@@ -1,5 +1,6 @@
 package rtea;
 
+import java.io.File;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -8,12 +9,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Properties;
-import java.util.concurrent.ConcurrentHashMap;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
@@ -43,18 +42,6 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
     private static final OutputTag<byte[]> REFUSED_TAG =
             new OutputTag<>("refused", PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
 
-    /** Names of gauges. */
-    static final String SLOWEST_GAUGE = "slowestPartition";
-
-    static final String HELD_GAUGE = "watermarkHeldMs";
-    static final String SPREAD_GAUGE = "partitionSpreadMs";
-    static final String LOOK_AGE_GAUGE = "topicLookAgeMs";
-
-    /** The group of gauges for each partition, and their names. */
-    static final String PARTITION_GROUP = "partition";
-
-    private static final List<String> PARTITION_GAUGES = List.of("nextOffset", "eventTimeMs", "isIdle");
-
     private final String topic;
     private final String group;
     private final Properties properties;
@@ -70,11 +57,7 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
     private transient Looks looks;
     private transient boolean usesCommitted;
     private transient long watermarkMs;
-    private transient volatile long risenAtMs;
-    private transient volatile long lookedAtMs;
-    private transient volatile int slowest;
-    private transient volatile long spreadMs;
-    private transient Map<Integer, long[]> shown;
+    private transient WatermarkGauges gauges;
     private transient boolean isEmitted;
     private transient boolean hasEnded;
 
@@ -138,12 +121,8 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
     @Override
     public void open() throws Exception {
         super.open();
-        risenAtMs = clockMs();
-        shown = new ConcurrentHashMap<>();
-        getMetricGroup().gauge(SLOWEST_GAUGE, () -> slowest);
-        getMetricGroup().gauge(HELD_GAUGE, () -> Math.max(0, clockMs() - risenAtMs));
-        getMetricGroup().gauge(SPREAD_GAUGE, () -> spreadMs);
-        getMetricGroup().gauge(LOOK_AGE_GAUGE, () -> lookedAtMs == 0 ? -1 : Math.max(0, clockMs() - lookedAtMs));
+        String[] folders = getContainingTask().getEnvironment().getTaskManagerInfo().getTmpDirectories();
+        gauges = new WatermarkGauges(getMetricGroup(), this::clockMs, new File(folders[0]));
         if (!isBounded) {
             looks = look(topic, usesCommitted ? group : "", properties);
             scheduleTick();
@@ -178,26 +157,11 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
         if (last != null) {
             // The source may have come to the end of this look only now.
             partitions.compare(last, nowMs);
-            lookedAtMs = last.beganMs;
         }
         OptionalLong reachedMs = partitions.eventTimeMs(nowMs);
-        slowest = partitions.slowest();
-        spreadMs = partitions.spreadMs();
-        partitions.shown().forEach(this::show);
+        gauges.show(partitions, last);
         if (reachedMs.isPresent() && !hasEnded) {
             emit(reachedMs.getAsLong() - delayMs);
-        }
-    }
-
-    /** Keeps what gauges show of a partition, and makes them when it is new. */
-    private void show(long[] state) {
-        int number = (int) state[0];
-        if (shown.put(number, state) == null) {
-            MetricGroup group = getMetricGroup().addGroup(PARTITION_GROUP, Integer.toString(number));
-            for (int place = 0; place < PARTITION_GAUGES.size(); place++) {
-                int at = place + 1;
-                group.gauge(PARTITION_GAUGES.get(place), () -> shown.get(number)[at]);
-            }
         }
     }
 
@@ -213,7 +177,7 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
         // As in Flink's own bounded disorder: an event of the same millisecond is still on time.
         if (reachedMs - 1 > watermarkMs) {
             watermarkMs = reachedMs - 1;
-            risenAtMs = clockMs();
+            gauges.rise(watermarkMs, clockMs());
             output.emitWatermark(new Watermark(watermarkMs));
         }
     }

@@ -40,6 +40,8 @@ def check(context: click.Context, /, as_json: bool, **flags: object) -> int:
     """Check in a temporary dataset that a project does what RTEA relies on; exit code 1 if it does not.
 
     The check costs a few queries of 10 MiB each, and removes the dataset at the end.
+
+    Example: rtea bigquery check --project my-project
     """
     from rtea.sinks.bigquery import check as checks
 
@@ -60,7 +62,10 @@ def check(context: click.Context, /, as_json: bool, **flags: object) -> int:
 @click.option("--view", type=VIEW, help="Print a statement that makes a view of this name, DATASET.VIEW.")
 @click.pass_context
 def sql(context: click.Context, /, name: str | None, view: str | None, **flags: object) -> None:
-    """Print the ready query NAME; without a name, list them."""
+    """Print the ready query NAME; without a name, list them.
+
+    Example: rtea bigquery sql daily_uniques --table shop.ecommerce_metrics
+    """
     from rtea.sinks import queries
     from rtea.sinks.bigquery import sql as statements
 
@@ -78,7 +83,10 @@ def sql(context: click.Context, /, name: str | None, view: str | None, **flags: 
 )
 @click.pass_context
 def ddl(context: click.Context, /, **flags: object) -> None:
-    """Print the statement that makes the table."""
+    """Print the statement that makes the table.
+
+    Example: rtea bigquery ddl --table shop.ecommerce_metrics
+    """
     from rtea.sinks.bigquery import sql as statements
 
     section = resolve(context, **flags).bigquery

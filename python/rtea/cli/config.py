@@ -19,7 +19,10 @@ def group() -> None:
 @group.command
 @click.pass_context
 def show(context: click.Context) -> None:
-    """Print the resolved configuration as JSON."""
+    """Print the resolved configuration as JSON.
+
+    Example: rtea config show --set job.window_ms=10000
+    """
     click.echo(resolve(context).model_dump_json(indent=2))
 
 
@@ -71,7 +74,10 @@ def _toml(value: object) -> str:
 
 @group.command
 def docs() -> None:
-    """Print the page docs/configuration.md."""
+    """Print the page docs/configuration.md.
+
+    Example: rtea config docs > docs/configuration.md
+    """
     click.echo(document(), nl=False)
 
 

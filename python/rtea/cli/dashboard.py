@@ -36,5 +36,6 @@ def command(context: click.Context, /, sink_name: str, opens: bool, **flags: obj
         click.echo(f"dashboard: {address}")
         if opens:
             token = config.dashboard.token
-            webbrowser.open(f"{address}?token={token.get_secret_value()}" if token else address)
+            here = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+            webbrowser.open(f"{here}?token={token.get_secret_value()}" if token else here)
         stop.wait()

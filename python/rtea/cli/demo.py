@@ -24,6 +24,8 @@ def command(context: click.Context, /, minutes: float, sink_name: str, json_file
     """Run Kafka, Flink, job, sink and generator, and compare every finished window with the manifest.
 
     Exit code 1 if one differs. At the end, the demo stops everything; the rows stay.
+
+    Example: rtea demo
     """
     from rtea.demo import run, summary
 

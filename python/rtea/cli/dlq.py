@@ -32,7 +32,10 @@ def group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, for `rtea dlq replay`.")
 @click.pass_context
 def show(context: click.Context, reasons: tuple[str, ...], limit: int | None, as_json: bool) -> None:
-    """List the dead letters that were not sent back yet, oldest first."""
+    """List the dead letters that were not sent back yet, oldest first.
+
+    Example: rtea dlq show --reason invalid_json --limit 10
+    """
     from rtea import dead_letters
 
     letters = dead_letters.read(resolve(context))
@@ -72,6 +75,8 @@ def _time(time_ms: int) -> str:
 def replay(context: click.Context, file: Path, dry_run: bool) -> int:
     """Send corrected dead letters back to the events topic. FILE contains lines of `rtea dlq show --json` with a
     corrected `value` (or `raw_base64`). Exit code 1 if one is still refused.
+
+    Example: rtea dlq replay corrected.ndjson
     """
     from rtea import dead_letters
 

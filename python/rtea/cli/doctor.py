@@ -14,6 +14,8 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 def command(context: click.Context, as_json: bool) -> int:
     """Check everything on an event's way, from the broker to the table, and say what is wrong and what to do. Exit code
     1 if a check failed. Changes nothing.
+
+    Example: rtea doctor
     """
     from rtea.doctor import examination
 

@@ -21,7 +21,10 @@ def group() -> None:
 )
 @click.pass_context
 def fetch(context: click.Context, jars__mirror: str | None, groups: tuple[str, ...]) -> None:
-    """Download the pinned jars that are missing, and check every checksum."""
+    """Download the pinned jars that are missing, and check every checksum.
+
+    Example: rtea jars fetch
+    """
     from rtea.stack import jars
 
     config = resolve(context, jars__mirror=jars__mirror)

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from rtea import logs
 from rtea.cli import output
 from rtea.cli.root import parse_ms, resolve
 
@@ -34,7 +35,10 @@ def submit(
     replace: bool,
     **flags: Any,
 ) -> None:
-    """Submit the job and wait until it runs; with --from and --to, recompute those windows and wait for the end."""
+    """Submit the job and wait until it runs; with --from and --to, recompute those windows and wait for the end.
+
+    Example: rtea job submit --parallelism 4
+    """
     from rtea.job import graph
     from rtea.job import submit as submission
 
@@ -49,6 +53,9 @@ def submit(
         return
     job_id = submission.submit(config, savepoint=savepoint, another=another)
     click.echo(f"job {job_id} is running, Python UDFs in {graph.choose_mode(config)} mode")
+    settings = config.model_dump(mode="json")
+    kept = {name: settings["kafka"][name] for name in ("events_topic", "results_topic", "dead_letter_topic")}
+    logs.tell("settings of the job", {"job_id": job_id} | kept | settings["events"] | settings["job"])
 
 
 @group.command
@@ -57,6 +64,8 @@ def submit(
 def status(context: click.Context, as_json: bool) -> int:
     """List the cluster's jobs with their checkpoints, and the problems of those that write these topics, as `rtea
     doctor` finds them; exit code 1 if none runs.
+
+    Example: rtea job status
     """
     from rtea.doctor import examination
     from rtea.job import cluster
@@ -87,6 +96,8 @@ def status(context: click.Context, as_json: bool) -> int:
 def stop(context: click.Context, job_id: str) -> None:
     """Stop a job with a savepoint, and print the savepoint's address: `rtea job submit --savepoint` continues from it.
     The first characters of JOB_ID are enough.
+
+    Example: rtea job stop 3f2a
     """
     from rtea.job import submit as submission
 
@@ -99,6 +110,8 @@ def stop(context: click.Context, job_id: str) -> None:
 def cancel(context: click.Context, job_id: str) -> None:
     """Cancel a job. The next job that you submit reads the topic from `job.start_from` again. The first characters of
     JOB_ID are enough.
+
+    Example: rtea job cancel 3f2a
     """
     from rtea.job import submit as submission
 

@@ -24,6 +24,8 @@ ORDER BY metric, dimension, currency"""
 def command(context: click.Context, /, sql: str | None, format_: output.Format, **flags: object) -> None:
     """Run SQL on the DuckDB file, read-only. If SQL is -, read it from standard input; without SQL, show the newest
     window. If another process holds the file, wait up to a minute.
+
+    Example: rtea query "SELECT * FROM ecommerce_metrics LIMIT 5"
     """
     config = resolve(context, **flags)
     statement = sys.stdin.read() if sql == "-" else sql or NEWEST_WINDOW.format(table=config.sink.table)

@@ -32,6 +32,8 @@ def check(context: click.Context, /, sample: Path, events__map: str | None, as_j
     """Tell what a map makes of the events in SAMPLE (.ndjson or .csv, also .gz and .zst): how many count, how each
     field was
     made, and three examples of what is refused. Exit code 1 if no event counts.
+
+    Example: rtea schema check --map my_shop.toml sample.ndjson
     """
     from rtea import exports
     from rtea.maps import EventMap, report
@@ -54,7 +56,10 @@ def check(context: click.Context, /, sample: Path, events__map: str | None, as_j
 @group.command
 @click.argument("preset")
 def sample(preset: str) -> None:
-    """Print events in the layout of PRESET, one in each line."""
+    """Print events in the layout of PRESET, one in each line.
+
+    Example: rtea schema sample segment
+    """
     from rtea import maps
 
     if preset not in maps.presets():
@@ -65,7 +70,10 @@ def sample(preset: str) -> None:
 @group.command
 @SAMPLE
 def guess(sample: Path) -> None:
-    """Propose an event map for the events in SAMPLE, with a comment on each line."""
+    """Propose an event map for the events in SAMPLE, with a comment on each line.
+
+    Example: rtea schema guess sample.ndjson > my_shop.toml
+    """
     from rtea import exports
     from rtea.maps import guess as guessing
 

@@ -17,6 +17,8 @@ def command(context: click.Context, /, file: Path, rate: float | None, **flags: 
     """Send the events of FILE to the events topic: lines of JSON, or a .csv file with a header, also compressed as .gz
     or
     .zst. If it is interrupted, run it again: it continues after the last event that was sent.
+
+    Example: rtea send --map my_shop.toml sample.ndjson
     """
     from rtea import sending
 

@@ -57,7 +57,8 @@ def _command(kind: SinkKind) -> click.Command:
     def run(context: click.Context, /, progress: str, metrics_port: int | None, **flags: object) -> None:
         _run(resolve(context, **flags), kind.name, progress, metrics_port)
 
-    return click.Command(kind.name, params=[*own, *shared], callback=run, help=kind.summary)
+    example = f"rtea sink {kind.name} {kind.example}".rstrip()
+    return click.Command(kind.name, params=[*own, *shared], callback=run, help=f"{kind.summary}\n\nExample: {example}")
 
 
 def _run(config: Config, name: str, progress: str, metrics_port: int | None) -> None:

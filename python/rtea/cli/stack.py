@@ -14,7 +14,10 @@ def group() -> None:
 @group.command
 @click.pass_context
 def up(context: click.Context) -> None:
-    """Start Kafka and Flink and wait until they are ready."""
+    """Start Kafka and Flink and wait until they are ready.
+
+    Example: rtea stack up
+    """
     from rtea.stack import local, rest
 
     config = resolve(context)
@@ -26,7 +29,10 @@ def up(context: click.Context) -> None:
 @output.json_option
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> int:
-    """Show the processes; exit code 1 if the stack is down."""
+    """Show the processes; exit code 1 if the stack is down.
+
+    Example: rtea stack status
+    """
     from rtea.stack import local
 
     processes = local.status(resolve(context))
@@ -44,7 +50,10 @@ def status(context: click.Context, as_json: bool) -> int:
 @group.command
 @click.pass_context
 def down(context: click.Context) -> None:
-    """Stop every process; keep the files."""
+    """Stop every process; keep the files.
+
+    Example: rtea stack down
+    """
     from rtea.stack import local
 
     click.echo("stack is down" if local.down(resolve(context)) else "stack was down already")

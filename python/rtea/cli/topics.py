@@ -15,7 +15,10 @@ def group() -> None:
 @click.option("--replication-factor", default=1, show_default=True, type=click.IntRange(min=1))
 @click.pass_context
 def create(context: click.Context, kafka__bootstrap_servers: str | None, replication_factor: int) -> None:
-    """Create the topics that are missing."""
+    """Create the topics that are missing.
+
+    Example: rtea topics create --replication-factor 3
+    """
     from rtea import topics
 
     config = resolve(context, kafka__bootstrap_servers=kafka__bootstrap_servers)

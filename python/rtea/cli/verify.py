@@ -17,7 +17,10 @@ from rtea.sinks.registry import make_sink
 @click.option("--wait", "wait_s", type=FiniteRange(min=0), default=0.0, help="Seconds to wait for the rows to match.")
 @click.pass_context
 def command(context: click.Context, /, manifest: Path, sink_name: str, wait_s: float, **flags: object) -> int:
-    """Compare every finished window of MANIFEST with the sink's rows; exit code 1 if one differs."""
+    """Compare every finished window of MANIFEST with the sink's rows; exit code 1 if one differs.
+
+    Example: rtea verify manifest.jsonl
+    """
     from rtea import manifest as manifests
     from rtea import verify
 

@@ -37,6 +37,8 @@ class Feed:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="results", daemon=True)
         self.problem = ""
+        self.results = 0
+        """Results read so far."""
         self.last_result_ms = 0
         """When the newest result of counted events was written."""
 
@@ -113,6 +115,7 @@ class Feed:
             decoded = self._decode(message)
             if decoded is not None:
                 found.append(decoded)
+                self.results += 1
                 if decoded.is_of_events:
                     self.last_result_ms = max(self.last_result_ms, message.timestamp()[1])
         if found:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -21,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rtea.config import Config
 from rtea.dashboard.feed import Feed, History
 from rtea.dashboard.health import Health
+from rtea.dashboard.metrics import PageCollector
 from rtea.dashboard.panels import ALL
 from rtea.dashboard.state import RANGES_MS, States
 from rtea.dashboard.store import Store
@@ -41,8 +44,13 @@ COOKIE = "rtea_token"
 """The start of the cookie's name; the port follows, since browsers share the cookies of a host's ports."""
 
 
-def application(states: States, token: str = "") -> Starlette:
+def application(states: States, metrics: Collector, token: str = "") -> Starlette:
     """The web application; with a token, only for those who know it."""
+    registry = CollectorRegistry()
+    registry.register(metrics)
+
+    def show_metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     def state(request: Request) -> Response:
         range_name, source = request.query_params.get("range", "hour"), request.query_params.get("source", ALL)
@@ -55,7 +63,11 @@ def application(states: States, token: str = "") -> Starlette:
             return Response(status_code=304, headers={"ETag": tag})
         return Response(body, media_type="application/json", headers={"ETag": tag})
 
-    routes = [Route("/api/state", state), Mount("/", StaticFiles(directory=STATIC, html=True))]
+    routes = [
+        Route("/api/state", state),
+        Route("/metrics", show_metrics),
+        Mount("/", StaticFiles(directory=STATIC, html=True)),
+    ]
     guards = [Middleware(_Guard, token=token), Middleware(GZipMiddleware, minimum_size=1_000)]
     return Starlette(routes=routes, middleware=guards)
 
@@ -116,7 +128,7 @@ def serving(config: Config, sink: Sink | None, history: Sink | None = None) -> I
     feed, health = Feed(config, store), Health(config, sink)
     server = uvicorn.Server(
         uvicorn.Config(
-            application(States(config, store, feed, health), token),
+            application(States(config, store, feed, health), PageCollector(store, feed, health), token),
             host=settings.host,
             port=settings.port,
             log_level="warning",

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -9,6 +11,8 @@ import msgspec
 import psutil
 
 from rtea.config import Config
+from rtea.doctor import examination
+from rtea.doctor.finding import Finding
 from rtea.errors import JobError, StackError
 from rtea.job import cluster, progress
 from rtea.job.progress import PENDING, RECORDS_OUT, WATERMARK
@@ -16,6 +20,9 @@ from rtea.stack import local
 
 RATE_SECONDS = 5.0
 """The rate is the average over so long."""
+
+PROBLEMS_SECONDS = 5.0
+"""Time between two looks for problems."""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -49,6 +56,8 @@ class Monitor:
     """How far event time is behind the clock."""
     samples: list[Sample] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
+    problems: list[Finding] = field(default_factory=list)
+    """What `rtea doctor` finds wrong with the job."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     _processes: dict[str, psutil.Process] = field(default_factory=dict)
     _baselines: dict[str, float] = field(default_factory=dict)
@@ -77,6 +86,26 @@ class Monitor:
         thread = threading.Thread(target=collect, name="sink-progress", daemon=True)
         thread.start()
         return thread
+
+    def look(self) -> None:
+        """Look for problems of the job now."""
+        self.problems = examination.problems_of_jobs(self.config)
+
+    @contextmanager
+    def finding_problems(self) -> Iterator[None]:
+        """Look for problems of the job again and again during a block, in a thread: Kafka and Flink may be slow."""
+        stop = threading.Event()
+
+        def look() -> None:
+            while not stop.wait(PROBLEMS_SECONDS):
+                self.look()
+
+        thread = threading.Thread(target=look, name="problems", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()  # The thread ends with its look, or with the process.
 
     def sample(self) -> Sample | None:
         """Take a sample; None if Flink does not answer, for example while the job restarts."""

@@ -125,6 +125,7 @@ def _send(
     arguments += ["--start", str(start_ms(round(time.time() * 1000), config.job.window_ms))]
     with (
         _process(config, layout, "generator", *arguments) as generator,
+        monitor.finding_problems(),
         Live(console=console, auto_refresh=False) as live,
     ):
         monitor.watch_process("generator", generator.pid)

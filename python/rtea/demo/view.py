@@ -1,10 +1,12 @@
-"""The live view of the demo: rate, lag, watermark and the newest finished windows."""
+"""The live view of the demo: rate, lag, watermark, the newest finished windows, and what is wrong."""
 
+from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from rtea.demo.monitor import Monitor
 
@@ -22,7 +24,15 @@ def draw(monitor: Monitor, phase: str) -> Group:
         _clock(sample.watermark_ms) if sample and sample.watermark_ms > 0 else "-",
         str(len({written.window_start_ms for written in monitor.written if written.is_final})),
     )
-    return Group(Panel(head, title=f"rtea demo: {phase}"), _windows(monitor))
+    return Group(Panel(head, title=f"rtea demo: {phase}"), _windows(monitor), *_problems(monitor))
+
+
+def _problems(monitor: Monitor) -> Iterator[Text]:
+    for each in monitor.problems:
+        remedy = f": {each.remedy}" if each.remedy else ""
+        yield Text(
+            f"{each.state}: {each.check}: {each.found}{remedy}", style="red" if each.state == "failed" else "yellow"
+        )
 
 
 def _windows(monitor: Monitor) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rtea.config import Config
-from rtea.doctor import broker, jobs, machine, producers, results
+from rtea.doctor import broker, jobs, machine, producers, results, services
 from rtea.doctor.finding import Check, Finding
 
 # Each line is a check. It may need those above it.
@@ -23,8 +23,10 @@ CHECKS = (
     Check("checkpoints", jobs.checkpoints, ("flink", "job")),
     Check("partitions", jobs.partitions, ("flink", "job", "broker", "topics")),
     Check("results", results.written, ("broker", "topics")),
+    Check("access", services.access),
     Check("sink", results.sinks, ("broker", "topics")),
     Check("table", results.stored, ("broker", "topics", "results", "sink")),
+    Check("dashboard", services.page),
 )
 
 

@@ -4,6 +4,7 @@ The batches come from the Java `PackInterceptor`. Partials, counts of refused ev
 `Watermarks` operator (`rtea.flink.elements`). Dead letters go to the dead letter topic through a side output.
 """
 
+import time
 from collections.abc import Iterator
 
 from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
@@ -12,6 +13,7 @@ from rtea.aggregate import Folder
 from rtea.config import Config
 from rtea.flink import elements
 from rtea.flink.connect import BYTES, Span
+from rtea.flink.counters import FoldCounters
 
 DEAD_LETTERS = OutputTag("dead-letters", BYTES)
 
@@ -26,6 +28,7 @@ class Fold(ProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make the folder here: it is a Rust object, so it cannot be pickled with the UDF."""
+        self._counters = FoldCounters(runtime_context.get_metrics_group())
         job = self._config.job
         self._folder = Folder(
             window_ms=job.window_ms,
@@ -47,7 +50,9 @@ class Fold(ProcessFunction):
 
     def process_element(self, value: bytes, ctx: ProcessFunction.Context) -> Iterator[object]:
         """Fold one batch. Rust releases the interpreter lock (GIL) meanwhile."""
+        began_ns = time.perf_counter_ns()
         folded = self._folder.fold(bytes(value))
+        self._counters.add(folded, time.perf_counter_ns() - began_ns)
         for letter in folded.dead_letters:
             yield DEAD_LETTERS, letter
         for window_start_ms, state in folded.partials:

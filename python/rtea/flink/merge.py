@@ -3,13 +3,15 @@
 The partials come from `rtea.flink.fold`. Results go to the results topic, late partials to the dead letter topic.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 
-from pyflink.datastream import AggregateFunction, FlatMapFunction, OutputTag, ProcessWindowFunction
+from pyflink.datastream import AggregateFunction, FlatMapFunction, OutputTag, ProcessWindowFunction, RuntimeContext
 
 from rtea import aggregate
 from rtea.aggregate import Submission
 from rtea.flink.connect import BYTES
+from rtea.flink.counters import FiringCounters, MergeTime
 
 LATE = OutputTag("late", BYTES)
 
@@ -20,13 +22,21 @@ NOTHING = b""
 class Merge(AggregateFunction):
     """Merges partials; the accumulator is the state bytes of a partial."""
 
+    def __init__(self, spent: MergeTime) -> None:
+        self._spent = spent
+
     def create_accumulator(self) -> bytes:
         """The accumulator of a window without events."""
         return NOTHING
 
     def add(self, value: bytes, accumulator: bytes) -> bytes:
         """Add one partial to the window."""
-        return aggregate.accumulate(accumulator, bytes(value)) if accumulator else bytes(value)
+        if not accumulator:
+            return bytes(value)
+        began_ns = time.perf_counter_ns()
+        merged = aggregate.accumulate(accumulator, bytes(value))
+        self._spent.add(time.perf_counter_ns() - began_ns)
+        return merged
 
     def get_result(self, accumulator: bytes) -> bytes:
         """The window's partial."""
@@ -42,12 +52,17 @@ class Merge(AggregateFunction):
 class Emit(ProcessWindowFunction):
     """Turns a fired window into its result record (`rtea.flink.firing` says when windows fire)."""
 
-    def __init__(self, submission: Submission) -> None:
-        self._submission = submission
+    def __init__(self, submission: Submission, spent: MergeTime) -> None:
+        self._submission, self._spent = submission, spent
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Make the counters."""
+        self._counters = FiringCounters(runtime_context.get_metrics_group(), self._spent)
 
     def process(self, key: int, context: ProcessWindowFunction.Context, elements: Iterable[bytes]) -> Iterator[bytes]:
         """Encode the rows of one firing."""
         is_final = context.current_watermark() >= context.window().max_timestamp()
+        self._counters.add(is_final=is_final)
         for partial in elements:
             yield aggregate.encode_result(partial, self._submission, is_final=is_final)
 

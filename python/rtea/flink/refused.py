@@ -13,6 +13,7 @@ from pyflink.datastream.state import ValueStateDescriptor
 
 from rtea import aggregate
 from rtea.aggregate import Submission
+from rtea.flink.counters import DeadLetterCounter
 
 EMIT_INTERVAL_MS = 1_000
 """Shortest processing time between two sums of the same window."""
@@ -33,9 +34,15 @@ def window_of(refused: bytes) -> int:
 class CountLate(MapFunction):
     """Counts the events of a late partial."""
 
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Make the counter."""
+        self._counter = DeadLetterCounter(runtime_context.get_metrics_group())
+
     def map(self, value: bytes) -> bytes:
         """Count one partial."""
-        return aggregate.count_late(bytes(value))
+        refused = aggregate.count_late(bytes(value))
+        self._counter.add(refused)
+        return refused
 
 
 class Sum(KeyedProcessFunction):

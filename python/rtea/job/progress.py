@@ -11,9 +11,12 @@ SOURCE = "Source: events"
 WATERMARKS = "watermarks"
 MERGE = "merge"
 
-RECORDS_OUT, PENDING = "Source__events.deserializer.numRecordsPacked", "Source__events.pendingRecords"
+RECORDS_OUT, PENDING = "Source__events.deserializer.rtea_job_records_total", "Source__events.pendingRecords"
 WATERMARK = f"{WATERMARKS}.currentOutputWatermark"
-SLOWEST, HELD = f"{WATERMARKS}.slowestPartition", f"{WATERMARKS}.watermarkHeldMs"
+SLOWEST, HELD = (
+    f"{WATERMARKS}.rtea_job_slowest_partition",
+    f"{WATERMARKS}.rtea_job_watermark_held_milliseconds",
+)
 
 NAMES_IN_A_REQUEST = 60
 """Flink refuses a request line of more than 4,096 bytes."""
@@ -91,7 +94,7 @@ def of_job(config: Config, job_id: str) -> Progress:
         raise NoFiguresError(f"job {job_id} shows no {error}: it is starting, or is of another release") from error
 
 
-_OF_PARTITION = ("nextOffset", "eventTimeMs", "isIdle")
+_OF_PARTITION = ("rtea_job_next_offset", "rtea_job_event_time_milliseconds", "rtea_job_is_idle")
 
 
 def _partition(found: dict[str, dict[str, float]], number: int) -> Partition:

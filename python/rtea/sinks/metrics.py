@@ -3,7 +3,7 @@
 The sinks set retries and bytes billed; the runner sets all others.
 """
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 ROWS = Counter("rtea_sink_rows", "Rows handed to the table.", ["sink"])
 BATCHES = Counter("rtea_sink_batches", "Batches written.", ["sink"])
@@ -16,3 +16,15 @@ SECONDS_BEHIND = Gauge(
     "Age of the oldest result that was read and is not yet written; 0 if there is none.",
     ["sink"],
 )
+FRESHNESS = Histogram(
+    "rtea_sink_freshness_seconds",
+    "Time from a window's end until its first final rows can be read.",
+    ["sink"],
+    buckets=(1, 2, 2.5, 3, 4, 5, 7.5, 10, 15, 30, 60, 120, 300, 900),
+)
+
+
+def begin(sink: str) -> None:
+    """Let every metric of a sink begin at 0: Prometheus sees no increase in a series that begins with more."""
+    for metric in (ROWS, BATCHES, SET_ASIDE, RETRIES, BYTES_BILLED, WINDOW_END, FRESHNESS):
+        metric.labels(sink)

@@ -169,6 +169,7 @@ class _Reader:
         self._last_s = float("-inf")
         self.clear()
         self._newest_end_ms = 0
+        metrics.begin(sink.name)
         metrics.SECONDS_BEHIND.labels(sink.name).set_function(self._seconds_behind)
 
     def clear(self) -> None:
@@ -216,7 +217,10 @@ class _Reader:
         name = self._sink.name
         metrics.BATCHES.labels(name).inc()
         metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
-        ends_ms = (result.window_end_ms for result in batch.results if result.is_of_events and result.is_final)
+        ends_ms = {result.window_end_ms for result in batch.results if result.is_of_events and result.is_final}
+        for end_ms in ends_ms:
+            if end_ms > self._newest_end_ms:  # Others are corrections, or come late.
+                metrics.FRESHNESS.labels(name).observe(time.time() - end_ms / 1000)
         self._newest_end_ms = max(self._newest_end_ms, *ends_ms, 0)
         metrics.WINDOW_END.labels(name).set(self._newest_end_ms / 1000)
         self.clear()

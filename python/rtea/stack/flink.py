@@ -20,6 +20,9 @@ from rtea.stack import jars, java
 from rtea.stack.kafka import LOOPBACK
 from rtea.stack.layout import Layout
 
+REPORTER_OF = "metrics-prometheus"
+"""The plugin of Flink that our reporter extends."""
+
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """JVM options for processes that do little: for them, C2 and G1 cost more at the start than they save later."""
 
@@ -45,6 +48,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "FLINK_HOME": str(find_home()),
         "FLINK_CONF_DIR": layout.as_seen_inside(layout.flink_conf),
         "FLINK_LIB_DIR": layout.as_seen_inside(layout.flink_lib),
+        "FLINK_PLUGINS_DIR": layout.as_seen_inside(layout.flink_plugins),
         # The client makes a URI of the path of the flink-python jar.
         "FLINK_OPT_DIR": layout.as_seen_inside(layout.flink_lib),
         "FLINK_LOG_DIR": layout.as_seen_inside(layout.logs),
@@ -73,6 +77,7 @@ def prepare(config: Config, layout: Layout) -> None:
     from ruamel.yaml import YAML
 
     _link_libraries(config, layout)
+    _link_plugins(layout)
 
     yaml = YAML(typ="safe")
     distribution = find_home() / "conf"
@@ -81,7 +86,9 @@ def prepare(config: Config, layout: Layout) -> None:
     temporary = f"-Djava.io.tmpdir={layout.as_seen_inside(layout.flink_tmp)}"
     options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE, temporary])
     settings = _settings(config, layout) | {"env.java.opts.all": options}
-    with open(layout.flink_conf / "config.yaml", "w", encoding="utf-8") as file:
+    written = layout.flink_conf / "config.yaml"
+    # Settings of the user may hold passwords.
+    with open(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         yaml.dump(settings, file)
     zookeeper = {
         "dataDir": str(layout.zookeeper),
@@ -110,6 +117,31 @@ def _link_libraries(config: Config, layout: Layout) -> None:
     shipped = [*(home / "lib").glob("*.jar"), *(home / "opt").glob("flink-python-*.jar")]
     for path in (*shipped, *jars.locate(config.jars, "flink"), jar.locate()):
         (layout.flink_lib / path.name).symlink_to(path)
+
+
+def _link_plugins(layout: Layout) -> None:
+    """Put our reporter beside Flink's own: a plugin sees the classes of its folder only."""
+    shutil.rmtree(layout.flink_plugins, ignore_errors=True)
+    for folder in (find_home() / "plugins").iterdir():
+        if folder.is_dir():
+            own = layout.flink_plugins / folder.name
+            own.mkdir(parents=True)
+            more = [jar.locate(jar.REPORTER)] if folder.name == REPORTER_OF else []
+            for path in (*folder.iterdir(), *more):
+                (own / path.name).symlink_to(path)
+
+
+def _reporter(config: Config) -> dict[str, Any]:
+    """Serve the metrics for Prometheus, if the settings name ports."""
+    if not config.stack.metrics_ports:
+        return {}
+    reporter = "metrics.reporter.prometheus"
+    return {
+        f"{reporter}.factory.class": "org.apache.flink.metrics.prometheus.RteaReporterFactory",
+        f"{reporter}.port": config.stack.metrics_ports,
+        # Each start and each submission would begin new series.
+        f"{reporter}.scope.variables.excludes": "host;tm_id;job_id;task_id;task_attempt_id;operator_id",
+    }
 
 
 def _settings(config: Config, layout: Layout) -> dict[str, Any]:
@@ -157,6 +189,8 @@ def _settings(config: Config, layout: Layout) -> dict[str, Any]:
         "classloader.resolve-order": "parent-first",
         "web.submit.enable": False,
         "web.cancel.enable": True,
+        **_reporter(config),
+        **{name: value.get_secret_value() for name, value in stack.flink_settings.items()},
     }
 
 

@@ -45,6 +45,11 @@ class Layout:
         return self.root / "flink" / "lib"
 
     @property
+    def flink_plugins(self) -> Path:
+        """FLINK_PLUGINS_DIR: links to Flink's plugins, and our reporter of metrics."""
+        return self.root / "flink" / "plugins"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints and savepoints."""
         return self.root / "flink" / "checkpoints"

@@ -34,6 +34,7 @@ KIND = SinkKind(
     name="bigquery",
     summary="Write to a BigQuery table until interrupted.",
     section="bigquery",
+    example="--project my-project --table shop.ecommerce_metrics --create",
     settings=BigQuerySection,
     make=_make,
     options=(
@@ -46,6 +47,7 @@ KIND = SinkKind(
         Option("--partition-expiration-days", "partition_expiration_days", "With --create."),
     ),
     of_demo=_of_demo,
+    is_service=True,
     is_set_up=lambda section: bool(
         section.project or section.endpoint or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     ),

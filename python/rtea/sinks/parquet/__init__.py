@@ -44,6 +44,7 @@ KIND = SinkKind(
     name="parquet",
     summary="Write to Parquet files, a folder for each day, until interrupted.",
     section="parquet",
+    example="--path shop --archive",
     settings=ParquetSection,
     make=_make,
     beside=_archive,

@@ -4,21 +4,14 @@ While one process writes to a DuckDB file, no other process can open it. So the 
 for about 20 ms, and writers and readers retry while another process holds it. Writers retry without end.
 """
 
-import functools
 import logging
-import shlex
-import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
-from decimal import Decimal
+from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
-import msgspec
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -28,12 +21,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from rtea import aggregate, money
+from rtea import aggregate
 from rtea.errors import DiskSpaceError, SinkError
-from rtea.plugins import Option, SinkKind
-from rtea.sections import SinkSection
 from rtea.sinks import queries, result, table
 from rtea.sinks.contract import AbandonedError, Batch, Sink, StoredRow, Total
+from rtea.sinks.duckdb.loading import TYPES, loadable, quoted
 from rtea.sinks.metrics import RETRIES
 from rtea.sinks.result import DEAD_LETTERS, WindowResult
 
@@ -48,20 +40,8 @@ LOCK_PATIENCE_SECONDS = 60.0
 WARNING_SECONDS = 10.0
 """Time between warnings while the sink waits."""
 
-TYPES: dict[table.Kind, str] = {
-    "timestamp": "TIMESTAMP WITH TIME ZONE",
-    "string": "VARCHAR",
-    "int64": "BIGINT",
-    "decimal": f"DECIMAL(38,{money.DECIMALS})",
-    "bytes": "BLOB",
-    "bool": "BOOLEAN",
-}
-"""DuckDB's types, with the names that `DESCRIBE` prints."""
-
 AGE = "(coalesce(generation, 0), revision, coalesce(is_final, true))"
 """The age of a row (`rtea.sinks.result.WindowResult.age`) as an SQL expression."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 T = TypeVar("T")
 
@@ -139,7 +119,7 @@ class DuckDbSink(Sink):
             table.require_length(self._window_ms(connection), batch.results, str(self._path))
             newer = [each for each in result.newest(batch.results) if each.age > self._age(connection, each)]
             if newer:
-                with _loadable(newer) as source:
+                with loadable(newer) as source:
                     connection.begin()
                     # Update existing rows in place: deleting and inserting them takes five times as long.
                     connection.execute(f"{self._upsert} {source} {self._on_conflict}")
@@ -219,7 +199,7 @@ class DuckDbSink(Sink):
         Raises:
             SinkError: there is no such file or table, or it stays locked.
         """
-        conditions = [f"metric = {_quoted(metric)}"] if metric else []
+        conditions = [f"metric = {quoted(metric)}"] if metric else []
         conditions += [f"window_start >= {_time(_ms(start))}"] if start else []
         conditions += [f"window_start < {_time(_ms(end))}"] if end else []
         conditions += ["coalesce(is_final, true)"] if final_only else []
@@ -250,7 +230,7 @@ class DuckDbSink(Sink):
             connection.execute(f'CREATE TEMP VIEW "{name}" AS {text}')
 
     def _has_table(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        columns = f"FROM duckdb_columns() WHERE table_name = {_quoted(self._table_name)} AND column_name = 'is_final'"
+        columns = f"FROM duckdb_columns() WHERE table_name = {quoted(self._table_name)} AND column_name = 'is_final'"
         return connection.execute(columns).fetchone() is not None
 
     def close(self) -> None:
@@ -299,24 +279,6 @@ class DuckDbSink(Sink):
             raise SinkError(f"a result does not fit the table in {self._path}: {error}") from error
 
 
-_UNITS = 10**money.DECIMALS
-
-# For each kind of column: its type in the JSON file, and the SQL expression that makes its value from there. DuckDB 1.5
-# needs 100 us to read a time or a decimal of 38 digits from text, so the file has whole numbers instead.
-_LOADED: dict[table.Kind, tuple[str, str]] = {
-    "timestamp": ("BIGINT", "make_timestamptz({0})"),
-    "string": ("VARCHAR", "{0}"),
-    "int64": ("BIGINT", "{0}"),
-    "decimal": (
-        "HUGEINT",
-        f"({{0}} // {_UNITS})::{TYPES['decimal']} + ({{0}} % {_UNITS})::DECIMAL({money.DECIMALS + 1}, 0) "
-        f"* {1 / _UNITS}::DECIMAL({money.DECIMALS}, {money.DECIMALS})",
-    ),
-    "bytes": ("VARCHAR", "from_base64({0})"),
-    "bool": ("BOOLEAN", "{0}"),
-}
-
-
 def _time(time_ms: int) -> str:
     # Write values into the statements: to bind a parameter, DuckDB imports pandas if it is installed, which takes two
     # seconds.
@@ -332,43 +294,8 @@ def _ms(time: datetime) -> int:
     return int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
-def _quoted(text: str) -> str:
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"
-
-
-@contextmanager
-def _loadable(results: Sequence[WindowResult]) -> Iterator[str]:
-    """Write the rows of results to a temporary file for a block; yield the SELECT that reads them."""
-    written_at = datetime.now(timezone.utc)
-    types = ", ".join(f"{column.name}: '{_LOADED[column.kind][0]}'" for column in table.COLUMNS)
-    values = ", ".join(_LOADED[column.kind][1].format(column.name) for column in table.COLUMNS)
-    # Only the owner can read this temporary file.
-    with tempfile.NamedTemporaryFile(prefix="rtea-", suffix=".ndjson") as file:
-        names = [column.name for column in table.COLUMNS]
-        encoder = msgspec.json.Encoder()
-        for each in results:
-            lines = (dict(zip(names, map(_plain, row), strict=True)) for row in table.rows(each, written_at))
-            file.write(encoder.encode_lines(lines))
-        file.flush()
-        # Without the last one, DuckDB takes a directory named `revision=3` for a column.
-        options = "format = 'newline_delimited', maximum_object_size = 67108864, hive_partitioning = false"
-        yield f"SELECT {values} FROM read_json({_quoted(file.name)}, {options}, columns = {{{types}}})"
-
-
 def _merge_estimate(sketches: list[bytes]) -> int:
     return aggregate.estimate_sketch(aggregate.merge_sketches(sketches))
-
-
-@functools.lru_cache(maxsize=16)
-def _microseconds(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(microseconds=1)
-
-
-def _plain(value: table.Value) -> str | int | bytes | None:
-    if isinstance(value, datetime):
-        return _microseconds(value)
-    return str(int(value * _UNITS)) if isinstance(value, Decimal) else value
 
 
 def _is_locked(error: BaseException) -> bool:
@@ -390,18 +317,3 @@ def _explained(error: duckdb.Error, path: Path) -> SinkError | DiskSpaceError:
     if _is_locked(error):
         return SinkError(f"DuckDB file {path} stays locked by another process: close it there ({first_line})")
     return SinkError(f"DuckDB file {path}: {first_line}")
-
-
-KIND = SinkKind(
-    name="duckdb",
-    summary="Write to a DuckDB file until interrupted.",
-    section="sink",
-    settings=SinkSection,
-    make=lambda section: DuckDbSink(section.duckdb_path, section.table),
-    options=(Option("--path", "duckdb_path", "The DuckDB file."), Option("--table", "table", "The table.")),
-    of_demo=lambda section, root: section.model_copy(update={"duckdb_path": root / "metrics.duckdb"}),
-    whereabouts=lambda section: (
-        f"rows stay in {section.duckdb_path}; look at them with:\n  "
-        f"{shlex.join([sys.argv[0], 'query', '--path', str(section.duckdb_path)])}"
-    ),
-)
