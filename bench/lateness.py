@@ -25,9 +25,9 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from bench import machine
 from rtea import config as configuration
-from rtea import manifest, verify
+from rtea import manifest, topics, verify
 from rtea.config import Config
-from rtea.job import cluster
+from rtea.job import cluster, progress
 from rtea.job import submit as job
 from rtea.sinks.registry import make_sink
 from rtea.stack import local, rest
@@ -83,6 +83,7 @@ def main(hours: float, late_share: float, state_dir: Path) -> None:
                 samples.append(_sample(config, job_id))
                 print(samples[-1], flush=True)
             recovery_s = _recover(config, job_id)
+            _wait_until_read(config, job_id)
             # A window of a day ago is corrected every 2.4 hours: the end of the job makes the last corrections come.
             rest.post(config, f"/jobs/{job_id}/stop", {"drain": True})
             windows = manifest.read(path).finished(config.job.watermark_delay_ms, config.kafka.partitions)
@@ -126,6 +127,22 @@ def _recover(config: Config, job_id: str) -> float:
         os.kill(pid, signal.SIGKILL)
     Retrying(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(300), wait=wait_fixed(0.2))(runs_again)
     return time.time() - killed_s
+
+
+def _wait_until_read(config: Config, job_id: str) -> None:
+    """Wait until the restarted job has read again what came after its checkpoint: a drain would leave it unread."""
+
+    def has_read_all() -> bool:
+        ends = topics.end_offsets(config.kafka, config.kafka.events_topic)
+        try:
+            reached = progress.of_job(config, job_id).partitions
+        except progress.NoFiguresError:  # It shows them in a moment.
+            return False
+        return all((reached[number].next_offset or 0) >= end for number, end in ends.items())
+
+    Retrying(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(300), wait=wait_fixed(0.5))(
+        has_read_all
+    )
 
 
 def _promises(samples: list[Sample], recovery_s: float, report: verify.Report) -> dict[str, bool]:

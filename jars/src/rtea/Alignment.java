@@ -1,6 +1,5 @@
 package rtea;
 
-import java.time.Duration;
 import java.util.function.LongSupplier;
 import org.apache.flink.api.common.eventtime.Watermark;
 import org.apache.flink.api.common.eventtime.WatermarkAlignmentParams;
@@ -22,8 +21,11 @@ import org.apache.flink.util.clock.RelativeClock;
 public final class Alignment implements WatermarkStrategy<byte[]> {
     private static final long serialVersionUID = 1L;
 
-    /** Flink logs each update. A minute is short for a lead of hours. */
-    private static final Duration UPDATE_INTERVAL = Duration.ofMinutes(1);
+    /** So many updates in the lead; at most one a minute, since Flink logs each. */
+    private static final long UPDATES = 1_440;
+
+    private static final long LEAST_INTERVAL_MS = 1_000;
+    private static final long MOST_INTERVAL_MS = 60_000;
 
     private static final long SAMPLE_NANOS = 1_000_000_000L;
 
@@ -43,7 +45,8 @@ public final class Alignment implements WatermarkStrategy<byte[]> {
 
     @Override
     public WatermarkAlignmentParams getAlignmentParameters() {
-        return new WatermarkAlignmentParams(maxAheadMs, "events", UPDATE_INTERVAL.toMillis());
+        long intervalMs = Math.max(LEAST_INTERVAL_MS, Math.min(MOST_INTERVAL_MS, maxAheadMs / UPDATES));
+        return new WatermarkAlignmentParams(maxAheadMs, "events", intervalMs);
     }
 
     @Override
