@@ -117,7 +117,9 @@ test-oldest-duckdb: setup ## Tests of the DuckDB sink with the oldest supported 
 		$(BIN)/python -c 'import duckdb; print("DuckDB", duckdb.__version__); assert duckdb.__version__ == "1.4.0"' && \
 		$(BIN)/pytest tests/conformance tests/unit/test_duckdb.py tests/unit/test_cli.py -m "not bigquery"
 
-test-e2e: test-job test-stack ## Tests and quick drills on a real Kafka and a real Flink cluster.
+test-e2e: setup ## Tests and quick drills on a real Kafka and a real Flink cluster.
+	@# Both mostly wait, and each has a stack of its own.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-job test-stack
 
 test-stack: browser ## Tests of the stack, the generator, the page, doctor, demo and README.
 	$(BIN)/pytest tests/stack

@@ -76,12 +76,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         prometheus = ending.enter_context(observability.running(root / "prometheus", targets, FACTOR))
         path = root / "manifest.jsonl"
         generator = ending.enter_context(pipeline.generating(config, path, *load.arguments(3_600)))
+        final = 'sum(increase(rtea_job_firings_total{kind="final"}[15s]))'
+        load.wait_until(lambda: prometheus.value(final) > 0, 60, "windows become final")
         yield Watched(config, prometheus, sink)
         # All this has cost no row.
         generator.send_signal(signal.SIGINT)
         generator.wait(60)
         with sinking(config, sink):
-            pipeline.assert_rows_match(config, manifest.read_cut(path), 10)
+            pipeline.assert_rows_match(config, manifest.read(path), 10)
 
 
 @pytest.fixture(autouse=True)
