@@ -83,7 +83,7 @@ def test_the_wheel_and_the_lock_name_no_file_that_is_missing() -> None:
     assert (ROOT / "python" / "rtea" / "stack" / "maven.toml").resolve() == (ROOT / "jars" / "maven.toml").resolve()
 
 
-def test_one_wheel_holds_both_packages_the_extension_and_the_jar(tmp_path: Path) -> None:
+def test_one_wheel_holds_both_packages_the_extension_and_the_jars(tmp_path: Path) -> None:
     build = ["maturin", "build", "--quiet", "--release", "--locked", "--out", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"})
     (wheel,) = tmp_path.glob("rtea-*-cp310-abi3-*.whl")
@@ -101,10 +101,11 @@ def test_one_wheel_holds_both_packages_the_extension_and_the_jar(tmp_path: Path)
         str(wheel),
     ]
     subprocess.run([BIN / install[0], *install[1:]], check=True)
-    program = "import rtea, rtea_gen.cli; from rtea.flink import jar; print(jar.locate())"
+    program = "import rtea, rtea_gen.cli; from rtea.flink import jar; print(jar.locate(), jar.locate(jar.REPORTER))"
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert ran.stdout.strip() == str(tmp_path / "site" / "rtea" / "flink" / "rtea-flink.jar"), ran.stderr
+    folder = tmp_path / "site" / "rtea" / "flink"
+    assert ran.stdout.strip() == f"{folder}/rtea-flink.jar {folder}/rtea-reporter.jar", ran.stderr
 
 
 @pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/guarantees.md"])
