@@ -21,6 +21,7 @@ from rtea.config import Config
 from rtea.dashboard import panels, server, state
 from rtea.dashboard.feed import Feed
 from rtea.dashboard.health import Health
+from rtea.dashboard.metrics import PageCollector
 from rtea.dashboard.panels import Bucket, Span
 from rtea.dashboard.state import States
 from rtea.dashboard.store import BUCKET_MS, KEEP_MS, KEEP_SKETCHES_MS, Store
@@ -273,10 +274,12 @@ def test_every_series_that_adds_up_is_on_the_page() -> None:
 
 
 @contextmanager
-def served(made: States, token: str = "") -> Iterator[str]:
+def served(store: Store, token: str = "") -> Iterator[str]:
     (port,) = free_ports(1)
+    made = states(store)
+    application = server.application(made, PageCollector(store, made._feed, made._health), token)
     running = uvicorn.Server(
-        uvicorn.Config(server.application(made, token), host="127.0.0.1", port=port, log_level="error", lifespan="off")
+        uvicorn.Config(application, host="127.0.0.1", port=port, log_level="error", lifespan="off")
     )
     thread = threading.Thread(target=running.run)
     thread.start()
@@ -293,7 +296,7 @@ def test_an_unchanged_state_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(state, "FRESH_SECONDS", 0.0)
     store = Store()
     store.add([counted(0, 3)])
-    with served(states(store)) as address:
+    with served(store) as address:
         first = requests.get(f"{address}/api/state", timeout=5)
         tag = first.headers["ETag"]
         again = requests.get(f"{address}/api/state", headers={"If-None-Match": tag}, timeout=5)
@@ -308,7 +311,7 @@ def test_an_unchanged_state_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_page_takes_code_and_data_from_its_server_only() -> None:
-    with served(states(Store())) as address:
+    with served(Store()) as address:
         page = requests.get(address, timeout=5)
         assert "default-src 'self'" in page.headers["Content-Security-Policy"]
         for text in (page.text, requests.get(f"{address}/page.js", timeout=5).text):
@@ -319,11 +322,20 @@ def test_the_page_takes_code_and_data_from_its_server_only() -> None:
         assert other.status_code == 421
 
 
+def test_the_page_serves_metrics_beside_it() -> None:
+    store = Store()
+    store.add([counted(0, 3)])
+    with served(store) as address:
+        lines = requests.get(f"{address}/metrics", timeout=5).text.splitlines()
+    assert "rtea_dashboard_windows 1.0" in lines
+    assert "rtea_dashboard_results_total 0.0" in lines, "the feed has read none"
+
+
 def test_a_token_protects_page_and_data() -> None:
     with pytest.raises(ConfigError, match="other characters"):
         with_dashboard(token="a b")
-    with served(states(Store()), "secret") as address:
-        for path in ("/", "/api/state", "/page.js"):
+    with served(Store(), "secret") as address:
+        for path in ("/", "/api/state", "/page.js", "/metrics"):
             assert requests.get(address + path, timeout=5).status_code == 401
             assert requests.get(f"{address}{path}?token=wrong", timeout=5).status_code == 401
         browser = requests.Session()

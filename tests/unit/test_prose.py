@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STYLE = ROOT / "docs" / "STYLE.md"
-TEXTS = ("*.md", "*.py", "*.rs", "*.java", "*.toml", "Makefile")
+TEXTS = ("*.md", "*.py", "*.rs", "*.java", "*.toml", "*.yml", "Makefile")
 ELSEWHERE = {STYLE, ROOT / "LICENSE.md", Path(__file__).resolve()}
 
 
