@@ -14,6 +14,7 @@ UV ?= $(OWN_UV)
 BOOTSTRAP := install --quiet --disable-pip-version-check --no-deps --require-hashes -r uv-bootstrap.txt
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 JAR := python/rtea/flink/rtea-flink.jar
+REPORTER := python/rtea/flink/rtea-reporter.jar
 RUST := $(shell find rust_core -name '*.rs' -not -path '*/fuzz/*') $(wildcard rust_core/*/Cargo.toml) Cargo.toml Cargo.lock
 export PATH := $(abspath $(BIN)):$(PATH)
 # uv must not download an interpreter, and must not use another environment that is active.
@@ -78,9 +79,13 @@ $(JAR): $(VENV)/packages jars/maven.toml jars/build.py $(shell find jars/src jar
 	@PYTHONPATH=python $(BIN)/python jars/build.py
 	@touch $@
 
+$(REPORTER): $(JAR)
+	@test -f $@ || PYTHONPATH=python $(BIN)/python jars/build.py
+	@touch $@
+
 setup: ## Install dependencies, build the extension, fetch and build the jars.
 	@# Download packages and jars while Rust compiles.
-	@$(MAKE) --silent --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled $(JAR)
+	@$(MAKE) --silent --no-print-directory --jobs=2 $(VENV)/packages $(VENV)/compiled $(REPORTER)
 	@$(MAKE) --silent --no-print-directory $(VENV)/built
 
 demo: setup ## Run the whole pipeline for three minutes and verify its rows.
@@ -89,8 +94,8 @@ demo: setup ## Run the whole pipeline for three minutes and verify its rows.
 test: setup ## Everything that CI runs, except the benchmark gate.
 	@$(MAKE) --no-print-directory lint test-rust
 	@# The emulator's tests mostly wait.
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-bigquery fuzz
-	@$(MAKE) --no-print-directory test-java test-python test-oldest-duckdb test-e2e
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-bigquery fuzz test-java test-python test-oldest-duckdb
+	@$(MAKE) --no-print-directory test-e2e
 
 lint: setup ## Check format, lints, types, imports between parts, and the prose of the docs.
 	cargo fmt --check
@@ -218,4 +223,4 @@ lock: toolchain $(filter $(OWN_UV),$(UV)) ## Resolve the lock files again (the o
 	$(UV) lock --project tests/bigquery/emulator_environment --python "$$($(BIN)/python -c 'from tests.bigquery import emulator; print(emulator.find_python())')"
 
 clean: ## Remove what was built here; keep caches and the demo's rows.
-	rm -rf $(VENV) $(VENV)-uv $(VENV)-audit $(VENV)-oldest-duckdb target build dist $(JAR) python/rtea/_core.abi3.so
+	rm -rf $(VENV) $(VENV)-uv $(VENV)-audit $(VENV)-oldest-duckdb target build dist $(JAR) $(REPORTER) python/rtea/_core.abi3.so

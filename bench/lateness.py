@@ -130,9 +130,14 @@ def _recover(config: Config, job_id: str) -> float:
 
 
 def _wait_until_read(config: Config, job_id: str) -> None:
-    """Wait until the restarted job has read again what came after its checkpoint: a drain would leave it unread."""
+    """Wait until the restarted job has read again what came after its checkpoint: a drain would leave it unread. Its
+    figures are those of the time before until it has made checkpoints of its own.
+    """
+    before = cluster.checkpoint_status(config, job_id).completed_checkpoints
 
     def has_read_all() -> bool:
+        if cluster.checkpoint_status(config, job_id).completed_checkpoints < before + 2:
+            return False
         ends = topics.end_offsets(config.kafka, config.kafka.events_topic)
         try:
             reached = progress.of_job(config, job_id).partitions

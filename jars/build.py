@@ -78,10 +78,10 @@ def test() -> int:
     """Compile the sources with their tests and run the tests; return the exit code."""
     settings = configuration.load().jars
     jars.fetch(settings, ["test"])
-    class_path = [*library(), *jars.locate(settings, "test")]
+    class_path = [*library(), *plugin(), *jars.locate(settings, "test")]
     with tempfile.TemporaryDirectory() as folder:
         classes = Path(folder)
-        compile_java([SOURCES, TESTS], classes, class_path)
+        compile_java([SOURCES, REPORTER, TESTS], classes, class_path)
         run = [str(java.find_home() / "bin" / "java"), "-cp", _joined([classes, *class_path])]
         junit = ["org.junit.platform.console.ConsoleLauncher", "execute", f"--scan-class-path={classes}"]
         quiet = ["--disable-banner", "--details=summary", "--fail-if-no-tests"]

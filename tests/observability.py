@@ -62,15 +62,21 @@ class Prometheus:
         found: list[dict[str, Any]] = self._ask("query", query=expression)["result"]
         return found
 
-    def value(self, expression: str) -> float:
-        """The value of an expression with one series; 0 without any."""
+    def value(self, expression: str, missing: float | None = None) -> float:
+        """The value of an expression with one series. Without a series: `missing`, or a failure."""
         found = self.query(expression)
-        assert len(found) <= 1, found
-        return float(found[0]["value"][1]) if found else 0.0
+        if not found and missing is not None:
+            return missing
+        assert len(found) == 1, f"{expression} has {len(found)} series"
+        return float(found[0]["value"][1])
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire now."""
         return {each["labels"]["alertname"] for each in self._ask("alerts")["alerts"] if each["state"] == "firing"}
+
+    def has_fired(self, seconds: int) -> bool:
+        """Whether any alert has fired in the last seconds."""
+        return bool(self.query(f'count_over_time(ALERTS{{alertstate="firing"}}[{seconds}s])'))
 
     def names(self) -> set[str]:
         """Names of all series, those of histograms with their suffixes."""

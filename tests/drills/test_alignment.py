@@ -86,6 +86,7 @@ def test_the_faster_partition_waits(drilled: Config, lead_ms: int) -> None:
                     reached = progress.of_job(config, job_id)
                     most_ms = max(most_ms, cluster.metrics(config, job_id, vertex, [name])[name]["max"])
                 except (progress.NoFiguresError, KeyError):
+                    load.wait_s(0.2)
                     continue
                 if reached.records == sum(EVENTS.values()):
                     break

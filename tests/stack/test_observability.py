@@ -40,6 +40,8 @@ class Scraped(NamedTuple):
     sent: int
     refused: int
     open_telemetry: bytes
+    listening: list[tuple[str, str]]
+    """Where sink, page and generator listened: process and address."""
 
 
 @contextmanager
@@ -51,6 +53,16 @@ def beside(config: Config, *arguments: str) -> Iterator["subprocess.Popen[bytes]
             yield process
         finally:
             process.terminate()
+
+
+def open_places(parent: psutil.Process) -> list[tuple[str, str]]:
+    """Where a process and its descendants listen."""
+    return [
+        (process.name(), place.laddr.ip)
+        for process in [parent, *parent.children(recursive=True)]
+        for place in process.net_connections("inet")
+        if place.status == psutil.CONN_LISTEN
+    ]
 
 
 class Collector:
@@ -112,20 +124,25 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
         ending.enter_context(local.running(config))
         topics.create(config)
         ending.enter_context(pipeline.submitted(config))
-        ending.enter_context(beside(config, "sink", "duckdb", "--metrics-port", str(sink)))
-        ending.enter_context(beside(config, "dashboard"))
+        others = [
+            ending.enter_context(beside(config, "sink", "duckdb", "--metrics-port", str(sink))),
+            ending.enter_context(beside(config, "dashboard")),
+        ]
         targets = {"rtea-flink": flink, "rtea-sink": [sink], "rtea-dashboard": [page], "rtea-gen": [gen]}
         prometheus = ending.enter_context(observability.running(root / "prometheus", targets))
         with load.loaded(config, root / "manifest.jsonl", 25) as generator:
+            listening = [
+                place for process in [*others, generator] for place in open_places(psutil.Process(process.pid))
+            ]
             assert generator.wait() == 0
         sent = pipeline.manifest.read(root / "manifest.jsonl")
         faults = [count for window in sent.windows for fault, count in window.faults.items() if fault in MALFORMED]
         pipeline.send_late(config, sent)
         value = prometheus.value
-        load.wait_until(lambda: value(LATE) == 1, 60, "the late event is counted")
-        load.wait_until(lambda: value("rtea_dashboard_equal_windows") >= 4, 60, "the page has compared windows")
+        load.wait_until(lambda: value(LATE, 0) == 1, 60, "the late event is counted")
+        load.wait_until(lambda: value("rtea_dashboard_equal_windows", 0) >= 4, 60, "the page has compared windows")
         load.wait_until(lambda: any(b"rtea_job_partials" in each for each in collector.received), 60, "OpenTelemetry")
-        yield Scraped(prometheus, config, sent.end.events + 1, sum(faults), b"".join(collector.received))
+        yield Scraped(prometheus, config, sent.end.events + 1, sum(faults), b"".join(collector.received), listening)
 
 
 def test_every_part_is_scraped(scraped: Scraped) -> None:
@@ -181,12 +198,8 @@ def test_open_telemetry_gets_the_metrics(scraped: Scraped) -> None:
 
 
 def test_nothing_listens_beyond_the_loopback(scraped: Scraped) -> None:
-    root = psutil.Process(pipeline.pid_of(scraped.config, "taskmanager")).parent()
-    assert root is not None
-    open_to_others = [
-        (process.name(), place.laddr)
-        for process in [root, *root.children(recursive=True)]
-        for place in process.net_connections("inet")
-        if place.status == psutil.CONN_LISTEN and place.laddr.ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
-    ]
-    assert open_to_others == []
+    supervisor = psutil.Process(pipeline.pid_of(scraped.config, "taskmanager")).parent()
+    assert supervisor is not None
+    listening = [*scraped.listening, *open_places(supervisor)]
+    assert len(scraped.listening) >= 3, "sink, page and generator serve their metrics"
+    assert [place for place in listening if place[1] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")] == []

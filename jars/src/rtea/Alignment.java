@@ -21,7 +21,7 @@ import org.apache.flink.util.clock.RelativeClock;
 public final class Alignment implements WatermarkStrategy<byte[]> {
     private static final long serialVersionUID = 1L;
 
-    /** So many updates in the lead; at most one a minute, since Flink logs each. */
+    /** So many updates in the lead, but a second to a minute apart: Flink logs each. */
     private static final long UPDATES = 1_440;
 
     private static final long LEAST_INTERVAL_MS = 1_000;

@@ -28,14 +28,20 @@ final class WatermarkGauges {
     private volatile int slowest = -1;
     private volatile long spreadMs;
 
+    /** Registers the gauge that every job has: the free space where the TaskManager writes its files. */
+    static void ofDisk(MetricGroup group, File folder) {
+        group.gauge("rtea_job_disk_free_bytes", folder::getUsableSpace);
+    }
+
     /**
      * Registers the gauges.
      *
      * @param clockMs gives ms since the epoch
-     * @param folder where the TaskManager writes
+     * @param restoredMs the watermark of the checkpoint; the least number without one
      */
-    WatermarkGauges(MetricGroup group, LongSupplier clockMs, File folder) {
+    WatermarkGauges(MetricGroup group, LongSupplier clockMs, long restoredMs) {
         this.group = group;
+        watermarkMs = restoredMs;
         risenAtMs = clockMs.getAsLong();
         group.gauge("rtea_job_watermark_milliseconds", () -> watermarkMs);
         group.gauge("rtea_job_watermark_held_milliseconds", () -> Math.max(0, clockMs.getAsLong() - risenAtMs));
@@ -44,7 +50,6 @@ final class WatermarkGauges {
         group.gauge(
                 "rtea_job_topic_look_age_milliseconds",
                 () -> lookedAtMs == UNKNOWN ? UNKNOWN : Math.max(0, clockMs.getAsLong() - lookedAtMs));
-        group.gauge("rtea_job_disk_free_bytes", folder::getUsableSpace);
     }
 
     /** The watermark rose. */
@@ -57,14 +62,15 @@ final class WatermarkGauges {
     void show(Partitions known, Look last) {
         slowest = known.slowest();
         spreadMs = known.spreadMs();
-        if (last != null) {
+        boolean isNew = last != null && last.beganMs != lookedAtMs;
+        if (isNew) {
             lookedAtMs = last.beganMs;
         }
         for (long[] state : known.shown()) {
             int number = (int) state[0];
-            Long end = last == null ? null : last.ends.get(number);
-            boolean isKnown = end != null && state[1] != UNKNOWN;
-            long lag = isKnown ? Math.max(0, end - state[1]) : UNKNOWN;
+            long[] shown = partitions.get(number);
+            // The end of an old look would give less and less, until the next one.
+            long lag = isNew ? lag(state[1], last.ends.get(number)) : shown == null ? UNKNOWN : shown[3];
             if (partitions.put(number, new long[] {state[1], state[2], state[3], lag}) == null) {
                 MetricGroup own = group.addGroup(PARTITION_GROUP, Integer.toString(number));
                 for (int place = 0; place < OF_PARTITION.size(); place++) {
@@ -73,5 +79,9 @@ final class WatermarkGauges {
                 }
             }
         }
+    }
+
+    private static long lag(long nextOffset, Long end) {
+        return end == null || nextOffset == UNKNOWN ? UNKNOWN : Math.max(0, end - nextOffset);
     }
 }

@@ -122,8 +122,9 @@ public class Watermarks extends AbstractStreamOperator<byte[]>
     public void open() throws Exception {
         super.open();
         String[] folders = getContainingTask().getEnvironment().getTaskManagerInfo().getTmpDirectories();
-        gauges = new WatermarkGauges(getMetricGroup(), this::clockMs, new File(folders[0]));
+        WatermarkGauges.ofDisk(getMetricGroup(), new File(folders[0]));
         if (!isBounded) {
+            gauges = new WatermarkGauges(getMetricGroup(), this::clockMs, watermarkMs);
             looks = look(topic, usesCommitted ? group : "", properties);
             scheduleTick();
         }

@@ -73,8 +73,9 @@ def application(states: States, metrics: Collector, token: str = "") -> Starlett
 
 
 class _Guard:
-    """Adds the headers to each answer, and asks for the token if there is one: as `?token=` once, then by a cookie. It
-    refuses names that are not this machine's, so that no other site's page can reach the server through its own name.
+    """Adds the headers to each answer, and asks for the token if there is one: as `?token=` once, then by a cookie, or
+    as a bearer token in each request. It refuses names that are not this machine's, so that no other site's page can
+    reach the server through its own name.
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -86,7 +87,8 @@ class _Guard:
             return
         request = Request(scope)
         name = f"{COOKIE}_{request.url.port or 0}"
-        given = request.query_params.get("token") or request.cookies.get(name, "")
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        given = request.query_params.get("token") or request.cookies.get(name) or bearer
         if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
             refusal = PlainTextResponse("This page needs a token: open it with ?token=TOKEN.\n", 401, HEADERS)
             await refusal(scope, receive, send)

@@ -89,7 +89,10 @@ class Monitor:
 
     def look(self) -> None:
         """Look for problems of the job now."""
-        self.problems = examination.problems_of_jobs(self.config)
+        try:
+            self.problems = examination.problems_of_jobs(self.config)
+        except Exception as error:  # The view goes on, and the next look may succeed.
+            self.problems = [Finding("job", "warning", f"cannot be asked: {error}")]
 
     @contextmanager
     def finding_problems(self) -> Iterator[None]:

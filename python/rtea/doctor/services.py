@@ -28,6 +28,8 @@ def access(config: Config) -> Iterator[Found]:
         except RteaError as error:
             # Credentials in the environment may be for something else.
             yield of_error(error, "failed" if section != kind.settings() else "warning")
+        except Exception as error:  # Of another package, perhaps.
+            yield "warning", f"{kind.name}: its table cannot be read: {error}", ""
         else:
             yield ok(f"{kind.name}: {sink.destination} can be read")
     if not asked:
@@ -39,9 +41,11 @@ def page(config: Config) -> Iterator[Found]:
     settings = config.dashboard
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{settings.port}"
-    token = {"token": settings.token.get_secret_value()} if settings.token else {}
+    headers = {"Authorization": f"Bearer {settings.token.get_secret_value()}"} if settings.token else {}
     try:
-        answer = requests.get(f"{address}/api/state", params=token, timeout=ANSWER_SECONDS)
+        with requests.Session() as session:
+            session.trust_env = False  # A proxy could not reach the page, and would see the token.
+            answer = session.get(f"{address}/api/state", headers=headers, timeout=ANSWER_SECONDS)
     except requests.RequestException:
         yield "skipped", f"no page is served at {address}: `rtea dashboard` serves it", ""
         return

@@ -61,8 +61,9 @@ class Emit(ProcessWindowFunction):
 
     def process(self, key: int, context: ProcessWindowFunction.Context, elements: Iterable[bytes]) -> Iterator[bytes]:
         """Encode the rows of one firing."""
-        is_final = context.current_watermark() >= context.window().max_timestamp()
-        self._counters.add(is_final=is_final)
+        watermark_ms = context.current_watermark()
+        is_final = watermark_ms >= context.window().max_timestamp()
+        self._counters.add(context.window(), watermark_ms)
         for partial in elements:
             yield aggregate.encode_result(partial, self._submission, is_final=is_final)
 

@@ -10,10 +10,14 @@ BATCHES = Counter("rtea_sink_batches", "Batches written.", ["sink"])
 SET_ASIDE = Counter("rtea_sink_set_aside", "Records left out because no table can hold them.", ["sink"])
 RETRIES = Counter("rtea_sink_retries", "Retries of requests and jobs.", ["sink"])
 BYTES_BILLED = Counter("rtea_sink_bytes_billed", "Bytes the server billed for.", ["sink"])
-WINDOW_END = Gauge("rtea_sink_newest_window_end_seconds", "End of the newest window written, Unix time.", ["sink"])
+WINDOW_END = Gauge(
+    "rtea_sink_newest_window_end_seconds",
+    "End of the newest final window written since the start, Unix time.",
+    ["sink"],
+)
 SECONDS_BEHIND = Gauge(
     "rtea_sink_seconds_behind",
-    "Age of the oldest result that was read and is not yet written; 0 if there is none.",
+    "Time since the oldest final result was read that is not yet written; 0 if there is none.",
     ["sink"],
 )
 FRESHNESS = Histogram(

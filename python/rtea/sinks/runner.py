@@ -123,10 +123,11 @@ def _feed(
         if batch is None:
             continue
         sink.write(batch, stop)
+        readable_ms = time.time_ns() // 1_000_000
         if observe:
-            observe([result for result in batch.results if result.is_of_events], time.time_ns() // 1_000_000)
+            observe([result for result in batch.results if result.is_of_events], readable_ms)
         _commit(consumer, reader.offsets(identity.id), stop)
-        reader.count_written(batch)
+        reader.count_written(batch, readable_ms)
 
 
 def _patiently(stop: threading.Event, ask: Callable[..., T], *arguments: Any, **options: Any) -> T:
@@ -175,6 +176,7 @@ class _Reader:
     def clear(self) -> None:
         """Forget what was read but not yet written."""
         self._waiting: list[WindowResult] = []
+        self._waiting_since_s: float | None = None
         self._next_offsets: dict[int, int] = {}
         self._digest = hashlib.sha256(self._sink.destination.encode())
         self._size_bytes = 0
@@ -201,6 +203,8 @@ class _Reader:
             if decoded:
                 value = message.value() or b""
                 self._waiting.append(decoded)
+                if decoded.is_final and self._waiting_since_s is None:
+                    self._waiting_since_s = time.monotonic()
                 self._size_bytes += len(value)
                 self._digest.update(f"{self._topic}-{partition}-{offset}".encode() + value)
         is_full = len(self._waiting) >= limits.records or self._size_bytes >= limits.size_bytes
@@ -212,22 +216,23 @@ class _Reader:
         self._last_s = time.monotonic()
         return Batch(tuple(self._waiting), self._digest.hexdigest()[:32])
 
-    def count_written(self, batch: Batch) -> None:
-        """Count a batch that is durable now, and forget it."""
+    def count_written(self, batch: Batch, readable_ms: int) -> None:
+        """Count a batch that could be read since `readable_ms`, and forget it."""
         name = self._sink.name
         metrics.BATCHES.labels(name).inc()
         metrics.ROWS.labels(name).inc(sum(len(result.rows) for result in batch.results))
         ends_ms = {result.window_end_ms for result in batch.results if result.is_of_events and result.is_final}
         for end_ms in ends_ms:
-            if end_ms > self._newest_end_ms:  # Others are corrections, or come late.
-                metrics.FRESHNESS.labels(name).observe(time.time() - end_ms / 1000)
+            # Others are corrections, or come late. Of the first batch that is not known.
+            if end_ms > self._newest_end_ms > 0:
+                metrics.FRESHNESS.labels(name).observe((readable_ms - end_ms) / 1000)
         self._newest_end_ms = max(self._newest_end_ms, *ends_ms, 0)
         metrics.WINDOW_END.labels(name).set(self._newest_end_ms / 1000)
         self.clear()
 
     def _seconds_behind(self) -> float:
-        ends_ms = [result.window_end_ms for result in self._waiting if result.is_of_events and result.is_final]
-        return time.time() - min(ends_ms) / 1000 if ends_ms else 0.0
+        since_s = self._waiting_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
 
 def group_id(config: Config, sink: Sink) -> str:

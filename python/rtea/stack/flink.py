@@ -85,10 +85,12 @@ def prepare(config: Config, layout: Layout) -> None:
     # Others may fill or clean the machine's temporary directory, and its `pyflink` belongs to the first user of Flink.
     temporary = f"-Djava.io.tmpdir={layout.as_seen_inside(layout.flink_tmp)}"
     options = " ".join([shipped["env"]["java"]["opts"]["all"], *java.LOCALE, temporary])
-    settings = _settings(config, layout) | {"env.java.opts.all": options}
+    settings = _settings(config, layout)
+    settings["env.java.opts.all"] = f"{options} {settings.get('env.java.opts.all', '')}".rstrip()
     written = layout.flink_conf / "config.yaml"
+    written.unlink(missing_ok=True)  # An earlier release let others read it.
     # Settings of the user may hold passwords.
-    with open(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with open(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         yaml.dump(settings, file)
     zookeeper = {
         "dataDir": str(layout.zookeeper),
@@ -139,8 +141,8 @@ def _reporter(config: Config) -> dict[str, Any]:
     return {
         f"{reporter}.factory.class": "org.apache.flink.metrics.prometheus.RteaReporterFactory",
         f"{reporter}.port": config.stack.metrics_ports,
-        # Each start and each submission would begin new series.
-        f"{reporter}.scope.variables.excludes": "host;tm_id;job_id;task_id;task_attempt_id;operator_id",
+        # Each start would begin new series. `job_id` stays: Flink removes series by their labels when a job ends.
+        f"{reporter}.scope.variables.excludes": "host;tm_id;task_id;task_attempt_id;operator_id",
     }
 
 

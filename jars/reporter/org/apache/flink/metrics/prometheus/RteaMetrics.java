@@ -2,14 +2,16 @@ package org.apache.flink.metrics.prometheus;
 
 import io.prometheus.client.Collector;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.concurrent.ConcurrentHashMap;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.Metric;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Exports RTEA's own metrics under their own names, as the sinks and the generator name theirs: {@code
@@ -17,9 +19,11 @@ import org.apache.flink.metrics.Metric;
  * seconds.
  *
  * <p>A metric is RTEA's if its name begins with {@code rtea_}. Its labels are the name of the job, the subtask, and
- * what its own groups name, for example a partition: nothing that is new with each submission.
+ * what its own groups name, for example a partition: nothing that is new with each submission. So jobs of one name share
+ * their series: counters are added up, and keep what ended tasks have counted; of gauges the greatest one is shown.
  */
 final class RteaMetrics extends Collector {
+    private static final Logger LOG = LoggerFactory.getLogger(RteaMetrics.class);
     private static final String PREFIX = "rtea_";
     private static final String COUNTER_SUFFIX = "_total";
 
@@ -38,8 +42,12 @@ final class RteaMetrics extends Collector {
                     "<operator_id>",
                     "<operator_name>");
 
-    private final Map<Metric, Series> all = new ConcurrentHashMap<>();
+    private final Map<Metric, Series> all = new HashMap<>();
 
+    /** What the counters of ended tasks came to. */
+    private final Map<Series, Double> ended = new HashMap<>();
+
+    /** A name with labels. */
     private static final class Series {
         final String name;
         final double factor;
@@ -52,9 +60,23 @@ final class RteaMetrics extends Collector {
             variables.forEach(
                     (variable, value) -> {
                         if (!LEFT_OUT.contains(variable)) {
-                            labels.put(variable.substring(1, variable.length() - 1), value);
+                            labels.put(variable.replaceAll("^<|>$", "").replaceAll("[^A-Za-z0-9_]", "_"), value);
                         }
                     });
+        }
+
+        boolean isCounter() {
+            return name.endsWith(COUNTER_SUFFIX);
+        }
+
+        @Override
+        public boolean equals(Object other) {
+            return other instanceof Series && name.equals(((Series) other).name) && labels.equals(((Series) other).labels);
+        }
+
+        @Override
+        public int hashCode() {
+            return 31 * name.hashCode() + labels.hashCode();
         }
     }
 
@@ -63,50 +85,61 @@ final class RteaMetrics extends Collector {
         return name.startsWith(PREFIX);
     }
 
-    void add(Metric metric, String name, Map<String, String> variables) {
+    synchronized void add(Metric metric, String name, Map<String, String> variables) {
         all.put(metric, new Series(name, variables));
     }
 
-    void remove(Metric metric) {
-        all.remove(metric);
+    synchronized void remove(Metric metric) {
+        Series series = all.remove(metric);
+        Double last = series != null && series.isCounter() ? value(metric, series) : null;
+        if (last != null) {
+            ended.merge(series, last, Double::sum);
+        }
     }
 
     @Override
-    public List<MetricFamilySamples> collect() {
-        Map<String, Map<Map<String, String>, Double>> values = new TreeMap<>();
+    public synchronized List<MetricFamilySamples> collect() {
+        Map<Series, Double> values = new HashMap<>(ended);
         all.forEach(
                 (metric, series) -> {
-                    Double value = value(metric);
+                    Double value = value(metric, series);
                     if (value != null) {
-                        // A task that ends and the one that follows it may be there together for a moment.
-                        values.computeIfAbsent(series.name, name -> new ConcurrentHashMap<>())
-                                .merge(series.labels, value * series.factor, Math::max);
+                        values.merge(series, value, series.isCounter() ? Double::sum : Math::max);
                     }
                 });
+        Map<String, List<MetricFamilySamples.Sample>> samples = new TreeMap<>();
+        values.forEach(
+                (series, value) ->
+                        samples.computeIfAbsent(series.name, name -> new ArrayList<>())
+                                .add(
+                                        new MetricFamilySamples.Sample(
+                                                series.name,
+                                                List.copyOf(series.labels.keySet()),
+                                                List.copyOf(series.labels.values()),
+                                                value)));
         List<MetricFamilySamples> families = new ArrayList<>();
-        values.forEach((name, samples) -> families.add(family(name, samples)));
+        samples.forEach(
+                (name, mine) ->
+                        families.add(
+                                new MetricFamilySamples(
+                                        name,
+                                        name.endsWith(COUNTER_SUFFIX) ? Type.COUNTER : Type.GAUGE,
+                                        "docs/observability.md explains it.",
+                                        mine)));
         return families;
     }
 
-    private static MetricFamilySamples family(String name, Map<Map<String, String>, Double> values) {
-        boolean isCounter = name.endsWith(COUNTER_SUFFIX);
-        List<MetricFamilySamples.Sample> samples = new ArrayList<>();
-        values.forEach(
-                (labels, value) ->
-                        samples.add(
-                                new MetricFamilySamples.Sample(
-                                        name, List.copyOf(labels.keySet()), List.copyOf(labels.values()), value)));
-        return new MetricFamilySamples(
-                name, isCounter ? Type.COUNTER : Type.GAUGE, "docs/observability.md explains it.", samples);
-    }
-
-    /** The value of a metric, or null when it is not known yet. */
-    private static Double value(Metric metric) {
-        if (metric instanceof Counter) {
-            return (double) ((Counter) metric).getCount();
+    /** The value of a metric, or null when it is not known. */
+    private static Double value(Metric metric, Series series) {
+        try {
+            Object value =
+                    metric instanceof Counter ? (Object) ((Counter) metric).getCount() : ((Gauge<?>) metric).getValue();
+            boolean isKnown = value instanceof Number && ((Number) value).longValue() != Long.MIN_VALUE;
+            return isKnown ? Double.valueOf(((Number) value).doubleValue() * series.factor) : null;
+        } catch (RuntimeException failure) {
+            // One broken metric must not hide the others.
+            LOG.warn("metric {} cannot be read", series.name, failure);
+            return null;
         }
-        Object value = metric instanceof Gauge ? ((Gauge<?>) metric).getValue() : null;
-        boolean isKnown = value instanceof Number && ((Number) value).longValue() != Long.MIN_VALUE;
-        return isKnown ? Double.valueOf(((Number) value).doubleValue()) : null;
     }
 }
