@@ -100,8 +100,8 @@ class Collector:
         self._thread.join()
 
 
-@pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
+@pytest.fixture(scope="module", params=["thread", "process"])
+def scraped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     root = tmp_path_factory.mktemp("observed")
     ports = free_ports(5)
     flink, sink, page, gen = ports[:2], ports[2], ports[3], ports[4]
@@ -119,6 +119,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
                 sink__duckdb_path=root / "metrics.duckdb",
             ),
             allowed_lateness_ms=5_000,
+            python_mode=request.param,
         )
         jars.fetch(config.jars, progress=False)
         ending.enter_context(local.running(config))
