@@ -20,7 +20,7 @@ from bench import machine
 from bench.test_core import EVENTS, START_MS, WINDOW_MS
 from rtea import _core, aggregate
 from rtea.aggregate import Submission
-from rtea.flink.counters import MergeTime
+from rtea.flink.counters import WindowCounters
 from rtea.flink.merge import Merge
 from rtea.metrics import DEFAULT, registry
 from rtea.sinks import result
@@ -76,7 +76,7 @@ def measure(packed: list[bytes], metrics: tuple[str, ...]) -> Cost:
         AssertionError: the rows do not count all events.
     """
     folder = aggregate.Folder(window_ms=WINDOW_MS, max_event_bytes=262_144, topic="t", metrics=metrics)
-    merge = Merge(MergeTime())
+    merge = Merge(WindowCounters(counts_in_timers=False))
     state, fold_s, merge_s = merge.create_accumulator(), 0.0, 0.0
     for batch in packed:
         began_s = time.process_time()

@@ -24,7 +24,7 @@ from bench.rivals.flink import Rtea
 from bench.test_core import EVENTS, START_MS, WINDOW_MS
 from rtea import aggregate
 from rtea.aggregate import Submission
-from rtea.flink.counters import MergeTime
+from rtea.flink.counters import WindowCounters
 from rtea.flink.merge import Merge
 from rtea.sinks import result
 
@@ -95,7 +95,7 @@ def measure(window: Window) -> Cost:
     folder = aggregate.Folder(
         window_ms=WINDOW_MS, max_event_bytes=262_144, topic="t", max_dimensions=window.max_dimensions
     )
-    merge = Merge(MergeTime())
+    merge = Merge(WindowCounters(counts_in_timers=False))
     state, fold_s, merge_s = merge.create_accumulator(), 0.0, 0.0
     for batch in window.batches():
         began_s = time.process_time()

@@ -94,6 +94,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 @pytest.fixture(autouse=True)
 def sink(watched: Watched) -> Iterator["subprocess.Popen[bytes]"]:
     with sinking(watched.config, watched.sink_port) as process:
+        value = watched.prometheus.value
+        load.wait_until(
+            lambda: value("rtea_sink_newest_window_end_seconds", 0) > 0, 60, "the sink has written a window"
+        )
         yield process
 
 

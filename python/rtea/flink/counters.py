@@ -12,6 +12,9 @@ from pyflink.metrics import Counter, MetricGroup
 from rtea import aggregate, events
 from rtea.aggregate import SKIPPED, Folded
 
+MERGES_AT_ONCE = 100
+"""So many merges are counted together: to count takes microseconds."""
+
 
 def _begin(counters: Iterable[Counter]) -> None:
     """Let counters begin at 0: Prometheus sees no increase in a series that begins with more. In process mode, a
@@ -61,49 +64,58 @@ class FoldCounters:
             self._dead_letters.add(refused)
 
 
-class MergeTime:
-    """How often and how long the merge of a subtask ran: Flink gives an aggregate function no metrics, so the window
-    function beside it counts them when a window fires.
-    """
-
-    def __init__(self) -> None:
-        self.merges = self.nanoseconds = 0
-
-    def add(self, nanoseconds: int) -> None:
-        """Add one merge."""
-        self.merges += 1
-        self.nanoseconds += nanoseconds
-
-
-class FiringCounters:
-    """Counts the firings of windows, and the merges before them. The first final firing of a window and its corrections
+class WindowCounters:
+    """Counts merges and firings of the windows of one subtask. The first final firing of a window and its corrections
     are different kinds: only the first ones show that the job goes on.
+
+    Flink gives an aggregate function no metrics, so the window function registers the counters. In process mode, what
+    is counted in a timer is lost: `counts_in_timers` says whether firings wait for the next merge.
     """
 
-    def __init__(self, group: MetricGroup, spent: MergeTime) -> None:
-        self._firings = {
-            kind: group.add_group("kind", kind).counter("rtea_job_firings_total")
-            for kind in ("early", "final", "correction")
-        }
+    def __init__(self, *, counts_in_timers: bool) -> None:
+        self._counts_in_timers = counts_in_timers
+        self._merges = self._nanoseconds = 0
+        self._firings = dict.fromkeys(("early", "final", "correction"), 0)
         self._newest_end_ms: int | None = None
-        self._merges = group.counter("rtea_job_merges_total")
-        self._nanoseconds = group.counter("rtea_job_merge_nanoseconds_total")
-        self._spent = spent
-        self._counted = (0, 0)
+        self._counters: dict[str, Counter] = {}
+        self._has_begun = False
 
-    def add(self, window: TimeWindow, watermark_ms: int) -> None:
-        """Add one firing, and the merges since the last one."""
+    def register(self, group: MetricGroup) -> None:
+        """Make the counters."""
+        self._counters = {
+            kind: group.add_group("kind", kind).counter("rtea_job_firings_total") for kind in self._firings
+        }
+        self._counters["merges"] = group.counter("rtea_job_merges_total")
+        self._counters["nanoseconds"] = group.counter("rtea_job_merge_nanoseconds_total")
+
+    def merge(self, nanoseconds: int) -> None:
+        """Add one merge, and how long it took."""
+        self._merges += 1
+        self._nanoseconds += nanoseconds
+        if any(self._firings.values()) or self._merges >= MERGES_AT_ONCE:
+            self._count()
+
+    def fire(self, window: TimeWindow, watermark_ms: int) -> None:
+        """Add one firing."""
         if self._newest_end_ms is None:
             # After a restart, older windows have fired before.
             self._newest_end_ms = watermark_ms - (window.end - window.start)
-            _begin([*self._firings.values(), self._merges, self._nanoseconds])
         if watermark_ms < window.max_timestamp():
             kind = "early"
         else:
             kind = "final" if window.end > self._newest_end_ms else "correction"
             self._newest_end_ms = max(self._newest_end_ms, window.end)
-        self._firings[kind].inc()
-        merges, nanoseconds = self._counted
-        self._counted = (self._spent.merges, self._spent.nanoseconds)
-        self._merges.inc(self._counted[0] - merges)
-        self._nanoseconds.inc(self._counted[1] - nanoseconds)
+        self._firings[kind] += 1
+        if self._counts_in_timers:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            _begin(self._counters.values())
+        for kind, firings in self._firings.items():
+            self._counters[kind].inc(firings)
+        self._counters["merges"].inc(self._merges)
+        self._counters["nanoseconds"].inc(self._nanoseconds)
+        self._firings = dict.fromkeys(self._firings, 0)
+        self._merges = self._nanoseconds = 0

@@ -11,7 +11,7 @@ from pyflink.datastream import AggregateFunction, FlatMapFunction, OutputTag, Pr
 from rtea import aggregate
 from rtea.aggregate import Submission
 from rtea.flink.connect import BYTES
-from rtea.flink.counters import FiringCounters, MergeTime
+from rtea.flink.counters import WindowCounters
 
 LATE = OutputTag("late", BYTES)
 
@@ -22,8 +22,8 @@ NOTHING = b""
 class Merge(AggregateFunction):
     """Merges partials; the accumulator is the state bytes of a partial."""
 
-    def __init__(self, spent: MergeTime) -> None:
-        self._spent = spent
+    def __init__(self, counters: WindowCounters) -> None:
+        self._counters = counters
 
     def create_accumulator(self) -> bytes:
         """The accumulator of a window without events."""
@@ -31,11 +31,9 @@ class Merge(AggregateFunction):
 
     def add(self, value: bytes, accumulator: bytes) -> bytes:
         """Add one partial to the window."""
-        if not accumulator:
-            return bytes(value)
         began_ns = time.perf_counter_ns()
-        merged = aggregate.accumulate(accumulator, bytes(value))
-        self._spent.add(time.perf_counter_ns() - began_ns)
+        merged = aggregate.accumulate(accumulator, bytes(value)) if accumulator else bytes(value)
+        self._counters.merge(time.perf_counter_ns() - began_ns)
         return merged
 
     def get_result(self, accumulator: bytes) -> bytes:
@@ -52,18 +50,18 @@ class Merge(AggregateFunction):
 class Emit(ProcessWindowFunction):
     """Turns a fired window into its result record (`rtea.flink.firing` says when windows fire)."""
 
-    def __init__(self, submission: Submission, spent: MergeTime) -> None:
-        self._submission, self._spent = submission, spent
+    def __init__(self, submission: Submission, counters: WindowCounters) -> None:
+        self._submission, self._counters = submission, counters
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make the counters."""
-        self._counters = FiringCounters(runtime_context.get_metrics_group(), self._spent)
+        self._counters.register(runtime_context.get_metrics_group())
 
     def process(self, key: int, context: ProcessWindowFunction.Context, elements: Iterable[bytes]) -> Iterator[bytes]:
         """Encode the rows of one firing."""
         watermark_ms = context.current_watermark()
         is_final = watermark_ms >= context.window().max_timestamp()
-        self._counters.add(context.window(), watermark_ms)
+        self._counters.fire(context.window(), watermark_ms)
         for partial in elements:
             yield aggregate.encode_result(partial, self._submission, is_final=is_final)
 

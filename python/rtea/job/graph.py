@@ -17,7 +17,7 @@ from rtea.aggregate import Submission
 from rtea.config import Config
 from rtea.flink import connect, orders
 from rtea.flink.connect import BYTES
-from rtea.flink.counters import MergeTime
+from rtea.flink.counters import WindowCounters
 from rtea.flink.firing import Firing
 from rtea.flink.fold import DEAD_LETTERS, Fold
 from rtea.flink.merge import LATE, DescribeLate, Emit, Merge
@@ -97,7 +97,8 @@ def build(
     fold = Fold(config, max_letter_bytes, reading.span, maps.read(config.events.map))
     folded = batches.process(fold, output_type=BYTES).name("fold").uid("fold")
     partials, refused = connect.make_watermarks(folded, config, reading)
-    spent = MergeTime()
+    # Pickled together, so both functions have the same one.
+    counters = WindowCounters(counts_in_timers=choose_mode(config) == "thread")
     results = (
         (_hold_orders(partials, job.window_ms) if job.deduplicate_orders else partials)
         .key_by(lambda _: 0, key_type=Types.INT())
@@ -106,7 +107,7 @@ def build(
         .allowed_lateness(job.allowed_lateness_ms)
         .side_output_late_data(LATE)
         .aggregate(
-            Merge(spent), Emit(submission, spent), accumulator_type=Types.PICKLED_BYTE_ARRAY(), output_type=BYTES
+            Merge(counters), Emit(submission, counters), accumulator_type=Types.PICKLED_BYTE_ARRAY(), output_type=BYTES
         )
         .set_parallelism(1)
         .name("merge")

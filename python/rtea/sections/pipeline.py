@@ -130,7 +130,9 @@ class JobSection(Section):
     start_from: Literal["earliest", "latest"] = "earliest"
     """Where a job without a checkpoint starts. From the earliest event, every window is exact."""
     python_mode: Literal["auto", "thread", "process"] = "auto"
-    """Where the Python UDFs run: in the TaskManager's JVM (`thread`) or in processes of their own (`process`)."""
+    """Where the Python UDFs run: in the TaskManager's JVM (`thread`) or in processes of their own (`process`). `auto`:
+    `thread` where it works, on Linux on x86-64. With `process`, servers of Apache Beam listen on every address of the
+    machine for these processes: close their ports to others."""
 
     @field_validator("metrics")
     @classmethod
